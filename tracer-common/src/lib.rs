@@ -1,0 +1,8 @@
+//! The words that tracer's kernel half and its agent share: hops, layouts, buckets, settings.
+#![no_std]
+
+pub mod bucket;
+pub mod hop;
+pub mod layout;
+pub mod loss;
+pub mod settings;

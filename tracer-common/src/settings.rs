@@ -1,0 +1,1 @@
+//! What the agent tells the kernel half before it is loaded.

@@ -1,0 +1,2 @@
+//! The kernel half.
+fn main() {}

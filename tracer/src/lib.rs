@@ -1,0 +1,3 @@
+//! Where packets spend their time: the agent's rooms.
+
+pub mod model;

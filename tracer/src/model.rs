@@ -1,0 +1,11 @@
+//! Routes, hops, histograms: values and arithmetic, with no clock, file, log or kernel.
+
+pub mod class;
+pub mod histogram;
+pub mod hop;
+pub mod reading;
+
+pub use class::{Class, End, Protocol, Service, Tuple};
+pub use histogram::Histogram;
+pub use hop::{Hop, Namespace};
+pub use reading::{Availability, Ends, Losses, Node, Parent, Reading, State};

@@ -1,0 +1,33 @@
+//! Where a packet is.
+
+pub use tracer_common::hop::Stage;
+
+/// A point where the kernel hands a packet on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// The network namespace.
+    pub namespace: Namespace,
+    /// The device's name.
+    pub device: String,
+    /// The device's number in its namespace.
+    pub ifindex: u32,
+    /// What kind of device it is, as the kernel calls it ("veth", "tun", "vxlan"); empty for hardware and loopback.
+    pub kind: String,
+    /// Where in the stack.
+    pub stage: Stage,
+    /// At `xmit` of an Ethernet device, whom the frame was sent to: the decision as it was taken.
+    pub next_hop_mac: Option<[u8; 6]>,
+    /// At `rx` of an Ethernet device, who sent the frame.
+    pub previous_hop_mac: Option<[u8; 6]>,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Namespace {
+    /// Its name: from `ip netns`, else of a process in it, else its inode.
+    pub name: String,
+    /// The kernel's cookie, never used twice before the next boot.
+    pub cookie: u64,
+    /// The inode of `/proc/…/ns/net`, used again at once: for display only.
+    pub inode: u32,
+}

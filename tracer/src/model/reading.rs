@@ -1,0 +1,133 @@
+//! What a source saw: the route trees with their counts, and what it could not see.
+
+use std::collections::BTreeMap;
+
+use super::{Class, Histogram, Hop, Tuple};
+
+/// All that a source knows at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The kernel's release.
+    pub kernel: String,
+    /// For how long was traced, in nanoseconds.
+    pub duration_ns: u64,
+    /// The classes; nodes and classes speak of one another by index.
+    pub classes: Vec<Class>,
+    /// The nodes of all route trees; a parent stands before its children.
+    pub nodes: Vec<Node>,
+    /// What was lost, by reason, and not known to belong to a node.
+    pub losses: Losses,
+    /// Hops and features with their state here.
+    pub availability: Vec<Availability>,
+}
+
+/// A hop reached by one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The hop before, or the class whose packets start here.
+    pub parent: Parent,
+    /// The hop.
+    pub hop: Hop,
+    /// Addresses and ports of the first packet, where they differ here from those that it
+    /// started with (NAT).
+    pub translated: Option<Tuple>,
+    /// Packets that came here. A packet is what the kernel handles as one: one `sk_buff`.
+    pub packets: u64,
+    /// Their payload above the transport header (above the IP header where there is none), in bytes.
+    pub bytes: u64,
+    /// The time since the hop before; empty at a class's first hop.
+    pub latency: Histogram,
+    /// The time since the first hop, of the packets whose way ended well here.
+    pub total: Histogram,
+    /// Packets that came to be here: segments that a packet was split into, and copies.
+    pub born: u64,
+    /// Packets whose way ended here.
+    pub ends: Ends,
+}
+
+/// Where a node hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parent {
+    /// It is the first hop of this class.
+    Class(usize),
+    /// It follows this node.
+    Node(usize),
+}
+
+/// How packets ended at a node, by count.
+///
+/// For each node, what came and what was born there equals what its children got and these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Handed to a socket, consumed by the protocol, or gone by a device that leads out of this host.
+    pub delivered: u64,
+    /// Merged into another packet: GRO, reassembly.
+    pub merged: u64,
+    /// Split into segments, which were born.
+    pub split: u64,
+    /// Still on their way when the reading was taken.
+    pub in_flight: u64,
+    /// Dropped by the kernel, by its reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Lost from sight, by the tracer's reason.
+    pub lost: BTreeMap<String, u64>,
+}
+
+impl Ends {
+    /// All of them together.
+    pub fn sum(&self) -> u64 {
+        let by_name = self.dropped.values().chain(self.lost.values()).sum::<u64>();
+        self.delivered + self.merged + self.split + self.in_flight + by_name
+    }
+
+    /// Adds the ends of other packets.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.merged += other.merged;
+        self.split += other.split;
+        self.in_flight += other.in_flight;
+        for (mine, theirs) in [
+            (&mut self.dropped, &other.dropped),
+            (&mut self.lost, &other.lost),
+        ] {
+            for (reason, count) in theirs {
+                *mine.entry(reason.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+/// Losses by reason; a reason that did not occur stands there with 0.
+pub type Losses = BTreeMap<String, u64>;
+
+/// Whether a hop or a feature works here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Availability {
+    /// The hop's program or the feature.
+    pub name: String,
+    /// What it is good for.
+    pub meaning: String,
+    /// Whether it works.
+    pub state: State,
+}
+
+/// Whether something works, and if not, why and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It works.
+    Works,
+    /// It can't work here, and nothing needs to be done: the rest goes on without it.
+    Unavailable {
+        /// Why not.
+        because: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// It can't work here, and nothing else can without it.
+    Missing {
+        /// Why not.
+        because: String,
+        /// What to do about it.
+        advice: String,
+    },
+}
