@@ -86,7 +86,7 @@ const fn guess() -> [u8; 64 * STEPS] {
 /// Two table look-ups and no division, so that the kernel half can afford it at each hop.
 #[inline(always)]
 pub fn index(latency_ns: u64) -> usize {
-    let latency_ns = latency_ns | 1 << STEPS_BITS;
+    let latency_ns = if latency_ns < STEPS as u64 { STEPS as u64 } else { latency_ns };
     let octave = 63 - latency_ns.leading_zeros();
     let step = (latency_ns >> (octave - STEPS_BITS)) as usize & (STEPS - 1);
     let guess = GUESS[(octave as usize & 63) * STEPS + step] as usize;
