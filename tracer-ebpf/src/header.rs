@@ -1,0 +1,348 @@
+//! A packet's headers, read once where it is born: addresses, ports, and what it is recognised by.
+
+use tracer_common::layout::Tuple;
+
+use crate::{
+    kernel::{self, Bytes, Skb, setting},
+    maps::{FRAGMENT_MASK, FRAGMENTS, Scratch},
+};
+
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// What is known of a packet from its headers.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Header {
+    pub(crate) tuple: Tuple,
+    /// What NAT, GRO and forwarding leave as it is: IP ID, fragment offset, sequence numbers, the
+    /// first words of a payload.
+    pub(crate) fingerprint: u64,
+    /// All that a wire leaves as it is: the fingerprint, addresses, ports, lengths, TCP options.
+    pub(crate) mark: u64,
+    /// The flow: addresses, ports and protocol.
+    pub(crate) flow: u64,
+    /// TCP's sequence number, else the IP ID: what tells the segments of one packet apart.
+    pub(crate) sequence: u32,
+    /// Bytes above the transport header; above the IP header where there is none.
+    pub(crate) payload: u32,
+    /// 1 for a fragment.
+    pub(crate) fragment: u32,
+    /// 0 where the headers could not be read.
+    pub(crate) valid: u32,
+}
+
+const IPV4: u16 = 0x0800u16.to_be();
+const IPV6: u16 = 0x86ddu16.to_be();
+const VLAN: u16 = 0x8100u16.to_be();
+const SERVICE_VLAN: u16 = 0x88a8u16.to_be();
+
+#[inline(always)]
+pub(crate) fn mix(hash: u64, value: u64) -> u64 {
+    // The finaliser's constant of MurmurHash3, and one round of it: enough to spread a header.
+    let hash = (hash ^ value).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ hash >> 32
+}
+
+/// Reads the headers into the scratch; `valid` tells whether it worked.
+#[inline(never)]
+pub(crate) fn read(skb: Skb, scratch: *mut Scratch, at_data: u32) -> u32 {
+    // SAFETY: the scratch belongs to this program on this CPU, and programs don't nest in themselves.
+    let scratch = unsafe { &mut *scratch };
+    let mut protocol = skb.protocol();
+    let mut network = if at_data != 0 { skb.data() } else { skb.network_header() };
+    if protocol == VLAN || protocol == SERVICE_VLAN {
+        if at_data != 0 {
+            protocol = network.add(2).u16();
+            network = network.add(4);
+        } else {
+            protocol = network.add(0xffff_ffff_ffff_fffe).u16();
+        }
+    }
+    let linear = skb.data().add(u64::from(skb.head_len())).since(network) as u32;
+    let header = &mut scratch.header;
+    header.valid = 0;
+    header.fragment = 0;
+    header.sequence = 0;
+    header.tuple = Tuple::default();
+    if linear > 0xffff || !fetch(&mut scratch.raw, network) {
+        return 0;
+    }
+    let layer = if protocol == IPV4 && linear >= 20 {
+        ipv4(scratch, network)
+    } else if protocol == IPV6 && linear >= 40 {
+        ipv6(scratch, network)
+    } else {
+        let raw = &scratch.raw;
+        let mut hash = mix(u64::from(protocol), words(raw[0], raw[1]));
+        hash = mix(hash, words(raw[2], raw[3]));
+        hash = mix(hash, words(raw[4], raw[5]));
+        scratch.header.fingerprint = hash;
+        scratch.header.mark = mix(hash, u64::from(raw[6]));
+        scratch.header.flow = u64::from(protocol);
+        scratch.header.payload = linear;
+        scratch.header.valid = 1;
+        return 1;
+    };
+    transport(scratch, linear, layer);
+    scratch.header.valid
+}
+
+/// The network layer's part.
+#[derive(Clone, Copy)]
+struct Layer {
+    /// The length of its header.
+    length: u32,
+    /// The whole packet's length; 0 where it is told elsewhere (BIG TCP).
+    total: u32,
+    /// The fragment's identification.
+    id: u32,
+    /// The fragment's offset in bytes.
+    offset: u32,
+}
+
+#[inline(always)]
+fn words(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// Copies the first 80 bytes: both IP headers without options, and TCP's with 20 bytes of options.
+///
+/// It may read beyond the packet's end, never beyond the buffer's, which ends with 320 bytes of
+/// `skb_shared_info`.
+#[inline(always)]
+fn fetch(raw: &mut [u32; 20], from: Bytes) -> bool {
+    kernel::copy(raw.as_mut_ptr(), 20, from)
+}
+
+#[inline(always)]
+fn ipv4(scratch: &mut Scratch, network: Bytes) -> Layer {
+    let raw = &scratch.raw;
+    let length = (raw[0] & 15) * 4;
+    let word = u32::from_be(raw[1]);
+    let fragment = word & 0x3fff;
+    let layer = Layer {
+        length,
+        total: u32::from_be(raw[0]) & 0xffff,
+        id: word >> 16,
+        offset: (fragment & 0x1fff) * 8,
+    };
+    let tuple = &mut scratch.header.tuple;
+    tuple.family = 4;
+    tuple.protocol = (u32::from_be(raw[2]) >> 16) as u8;
+    tuple.source[0] = raw[3];
+    tuple.destination[0] = raw[4];
+    scratch.header.fragment = u32::from(fragment != 0);
+    if length > 20 {
+        // Options: the transport header is put where it is without them.
+        kernel::copy(&raw mut scratch.raw[5], 10, network.add(u64::from(length & 60)));
+    }
+    layer
+}
+
+/// How many extension headers are followed; Linux sends two at most by itself.
+const EXTENSIONS: u32 = 6;
+
+#[inline(always)]
+fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
+    let raw = &scratch.raw;
+    let word = u32::from_be(raw[1]);
+    let payload = word >> 16;
+    let mut next = (word >> 8) as u8;
+    let mut layer = Layer {
+        length: 40,
+        total: if payload == 0 { 0 } else { payload + 40 },
+        // The flow label stays the same through forwarding, and is 0 where there is none.
+        id: u32::from_be(raw[0]) & 0xf_ffff,
+        offset: 0,
+    };
+    let tuple = &mut scratch.header.tuple;
+    tuple.family = 6;
+    let mut index = 0;
+    while index < 4 {
+        tuple.source[index] = raw[2 + index];
+        tuple.destination[index] = raw[6 + index];
+        index += 1;
+    }
+    let mut fragment = 0;
+    let mut extensions = 0;
+    while extensions < EXTENSIONS {
+        // Hop-by-hop, routing, fragment, authentication, destination options (RFC 8200, RFC 4302).
+        if next != 0 && next != 43 && next != 44 && next != 51 && next != 60 {
+            break;
+        }
+        let mut head = [0u32; 2];
+        kernel::copy(head.as_mut_ptr(), 2, network.add(u64::from(layer.length & 0xfff)));
+        let first = u32::from_be(head[0]);
+        let length = (first >> 16) & 0xff;
+        layer.length += if next == 44 {
+            fragment = 1;
+            layer.offset = first & 0xfff8;
+            layer.id = u32::from_be(head[1]);
+            8
+        } else if next == 51 {
+            (length + 2) * 4
+        } else {
+            (length + 1) * 8
+        };
+        next = (first >> 24) as u8;
+        extensions += 1;
+    }
+    scratch.header.tuple.protocol = next;
+    scratch.header.fragment = fragment;
+    if extensions > 0 {
+        kernel::copy(&raw mut scratch.raw[10], 10, network.add(u64::from(layer.length & 0xfff)));
+    }
+    layer
+}
+
+#[inline(always)]
+fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
+    let mut upper = [0u32; 10];
+    let base = if scratch.header.tuple.family == 4 { 5 } else { 10 };
+    let mut index = 0;
+    while index < 10 {
+        upper[index] = if base == 5 { scratch.raw[5 + index] } else { scratch.raw[10 + index] };
+        index += 1;
+    }
+    let header = &mut scratch.header;
+    let total = if layer.total == 0 { linear } else { layer.total };
+    let packet = total.saturating_sub(layer.length);
+    // Bytes that are there to be read, of this packet and not behind it.
+    let there = linear.saturating_sub(layer.length).min(packet);
+    let protocol = header.tuple.protocol;
+    let mut own = 0;
+    let mut fingerprint = words(layer.id, layer.offset);
+    let mut rest = u64::from(packet);
+    header.sequence = layer.id;
+    if layer.offset != 0 {
+        fingerprint = mix(fingerprint, 1);
+    } else if protocol == TCP && there >= 20 {
+        let lengths = u32::from_be(upper[3]);
+        own = (lengths >> 28) * 4;
+        header.sequence = u32::from_be(upper[1]);
+        fingerprint = mix(fingerprint, words(upper[1], upper[2]));
+        rest = mix(rest, u64::from(lengths & 0xff_0000));
+        // Options hold the timestamps, which tell acknowledgements apart.
+        if there >= 32 && own >= 32 {
+            rest = mix(rest, words(upper[5], upper[6]));
+            rest = mix(rest, u64::from(upper[7]));
+        }
+        if there >= 40 && own >= 40 {
+            rest = mix(rest, words(upper[8], upper[9]));
+        }
+    } else if protocol == UDP && there >= 8 {
+        own = 8;
+        if there >= 24 {
+            fingerprint = mix(fingerprint, words(upper[2], upper[3]));
+            fingerprint = mix(fingerprint, words(upper[4], upper[5]));
+        } else if there >= 12 {
+            fingerprint = mix(fingerprint, u64::from(upper[2]));
+        }
+        if there >= 40 {
+            rest = mix(rest, words(upper[6], upper[7]));
+            rest = mix(rest, words(upper[8], upper[9]));
+        }
+    } else if (protocol == ICMP || protocol == ICMPV6) && there >= 8 {
+        own = 8;
+        // The checksum and the identifier change with NAT, type, code and sequence don't.
+        fingerprint = mix(fingerprint, words(upper[0] & 0xffff, upper[1] & 0xffff_0000));
+        if there >= 24 {
+            rest = mix(rest, words(upper[2], upper[3]));
+            rest = mix(rest, words(upper[4], upper[5]));
+        }
+    } else if there >= 8 {
+        fingerprint = mix(fingerprint, words(upper[0], upper[1]));
+    }
+    if layer.offset == 0 && (protocol == TCP || protocol == UDP) && there >= 4 {
+        let ports = u32::from_be(upper[0]);
+        header.tuple.source_port = (ports >> 16) as u16;
+        header.tuple.destination_port = ports as u16;
+    }
+    header.payload = if header.fragment == 0 { packet.saturating_sub(own) } else { packet };
+    header.fingerprint = mix(fingerprint, u64::from(protocol));
+    if header.fragment != 0 && (protocol == TCP || protocol == UDP) {
+        fragment_ports(header, layer);
+    }
+    let tuple = &header.tuple;
+    let mut flow = mix(words(tuple.source[0], tuple.destination[0]), u64::from(protocol));
+    if tuple.family == 6 {
+        flow = mix(flow, words(tuple.source[1], tuple.destination[1]));
+        flow = mix(flow, words(tuple.source[2], tuple.destination[2]));
+        flow = mix(flow, words(tuple.source[3], tuple.destination[3]));
+    }
+    flow = mix(flow, words(u32::from(tuple.source_port), u32::from(tuple.destination_port)));
+    header.flow = flow;
+    header.mark = mix(mix(header.fingerprint, flow), rest);
+    header.valid = 1;
+}
+
+/// Later fragments have no ports: the first one's are remembered for them.
+#[inline(always)]
+fn fragment_ports(header: &mut Header, layer: Layer) {
+    let tuple = &mut header.tuple;
+    let mut mark = mix(words(tuple.source[0], tuple.destination[0]), u64::from(layer.id));
+    mark = mix(mark, words(tuple.source[3], tuple.destination[3]));
+    mark = mix(mark, u64::from(tuple.protocol)) | 1;
+    let Some(ports) = FRAGMENTS.get_ptr_mut((mark >> 16) as u32 & FRAGMENT_MASK) else {
+        return;
+    };
+    // SAFETY: the map's memory; a torn pair is told by its mark, which is written last.
+    unsafe {
+        if layer.offset == 0 {
+            (*ports).mark = 0;
+            (*ports).source = tuple.source_port;
+            (*ports).destination = tuple.destination_port;
+            core::ptr::write_volatile(&raw mut (*ports).mark, mark);
+        } else if core::ptr::read_volatile(&raw const (*ports).mark) == mark {
+            tuple.source_port = (*ports).source;
+            tuple.destination_port = (*ports).destination;
+        }
+    }
+}
+
+/// What the segments of a packet that is split are recognised by, in their flow.
+#[inline(always)]
+pub(crate) fn segment_mark(flow: u64, sequence: u32) -> u64 {
+    mix(mix(flow, 0x5e9), u64::from(sequence)) | 1
+}
+
+/// Whether the packet is one that the filter asks for; all are where there is none.
+#[inline(always)]
+pub(crate) fn is_wanted(header: &Header) -> bool {
+    let tuple = &header.tuple;
+    if setting!(filter_protocols) != 0 {
+        let protocol = known_protocol(tuple.protocol);
+        if u32::from(protocol) != setting!(filter_protocol) {
+            return false;
+        }
+    }
+    let port = setting!(filter_port);
+    if port != 0 && u32::from(tuple.source_port) != port && u32::from(tuple.destination_port) != port {
+        return false;
+    }
+    let family = setting!(filter_family);
+    family == 0
+        || u32::from(tuple.family) == family
+            && (is_in_prefix(&tuple.source) || is_in_prefix(&tuple.destination))
+}
+
+#[inline(always)]
+fn is_in_prefix(address: &[u32; 4]) -> bool {
+    address[0] & setting!(filter_mask[0]) == setting!(filter_address[0])
+        && address[1] & setting!(filter_mask[1]) == setting!(filter_address[1])
+        && address[2] & setting!(filter_mask[2]) == setting!(filter_address[2])
+        && address[3] & setting!(filter_mask[3]) == setting!(filter_address[3])
+}
+
+/// The protocol as classes know it: TCP, UDP, ICMP of both families as one, 0 for all others.
+#[inline(always)]
+pub(crate) fn known_protocol(protocol: u8) -> u8 {
+    match protocol {
+        TCP | UDP | ICMP => protocol,
+        ICMPV6 => ICMP,
+        _ => 0,
+    }
+}

@@ -1,0 +1,58 @@
+//! Hops at sockets (include/trace/events/tcp.h, sock.h, skb.h).
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use super::program;
+use crate::{
+    journey::{self, Program},
+    kernel::{Skb, Sock},
+};
+
+#[btf_tracepoint(function = "tcp_probe")]
+pub(crate) fn tcp_probe(context: BtfTracePointContext) -> i32 {
+    const PROGRAM: Program = program("tcp_probe");
+    journey::deliver(Skb::new(context.arg(1)), PROGRAM);
+    0
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub(crate) fn inet_sock_set_state(context: BtfTracePointContext) -> i32 {
+    const PROGRAM: Program = program("inet_sock_set_state");
+    if is_by_packet(context.arg(1), context.arg(2)) {
+        journey::deliver_handshake(Sock::new(context.arg(0)), PROGRAM);
+    }
+    0
+}
+
+/// Whether TCP makes this change of state when a segment arrives (include/net/tcp_states.h).
+#[inline(always)]
+fn is_by_packet(old: i32, new: i32) -> bool {
+    const ESTABLISHED: i32 = 1;
+    const SYN_SENT: i32 = 2;
+    const SYN_RECV: i32 = 3;
+    const FIN_WAIT1: i32 = 4;
+    const FIN_WAIT2: i32 = 5;
+    const CLOSE: i32 = 7;
+    const LAST_ACK: i32 = 9;
+    const CLOSING: i32 = 11;
+    match old {
+        SYN_SENT | SYN_RECV => new == ESTABLISHED,
+        FIN_WAIT1 => new == FIN_WAIT2 || new == CLOSING,
+        FIN_WAIT2 | LAST_ACK | CLOSING => new == CLOSE,
+        _ => false,
+    }
+}
+
+#[btf_tracepoint(function = "sk_data_ready")]
+pub(crate) fn sk_data_ready(context: BtfTracePointContext) -> i32 {
+    const PROGRAM: Program = program("sk_data_ready");
+    journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
+    0
+}
+
+#[btf_tracepoint(function = "skb_copy_datagram_iovec")]
+pub(crate) fn skb_copy_datagram_iovec(context: BtfTracePointContext) -> i32 {
+    const PROGRAM: Program = program("skb_copy_datagram_iovec");
+    journey::read(Skb::new(context.arg(0)), PROGRAM);
+    0
+}

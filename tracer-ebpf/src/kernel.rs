@@ -1,0 +1,340 @@
+//! Reading the kernel's structures, by the offsets that the agent found in its BTF.
+//!
+//! A pointer that the kernel handed over is read directly: the verifier knows its type, adds an
+//! offset that it knows as a constant, and makes a read of bad memory give 0.
+
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, generated};
+use tracer_common::settings::{Offsets, Settings};
+
+#[unsafe(no_mangle)]
+static OFFSETS: Offsets = Offsets::ZERO;
+
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings::ZERO;
+
+/// A member of the settings, as a constant that the verifier knows.
+macro_rules! setting {
+    ($($member:tt)+) => {
+        // SAFETY: the agent wrote the settings before the object was loaded; they never change.
+        unsafe { core::ptr::read_volatile(&raw const (*$crate::kernel::settings()).$($member)+) }
+    };
+}
+pub(crate) use setting;
+
+/// Where the settings are.
+#[inline(always)]
+pub(crate) fn settings() -> *const Settings {
+    &raw const SETTINGS
+}
+
+/// An offset, as a constant that the verifier knows.
+macro_rules! offset {
+    ($member:ident) => {
+        // SAFETY: the agent wrote the offsets before the object was loaded; they never change.
+        unsafe { core::ptr::read_volatile(&raw const OFFSETS.$member) }
+    };
+}
+
+/// Reads a member of a structure of the kernel.
+#[inline(always)]
+fn member<T: Copy>(base: *const u8, offset: u32) -> T {
+    // SAFETY: the verifier checks the pointer's type, and that the offset lies within it.
+    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
+}
+
+/// Now, on the monotonic clock.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The number of this CPU.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// A number that stands for an address: its distance from a static of ours.
+///
+/// The verifier refuses arithmetic on the kernel's pointers, and lets one be subtracted.
+#[inline(always)]
+fn number(pointer: *const u8) -> u64 {
+    (pointer as u64).wrapping_sub(&raw const OFFSETS as u64)
+}
+
+/// Copies bytes of a packet's head, which is not a structure that BTF knows.
+///
+/// False where they could not be read.
+#[inline(always)]
+pub(crate) fn copy<T: Copy>(to: *mut T, words: u32, from: Bytes) -> bool {
+    // SAFETY: `to` has room for `words`; the helper checks `from`.
+    unsafe {
+        generated::bpf_probe_read_kernel(to.cast(), words * size_of::<T>() as u32, from.0.cast())
+            == 0
+    }
+}
+
+/// An address in a packet's head.
+#[derive(Clone, Copy)]
+pub(crate) struct Bytes(*const u8);
+
+impl Bytes {
+    #[inline(always)]
+    pub(crate) fn add(self, offset: u64) -> Self {
+        Self(self.0.wrapping_add(offset as usize))
+    }
+
+    /// A number that stands for the address.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u64 {
+        number(self.0)
+    }
+
+    /// The distance from an earlier address.
+    #[inline(always)]
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        (self.0 as u64).wrapping_sub(earlier.0 as u64)
+    }
+
+    /// Two bytes.
+    #[inline(always)]
+    pub(crate) fn u16(self) -> u16 {
+        if setting!(direct_head) != 0 {
+            member(self.0, 0)
+        } else {
+            let mut value = 0;
+            copy(&raw mut value, 1, self);
+            value
+        }
+    }
+
+    /// Six bytes, as the lower ones of a number.
+    #[inline(always)]
+    pub(crate) fn mac(self) -> u64 {
+        if setting!(direct_head) != 0 {
+            u64::from(member::<u32>(self.0, 0)) | u64::from(member::<u16>(self.0, 4)) << 32
+        } else {
+            let mut value = 0u64;
+            copy(&raw mut value, 1, self);
+            value & 0xffff_ffff_ffff
+        }
+    }
+}
+
+/// A `struct sk_buff`.
+#[derive(Clone, Copy)]
+pub(crate) struct Skb(*const u8);
+
+impl Skb {
+    #[inline(always)]
+    pub(crate) fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// A number that stands for the address; never 0, the mark of an empty entry.
+    #[inline(always)]
+    pub(crate) fn tag(self) -> u64 {
+        number(self.0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn device(self) -> Device {
+        Device(member(self.0, offset!(skb_dev)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(self) -> u32 {
+        member(self.0, offset!(skb_len))
+    }
+
+    /// How many bytes lie in the head, from `data` on.
+    #[inline(always)]
+    pub(crate) fn head_len(self) -> u32 {
+        self.len() - member::<u32>(self.0, offset!(skb_data_len))
+    }
+
+    /// The device that it came in by; 0 for a packet of this namespace's own.
+    #[inline(always)]
+    pub(crate) fn iif(self) -> u32 {
+        member(self.0, offset!(skb_iif))
+    }
+
+    /// The ethertype, in network order.
+    #[inline(always)]
+    pub(crate) fn protocol(self) -> u16 {
+        member(self.0, offset!(skb_protocol))
+    }
+
+    /// Where its data begin: the link layer's header on the way out, the network's on the way in.
+    #[inline(always)]
+    pub(crate) fn data(self) -> Bytes {
+        Bytes(member(self.0, offset!(skb_data)))
+    }
+
+    /// Where its buffer begins; copies share it.
+    #[inline(always)]
+    pub(crate) fn head(self) -> Bytes {
+        Bytes(member(self.0, offset!(skb_head)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn network_header(self) -> Bytes {
+        self.head().add(u64::from(member::<u16>(self.0, offset!(skb_network_header))))
+    }
+
+    #[inline(always)]
+    pub(crate) fn mac_header(self) -> Bytes {
+        self.head().add(u64::from(member::<u16>(self.0, offset!(skb_mac_header))))
+    }
+
+    /// The size of the segments that it is to be split into, and how many they are; 0 where it is not.
+    #[inline(always)]
+    pub(crate) fn segments(self) -> (u16, u16) {
+        let shared = self.head().add(u64::from(member::<u32>(self.0, offset!(skb_end))));
+        (
+            shared.add(u64::from(offset!(shinfo_gso_size))).u16(),
+            shared.add(u64::from(offset!(shinfo_gso_segs))).u16(),
+        )
+    }
+
+    /// The packet before it in a queue.
+    #[inline(always)]
+    pub(crate) fn previous(self) -> Self {
+        Self(member(self.0, offset!(skb_prev)))
+    }
+}
+
+/// A `struct net_device`.
+#[derive(Clone, Copy)]
+pub(crate) struct Device(*const u8);
+
+/// `ARPHRD_ETHER` of include/uapi/linux/if_arp.h.
+const ETHERNET: u16 = 1;
+
+/// `IFF_LOOPBACK` of include/uapi/linux/if.h.
+const LOOPBACK: u32 = 8;
+
+impl Device {
+    #[inline(always)]
+    pub(crate) fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    #[inline(always)]
+    pub(crate) fn ifindex(self) -> u32 {
+        member(self.0, offset!(dev_ifindex))
+    }
+
+    /// The cookie of its network namespace, never used twice.
+    #[inline(always)]
+    pub(crate) fn cookie(self) -> u64 {
+        let net: *const u8 = member(self.0, offset!(dev_net));
+        member(net, offset!(net_cookie))
+    }
+
+    /// The inode of its network namespace, used again at once.
+    #[inline(always)]
+    pub(crate) fn inode(self) -> u32 {
+        let net: *const u8 = member(self.0, offset!(dev_net));
+        member(net, offset!(net_inum))
+    }
+
+    /// The name, as two words.
+    #[inline(always)]
+    pub(crate) fn name(self) -> [u64; 2] {
+        let mut name = [0; 2];
+        // SAFETY: `name` has the 16 bytes of `IFNAMSIZ`; the helper checks the source.
+        let from = self.0.wrapping_add(offset!(dev_name) as usize);
+        unsafe {
+            generated::bpf_probe_read_kernel((&raw mut name).cast(), 16, from.cast());
+        }
+        name
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_ethernet(self) -> bool {
+        member::<u16>(self.0, offset!(dev_type)) == ETHERNET
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_loopback(self) -> bool {
+        member::<u32>(self.0, offset!(dev_flags)) & LOOPBACK != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn link_ops(self) -> LinkOps {
+        LinkOps(member(self.0, offset!(dev_link_ops)))
+    }
+}
+
+/// A `struct rtnl_link_ops`: what all devices of a kind share.
+#[derive(Clone, Copy)]
+pub(crate) struct LinkOps(*const u8);
+
+impl LinkOps {
+    #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// A number that stands for the kind.
+    #[inline(always)]
+    pub(crate) fn tag(self) -> u64 {
+        number(self.0)
+    }
+
+    /// The kind's name, as two words.
+    #[inline(always)]
+    pub(crate) fn kind(self) -> [u64; 2] {
+        let name: *const u8 = member(self.0, offset!(link_ops_kind));
+        let mut kind = [0; 2];
+        // SAFETY: `kind` has 16 bytes; the helper checks the source.
+        unsafe {
+            generated::bpf_probe_read_kernel_str((&raw mut kind).cast(), 16, name.cast());
+        }
+        kind
+    }
+}
+
+/// A `struct sock`.
+#[derive(Clone, Copy)]
+pub(crate) struct Sock(*const u8);
+
+impl Sock {
+    #[inline(always)]
+    pub(crate) fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// `AF_INET`, `AF_INET6` …
+    #[inline(always)]
+    pub(crate) fn family(self) -> u16 {
+        member(self.0, offset!(sk_family))
+    }
+
+    /// The IP protocol number.
+    #[inline(always)]
+    pub(crate) fn protocol(self) -> u16 {
+        member(self.0, offset!(sk_protocol))
+    }
+
+    /// Its own port.
+    #[inline(always)]
+    pub(crate) fn port(self) -> u16 {
+        member(self.0, offset!(sk_num))
+    }
+
+    /// The other end's port.
+    #[inline(always)]
+    pub(crate) fn peer_port(self) -> u16 {
+        u16::from_be(member(self.0, offset!(sk_dport)))
+    }
+
+    /// The packet that was queued last; the queue's own head where it is empty.
+    #[inline(always)]
+    pub(crate) fn last_queued(self) -> Skb {
+        Skb(member(self.0, offset!(sk_receive_tail)))
+    }
+}

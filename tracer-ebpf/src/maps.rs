@@ -1,0 +1,128 @@
+//! All memory that outlives an event.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, RingBuf},
+};
+use tracer_common::{
+    hop::PROBES,
+    layout::{
+        Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Packet,
+        PacketSet, Rules, Tuple,
+    },
+    loss::LOSSES as LOSS_KINDS,
+    settings::SERVICE_WORDS,
+};
+
+use crate::header::Header;
+
+/// How many programs there are; what a program keeps for itself is found by its number.
+pub(crate) const PROGRAMS: u32 = PROBES.len() as u32;
+
+/// Slots of a program's node cache, on each CPU.
+pub(crate) const SLOTS: u32 = 64;
+
+/// Index of a flow's class in [`FLOWS`].
+pub(crate) const FLOW_MASK: u32 = 4095;
+
+/// Fragmented datagrams whose ports are remembered.
+pub(crate) const FRAGMENT_MASK: u32 = 1023;
+
+/// A node that this program met lately on this CPU.
+#[repr(C)]
+pub(crate) struct Slot {
+    pub(crate) key: NodeKey,
+    /// The node plus one; 0 in an empty slot.
+    pub(crate) node: u32,
+    pub(crate) cell: u32,
+    pub(crate) kind: u32,
+    pub(crate) spare: u32,
+}
+
+/// What this CPU handled last. Synchronous work on the same packet is told from it.
+#[repr(C)]
+pub(crate) struct Run {
+    /// The packet of the last `receive`, as it was then.
+    pub(crate) received: Packet,
+    /// The packet of the last `xmit`, by tag.
+    pub(crate) sent: u64,
+    /// Where the buffer of [`Run::upper`] begins.
+    pub(crate) upper_head: u64,
+    /// The packet of the last `xmit` of a device on top of another, as it was then.
+    pub(crate) upper: Packet,
+}
+
+/// Room that would not fit on a program's stack.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) raw: [u32; 20],
+    pub(crate) header: Header,
+    pub(crate) class: ClassKey,
+    pub(crate) key: NodeKey,
+    /// The hash of the addresses that a packet was born with, to see NAT at a new node.
+    pub(crate) born: u32,
+    pub(crate) zero: u32,
+}
+
+/// Ports of a fragmented datagram, for its later fragments.
+#[repr(C)]
+pub(crate) struct Ports {
+    pub(crate) mark: u64,
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    pub(crate) zero: u32,
+}
+
+/// What a claim is for, in the upper half of its key.
+pub(crate) mod claim {
+    pub(crate) const NODE: u64 = 1 << 32;
+    pub(crate) const CLASS: u64 = 2 << 32;
+    pub(crate) const CELL: u64 = 3 << 32;
+}
+
+#[map]
+pub(crate) static PACKETS: Array<PacketSet> = Array::with_max_entries(1 << 15, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static HANDOVER: Array<HandedSet> = Array::with_max_entries(1 << 13, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static CELLS: Array<Cell> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static NODE_INFO: Array<NodeInfo> = Array::with_max_entries(1 << 12, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static CLASS_INFO: Array<ClassInfo> = Array::with_max_entries(1 << 12, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static LOSSES: Array<u64> = Array::with_max_entries(LOSS_KINDS as u32, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static SLOTS_OF: Array<Slot> = Array::with_max_entries(SLOTS * PROGRAMS, 0);
+#[map]
+pub(crate) static RUNS: Array<Run> = Array::with_max_entries(1, 0);
+#[map]
+pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(PROGRAMS, 0);
+#[map]
+pub(crate) static FLOWS: Array<u64> = Array::with_max_entries(FLOW_MASK + 1, 0);
+#[map]
+pub(crate) static FRAGMENTS: Array<Ports> = Array::with_max_entries(FRAGMENT_MASK + 1, 0);
+#[map]
+pub(crate) static SERVICES: Array<u64> = Array::with_max_entries(SERVICE_WORDS as u32, 0);
+#[map]
+pub(crate) static COMPONENTS: LpmTrie<[u8; 16], Rules> = LpmTrie::with_max_entries(1024, 1);
+#[map]
+pub(crate) static NODES: HashMap<NodeKey, u32> = HashMap::with_max_entries(1 << 12, 0);
+#[map]
+pub(crate) static CLASSES: HashMap<ClassKey, u32> = HashMap::with_max_entries(1 << 12, 0);
+#[map]
+pub(crate) static CELL_OF: HashMap<u64, u32> = HashMap::with_max_entries(1 << 14, 0);
+#[map]
+pub(crate) static CLAIMS: HashMap<u64, u32> = HashMap::with_max_entries(1 << 15, 0);
+#[map]
+pub(crate) static KINDS: HashMap<u64, u32> = HashMap::with_max_entries(256, 0);
+#[map]
+pub(crate) static DROPS: HashMap<DropKey, u64> = HashMap::with_max_entries(1 << 12, 0);
+#[map]
+pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// The sizes of what the agent reads must be those that it knows.
+const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 144);
