@@ -1,0 +1,1 @@
+//! A recorded reading, from a file.
