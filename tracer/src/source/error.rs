@@ -14,7 +14,6 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        #[source]
         cause: io::Error,
         /// What to try, as it follows "try".
         advice: &'static str,
