@@ -45,7 +45,9 @@ impl Histogram {
         ) {
             (Some(first), Some(last)) => {
                 histogram.min_ns = min_ns.clamp(lower_bound(first), upper_bound(first));
-                histogram.max_ns = max_ns.clamp(lower_bound(last), upper_bound(last));
+                histogram.max_ns = max_ns
+                    .clamp(lower_bound(last), upper_bound(last))
+                    .max(histogram.min_ns);
             }
             _ => histogram = Self::default(),
         }
@@ -185,6 +187,14 @@ mod tests {
     fn an_empty_histogram_has_no_quantile() {
         assert_eq!(Histogram::default().quantile_ns(0.5), None);
         assert_eq!(Histogram::default().min_ns(), None);
+    }
+
+    #[test]
+    fn extremes_that_cross_give_no_absurd_answer() {
+        let mut counts = [0; BUCKETS];
+        counts[40] = 1;
+        let histogram = Histogram::from_counts(counts, 7, u64::MAX, 0);
+        assert_eq!(histogram.quantile_ns(0.5), histogram.max_ns());
     }
 
     #[test]

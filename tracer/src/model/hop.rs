@@ -31,3 +31,22 @@ pub struct Namespace {
     /// The inode of `/proc/…/ns/net`, used again at once: for display only.
     pub inode: u32,
 }
+
+/// A MAC address as it is written: `02:00:00:00:01:01`.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// The MAC address of a text as [`mac_text`] writes it; none for any other.
+pub fn mac_from_text(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        let part = parts.next()?;
+        if part.len() != 2 || !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}

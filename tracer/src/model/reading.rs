@@ -76,22 +76,30 @@ pub struct Ends {
 impl Ends {
     /// All of them together.
     pub fn sum(&self) -> u64 {
-        let by_name = self.dropped.values().chain(self.lost.values()).sum::<u64>();
-        self.delivered + self.merged + self.split + self.in_flight + by_name
+        [self.delivered, self.merged, self.split, self.in_flight]
+            .iter()
+            .chain(self.dropped.values())
+            .chain(self.lost.values())
+            .fold(0, |sum: u64, &count| sum.saturating_add(count))
     }
 
     /// Adds the ends of other packets.
     pub fn add(&mut self, other: &Self) {
-        self.delivered += other.delivered;
-        self.merged += other.merged;
-        self.split += other.split;
-        self.in_flight += other.in_flight;
+        for (mine, theirs) in [
+            (&mut self.delivered, other.delivered),
+            (&mut self.merged, other.merged),
+            (&mut self.split, other.split),
+            (&mut self.in_flight, other.in_flight),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
         for (mine, theirs) in [
             (&mut self.dropped, &other.dropped),
             (&mut self.lost, &other.lost),
         ] {
             for (reason, count) in theirs {
-                *mine.entry(reason.clone()).or_default() += count;
+                let mine = mine.entry(reason.clone()).or_default();
+                *mine = mine.saturating_add(*count);
             }
         }
     }

@@ -1,0 +1,383 @@
+//! Readings for tests: what a small lab would give, made by hand.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use tracer_common::hop::Stage::{self, Deliver, Queue, Read, Receive, Rx, Xmit};
+use tracer_common::loss::Loss;
+
+use super::{
+    Availability, Class, End, Ends, Histogram, Hop, Namespace, Node, Parent, Protocol, Reading,
+    Service, State, Tuple,
+};
+
+/// Latencies around a middle, as parts of a thousand: most near it, few far above.
+const SHAPE: [(u64, u64); 9] = [
+    (850, 2),
+    (900, 8),
+    (950, 20),
+    (1000, 30),
+    (1050, 21),
+    (1100, 10),
+    (1300, 6),
+    (1800, 2),
+    (3000, 1),
+];
+
+/// A namespace, a device, its kind, and its number.
+type Device = (&'static str, &'static str, &'static str, u32);
+
+const APP: Device = ("lab-app", "eth0", "veth", 2);
+const R1_APP: Device = ("lab-r1", "to-app", "veth", 3);
+const R1_DB: Device = ("lab-r1", "to-db", "veth", 4);
+const R1_R2: Device = ("lab-r1", "to-r2", "veth", 6);
+const R2_R1: Device = ("lab-r2", "to-r1", "veth", 2);
+const R2_DB: Device = ("lab-r2", "to-db", "veth", 3);
+const DB: Device = ("lab-db", "eth0", "veth", 2);
+const UPLINK: Device = ("lab-r1", "enp3s0", "", 5);
+const LOOPBACK: Device = ("lab-db", "lo", "", 1);
+const WIRE_NEAR: Device = ("lab-app", "wire0", "tun", 7);
+const WIRE_FAR: Device = ("lab-far", "wire1", "tun", 2);
+
+/// UDP from app over r1 to db with drops, and the answers; TCP whose ways part at r1's gateways;
+/// TCP on loopback that is read; UDP over a wire of 5 ms.
+pub(crate) fn lab() -> Reading {
+    let mut lab = Lab::default();
+    lab.all();
+    let losses = Loss::ALL.map(|loss| (loss.name().to_owned(), 0));
+    let mut losses = BTreeMap::from(losses);
+    losses.insert(Loss::Orphan.name().to_owned(), 7);
+    Reading {
+        kernel: "6.18.0-lab".to_owned(),
+        duration_ns: 10_000_000_000,
+        classes: lab.classes,
+        nodes: lab.nodes,
+        losses,
+        availability: availability(),
+    }
+}
+
+/// The same lab where r1 sends the requests over r2, whose link to db is slow.
+pub(crate) fn lab_with_a_detour() -> Reading {
+    let mut lab = Lab {
+        detour: true,
+        ..Lab::default()
+    };
+    lab.all();
+    Reading {
+        classes: lab.classes,
+        nodes: lab.nodes,
+        ..self::lab()
+    }
+}
+
+fn availability() -> Vec<Availability> {
+    let row = |name: &str, meaning: &str, state| Availability {
+        name: name.to_owned(),
+        meaning: meaning.to_owned(),
+        state,
+    };
+    vec![
+        row(
+            "net_dev_queue",
+            "packets enter the queueing discipline",
+            State::Works,
+        ),
+        row(
+            "napi_gro_frags_entry",
+            "packets of drivers that hand over pages come in, in front of GRO",
+            State::Unavailable {
+                because: "this kernel has no tracepoint napi_gro_frags_entry".to_owned(),
+                advice: "a kernel with CONFIG_NET_RX_TRACE".to_owned(),
+            },
+        ),
+    ]
+}
+
+#[derive(Default)]
+struct Lab {
+    classes: Vec<Class>,
+    nodes: Vec<Node>,
+    detour: bool,
+}
+
+impl Lab {
+    fn all(&mut self) {
+        self.requests();
+        self.answers();
+        self.two_legs();
+        self.loopback();
+        self.wire();
+    }
+
+    fn requests(&mut self) {
+        let class = self.class(
+            "app",
+            "db",
+            Protocol::Udp,
+            Service::Destination(9000),
+            Some(1),
+        );
+        let mut ways = vec![
+            (APP, Xmit, 1_400),
+            (R1_APP, Rx, 900),
+            (R1_APP, Receive, 2_100),
+        ];
+        if self.detour {
+            ways.extend([
+                (R1_R2, Queue, 1_500),
+                (R1_R2, Xmit, 1_250),
+                (R2_R1, Rx, 910),
+                (R2_R1, Receive, 2_050),
+                (R2_DB, Queue, 1_300),
+                (R2_DB, Xmit, 5_200_000),
+            ]);
+        } else {
+            ways.extend([(R1_DB, Queue, 1_200), (R1_DB, Xmit, 1_300)]);
+        }
+        ways.extend([(DB, Rx, 850), (DB, Receive, 2_400)]);
+        let receive = self.way(class, APP, 12_000, &ways);
+        self.dropped(receive, "NO_SOCKET", 2);
+        let deliver = self.then(receive, DB, Deliver, 11_998, 48_000);
+        self.delivered(deliver);
+    }
+
+    fn answers(&mut self) {
+        let class = self.class("db", "app", Protocol::Udp, Service::Source(9000), Some(0));
+        let ways = [
+            (DB, Xmit, 1_350),
+            (R1_DB, Rx, 870),
+            (R1_DB, Receive, 2_000),
+            (R1_APP, Queue, 1_250),
+            (R1_APP, Xmit, 1_310),
+            (APP, Rx, 840),
+            (APP, Receive, 2_300),
+            (APP, Deliver, 3_900),
+        ];
+        let deliver = self.way(class, DB, 11_950, &ways);
+        self.nodes[deliver].ends.in_flight = 3;
+        self.delivered(deliver);
+    }
+
+    fn two_legs(&mut self) {
+        let (source, destination) = ("10.0.1.0/24", "203.0.113.0/24");
+        let service = Service::Destination(443);
+        let class = self.class(source, destination, Protocol::Tcp, service, None);
+        let queue = self.way(class, APP, 200, &[]);
+        self.nodes[queue].ends.split = 40;
+        self.nodes[queue].born = 840;
+        let xmit = self.then(queue, APP, Xmit, 1_000, 180_000);
+        let rx = self.then(xmit, R1_APP, Rx, 1_000, 950);
+        let receive = self.then(rx, R1_APP, Receive, 1_000, 2_050);
+        self.nodes[receive]
+            .ends
+            .dropped
+            .insert("NETFILTER_DROP".to_owned(), 4);
+        let out = self.then(receive, UPLINK, Queue, 996, 3_100);
+        self.nodes[out].translated = Some(Tuple {
+            source: IpAddr::from([198, 51, 100, 7]),
+            destination: IpAddr::from([203, 0, 113, 9]),
+            source_port: 50_312,
+            destination_port: 443,
+        });
+        for (gateway, packets, middle) in [(1, 640, 2_600), (2, 356, 90_000)] {
+            let leg = self.then(out, UPLINK, Xmit, packets, middle);
+            self.nodes[leg].hop.next_hop_mac = Some([2, 0, 0, 0, 0xee, gateway]);
+            self.delivered(leg);
+        }
+    }
+
+    fn loopback(&mut self) {
+        let (end, service) = ("127.0.0.1/32", Service::Destination(6379));
+        let class = self.class(end, end, Protocol::Tcp, service, None);
+        let ways = [
+            (LOOPBACK, Xmit, 400),
+            (LOOPBACK, Rx, 300),
+            (LOOPBACK, Receive, 1_100),
+            (LOOPBACK, Deliver, 900),
+        ];
+        let deliver = self.way(class, LOOPBACK, 5_400, &ways);
+        self.delivered(deliver);
+        self.then(deliver, LOOPBACK, Read, 5_320, 21_000);
+    }
+
+    fn wire(&mut self) {
+        let (destination, service) = ("10.0.77.2/32", Service::Destination(9100));
+        let class = self.class("app", destination, Protocol::Udp, service, None);
+        let ways = [
+            (WIRE_NEAR, Xmit, 700),
+            (WIRE_FAR, Rx, 5_050_000),
+            (WIRE_FAR, Receive, 450),
+            (WIRE_FAR, Deliver, 1_900),
+        ];
+        let deliver = self.way(class, WIRE_NEAR, 2_000, &ways);
+        self.nodes[deliver].ends.lost.insert("unseen".to_owned(), 1);
+        self.delivered(deliver);
+    }
+
+    fn class(
+        &mut self,
+        source: &str,
+        destination: &str,
+        protocol: Protocol,
+        service: Service,
+        way_back: Option<usize>,
+    ) -> usize {
+        let class = Class {
+            source: end(source),
+            destination: end(destination),
+            protocol,
+            service: Some(service),
+            first: None,
+            way_back,
+        };
+        self.classes.push(class);
+        self.classes.len() - 1
+    }
+
+    /// A way that all packets go, from `queue` of a device on.
+    fn way(
+        &mut self,
+        class: usize,
+        first: Device,
+        packets: u64,
+        onward: &[(Device, Stage, u64)],
+    ) -> usize {
+        let mut node = self.push(
+            Parent::Class(class),
+            first,
+            Queue,
+            packets,
+            Histogram::default(),
+        );
+        for &(device, stage, middle) in onward {
+            node = self.then(node, device, stage, packets, middle);
+        }
+        node
+    }
+
+    fn then(
+        &mut self,
+        parent: usize,
+        device: Device,
+        stage: Stage,
+        packets: u64,
+        middle_ns: u64,
+    ) -> usize {
+        let latency = latency(middle_ns, packets);
+        self.push(Parent::Node(parent), device, stage, packets, latency)
+    }
+
+    fn push(
+        &mut self,
+        parent: Parent,
+        (namespace, device, kind, ifindex): Device,
+        stage: Stage,
+        packets: u64,
+        latency: Histogram,
+    ) -> usize {
+        let number = 1 + ["lab-app", "lab-r1", "lab-db", "lab-far", "lab-r2"]
+            .iter()
+            .position(|&it| it == namespace)
+            .expect("a namespace of the lab") as u32;
+        let mac = (stage == Xmit && kind == "veth").then_some([2, 0, 0, 0, number as u8, 1]);
+        self.nodes.push(Node {
+            parent,
+            hop: Hop {
+                namespace: Namespace {
+                    name: namespace.to_owned(),
+                    cookie: 4_096 + u64::from(number),
+                    inode: 4_026_532_000 + number,
+                },
+                device: device.to_owned(),
+                ifindex,
+                kind: kind.to_owned(),
+                stage,
+                next_hop_mac: mac,
+                previous_hop_mac: None,
+            },
+            translated: None,
+            packets,
+            bytes: packets * 128,
+            latency,
+            total: Histogram::default(),
+            born: 0,
+            ends: Ends::default(),
+        });
+        self.nodes.len() - 1
+    }
+
+    fn dropped(&mut self, index: usize, reason: &str, count: u64) {
+        let dropped = &mut self.nodes[index].ends.dropped;
+        dropped.insert(reason.to_owned(), count);
+    }
+
+    /// All packets at a node that did not end otherwise ended well.
+    fn delivered(&mut self, index: usize) {
+        let mut whole = 0;
+        let mut at = Parent::Node(index);
+        while let Parent::Node(node) = at {
+            whole += self.nodes[node].latency.mean_ns().unwrap_or(0);
+            at = self.nodes[node].parent;
+        }
+        let node = &mut self.nodes[index];
+        node.ends.delivered = node.packets + node.born - node.ends.sum();
+        node.total = latency(whole, node.ends.delivered);
+    }
+}
+
+fn end(text: &str) -> End {
+    match text.split_once('/') {
+        Some((address, length)) => End::Prefix(
+            address.parse().expect("an address"),
+            length.parse().expect("a length"),
+        ),
+        None => End::Component(text.to_owned()),
+    }
+}
+
+fn latency(middle_ns: u64, packets: u64) -> Histogram {
+    let mut histogram = Histogram::default();
+    let mut left = packets;
+    for (part, percent) in SHAPE {
+        let n = packets * percent / 100;
+        histogram.record_n(middle_ns * part / 1000, n);
+        left -= n;
+    }
+    histogram.record_n(middle_ns, left);
+    histogram
+}
+
+/// Nodes of any shape and any numbers, with parents before their children.
+pub(crate) fn any_nodes() -> impl Strategy<Value = Vec<Node>> {
+    let lab = lab();
+    let node = (
+        any::<prop::sample::Index>(),
+        0..5usize,
+        0..7usize,
+        any::<[u32; 5]>(),
+    );
+    prop::collection::vec(node, 0..40).prop_map(move |shapes| {
+        let shapes = shapes.into_iter().enumerate();
+        shapes
+            .map(
+                |(index, (parent, class, stage, [packets, bytes, born, good, bad]))| {
+                    let mut node = lab.nodes[index % lab.nodes.len()].clone();
+                    node.parent = match index {
+                        0 => Parent::Class(class),
+                        _ if class == 4 => Parent::Class(0),
+                        _ => Parent::Node(parent.index(index)),
+                    };
+                    node.hop.stage = Stage::ALL[stage.min(5)];
+                    node.packets = packets.into();
+                    node.bytes = bytes.into();
+                    node.born = (born % 3).into();
+                    node.ends.delivered = good.into();
+                    node.ends.lost = BTreeMap::from([("unseen".to_owned(), bad.into())]);
+                    node
+                },
+            )
+            .collect()
+    })
+}

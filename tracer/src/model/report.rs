@@ -1,0 +1,341 @@
+//! A reading as routes: the trees, taken apart into ways.
+
+mod tree;
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use super::hop::{Stage, mac_text};
+use super::{
+    Availability, Balance, Class, Ends, Losses, Node, Reading, Route, RouteId, Segment, Service,
+    Step,
+};
+use tree::Tree;
+
+/// All that is to be shown of a reading.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The kernel's release.
+    pub kernel: String,
+    /// For how long was traced, in nanoseconds.
+    pub duration_ns: u64,
+    /// The routes, those with most packets first.
+    pub routes: Vec<Route>,
+    /// What was lost, by reason, and not known to belong to a route.
+    pub losses: Losses,
+    /// Hops and features with their state here.
+    pub availability: Vec<Availability>,
+}
+
+impl Report {
+    /// Takes a reading's trees apart.
+    ///
+    /// Each leaf of a tree makes a route. A packet that ended earlier, at a hop where ways part,
+    /// belongs to the route that most packets took from there; so all routes of a class together
+    /// have as many packets as were born. A `read` is no part of this account: it comes after the
+    /// packet was delivered, and belongs to the route of that delivery.
+    pub fn from_reading(reading: &Reading) -> Self {
+        let tree = Tree::of(&reading.nodes);
+        let mut taken = HashSet::new();
+        let mut routes: Vec<(usize, Route)> = tree
+            .ways()
+            .into_iter()
+            .filter_map(|way| {
+                let class = tree.class(&way);
+                let route = route(
+                    reading,
+                    &tree,
+                    &way,
+                    reading.classes.get(class)?,
+                    &mut taken,
+                );
+                Some((class, route))
+            })
+            .collect();
+        routes.sort_by_key(|(_, route)| (Reverse(route.packets), route.id));
+        name_ways_back(&mut routes);
+        Self {
+            kernel: reading.kernel.clone(),
+            duration_ns: reading.duration_ns,
+            routes: routes.into_iter().map(|(_, route)| route).collect(),
+            losses: reading.losses.clone(),
+            availability: reading.availability.clone(),
+        }
+    }
+
+    /// All packets of all routes.
+    pub fn packets(&self) -> u64 {
+        self.routes
+            .iter()
+            .fold(0, |sum, route| sum.saturating_add(route.packets))
+    }
+}
+
+fn route(
+    reading: &Reading,
+    tree: &Tree,
+    way: &[usize],
+    class: &Class,
+    taken: &mut HashSet<RouteId>,
+) -> Route {
+    let nodes = || way.iter().map(|&index| &reading.nodes[index]);
+    let mut ends = Ends::default();
+    let mut difference = 0i128;
+    for &index in way.iter().filter(|&&index| tree.accounts_here(index, way)) {
+        ends.add(&reading.nodes[index].ends);
+        difference += tree.difference(&reading.nodes, index);
+    }
+    let ended = ends.sum();
+    let last = way.iter().rfind(|&&index| !tree.is_read(index));
+    Route {
+        id: id(class, nodes(), taken),
+        class: class.clone(),
+        way_back: None,
+        packets: ended,
+        steps: steps(&reading.nodes, tree, way),
+        total: last.map_or_else(Default::default, |&index| {
+            reading.nodes[index].total.clone()
+        }),
+        ends,
+        balance: Balance {
+            came: u64::try_from((i128::from(ended) + difference).max(0)).unwrap_or(u64::MAX),
+            ended,
+            difference: difference.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+        },
+    }
+}
+
+fn steps(nodes: &[Node], tree: &Tree, way: &[usize]) -> Vec<Step> {
+    let mean = |index: usize| {
+        let latency = &nodes[index].latency;
+        latency.sum_ns() as f64 / latency.count().max(1) as f64
+    };
+    let segment = |index: usize| {
+        let before = &nodes[tree.parent(index)?];
+        let all: f64 = way
+            .iter()
+            .filter(|&&index| tree.parent(index).is_some())
+            .map(|&index| mean(index))
+            .sum();
+        Some(Segment {
+            name: segment_name(before.hop.stage, nodes[index].hop.stage),
+            latency: nodes[index].latency.clone(),
+            share: if all > 0.0 { mean(index) / all } else { 0.0 },
+        })
+    };
+    way.iter()
+        .map(|&index| {
+            let node = &nodes[index];
+            Step {
+                hop: node.hop.clone(),
+                translated: node.translated,
+                packets: node.packets,
+                born: node.born,
+                bytes: node.bytes,
+                ways: tree.leaves_below(index),
+                ends: node.ends.clone(),
+                segment: segment(index),
+            }
+        })
+        .collect()
+}
+
+/// A segment's name in every output.
+pub fn segment_name(from: Stage, to: Stage) -> String {
+    format!("{}→{}", from.name(), to.name())
+}
+
+/// The hash of what is the same in each run: names, not the numbers that the kernel gives.
+///
+/// Ways that differ in such numbers only get names of their own, by their order in the reading.
+fn id<'a>(
+    class: &Class,
+    nodes: impl Iterator<Item = &'a Node>,
+    taken: &mut HashSet<RouteId>,
+) -> RouteId {
+    let mut description = class_key(class);
+    for Node { hop, .. } in nodes {
+        let fields = [
+            hop.namespace.name.as_str(),
+            &hop.device,
+            hop.stage.name(),
+            &hop.next_hop_mac.map(mac_text).unwrap_or_default(),
+        ];
+        description += "\n";
+        description += &fields.join("\t");
+    }
+    let mut id = RouteId::of(&description);
+    while !taken.insert(id) {
+        description += "\nagain";
+        id = RouteId::of(&description);
+    }
+    id
+}
+
+/// A text that is the same for the same class in each run.
+pub fn class_key(class: &Class) -> String {
+    let service = match class.service {
+        None => String::new(),
+        Some(Service::Destination(port)) => format!("to {port}"),
+        Some(Service::Source(port)) => format!("from {port}"),
+    };
+    [
+        class.source.to_string(),
+        class.destination.to_string(),
+        class.protocol.name().to_owned(),
+        service,
+    ]
+    .join("\t")
+}
+
+/// Routes come with most packets first, so the first of a class is its busiest.
+fn name_ways_back(routes: &mut [(usize, Route)]) {
+    let mut busiest = std::collections::HashMap::new();
+    for (class, route) in routes.iter() {
+        busiest.entry(*class).or_insert(route.id);
+    }
+    for (_, route) in routes {
+        route.way_back = route
+            .class
+            .way_back
+            .and_then(|class| busiest.get(&class).copied());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example;
+    use proptest::prelude::*;
+
+    fn births(reading: &Reading) -> u64 {
+        let came = reading.nodes.iter().map(|node| match node.parent {
+            super::super::Parent::Class(_) => node.packets + node.born,
+            super::super::Parent::Node(_) => node.born,
+        });
+        came.sum()
+    }
+
+    fn routes_of<'a>(report: &'a Report, port: u16) -> Vec<&'a Route> {
+        let of_port = |route: &&'a Route| route.class.service == Some(Service::Destination(port));
+        report.routes.iter().filter(of_port).collect()
+    }
+
+    #[test]
+    fn all_routes_together_have_as_many_packets_as_were_born() {
+        let reading = example::lab();
+        let report = Report::from_reading(&reading);
+        assert_eq!(report.packets(), births(&reading));
+        for route in &report.routes {
+            assert_eq!(route.balance.difference, 0, "{:?}", route.class);
+            assert_eq!(route.balance.came, route.packets);
+        }
+    }
+
+    #[test]
+    fn a_packet_that_is_not_accounted_for_shows_in_the_balance() {
+        let mut reading = example::lab();
+        let end = reading
+            .nodes
+            .iter_mut()
+            .find(|node| node.ends.delivered > 5);
+        end.unwrap().ends.delivered -= 3;
+        let report = Report::from_reading(&reading);
+        let differences: i64 = report.routes.iter().map(|it| it.balance.difference).sum();
+        assert_eq!(differences, 3);
+    }
+
+    #[test]
+    fn drops_where_ways_part_belong_to_the_busiest_way() {
+        let report = Report::from_reading(&example::lab());
+        let legs = routes_of(&report, 443);
+        let dropped = legs.iter().map(|leg| leg.ends.dropped.values().sum());
+        assert_eq!(dropped.collect::<Vec<u64>>(), [4, 0]);
+    }
+
+    #[test]
+    fn a_read_extends_the_way_and_is_not_counted() {
+        let report = Report::from_reading(&example::lab());
+        let route = routes_of(&report, 6379)[0];
+        let names: Vec<&str> = route.segments().map(|it| it.name.as_str()).collect();
+        assert_eq!(names.last(), Some(&"deliver→read"));
+        assert_eq!(route.packets, route.ends.delivered);
+        assert!(route.total.count() > 0);
+    }
+
+    #[test]
+    fn shares_sum_to_one() {
+        for route in Report::from_reading(&example::lab()).routes {
+            let sum: f64 = route.segments().map(|segment| segment.share).sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{sum} of {:?}", route.class);
+        }
+    }
+
+    #[test]
+    fn a_route_has_the_same_id_after_a_restart() {
+        let ids = |reading: &Reading| -> Vec<String> {
+            let routes = Report::from_reading(reading).routes;
+            routes.iter().map(|route| route.id.to_string()).collect()
+        };
+        let mut reading = example::lab();
+        let before = ids(&reading);
+        for node in &mut reading.nodes {
+            node.hop.namespace.cookie += 100;
+            node.hop.namespace.inode += 7;
+            node.hop.ifindex += 3;
+        }
+        assert_eq!(ids(&reading), before);
+    }
+
+    #[test]
+    fn ways_that_differ_in_numbers_only_have_ids_of_their_own() {
+        let mut reading = example::lab();
+        let again = reading.nodes.clone();
+        let offset = again.len();
+        reading.nodes.extend(again.into_iter().map(|mut node| {
+            if let super::super::Parent::Node(parent) = &mut node.parent {
+                *parent += offset;
+            }
+            node
+        }));
+        let routes = Report::from_reading(&reading).routes;
+        let ids: HashSet<RouteId> = routes.iter().map(|route| route.id).collect();
+        assert_eq!(ids.len(), routes.len());
+    }
+
+    #[test]
+    fn the_way_back_is_the_busiest_route_of_the_answers() {
+        let report = Report::from_reading(&example::lab());
+        let there = routes_of(&report, 9000)[0];
+        let back = report
+            .routes
+            .iter()
+            .find(|it| Some(it.id) == there.way_back);
+        let back = back.expect("the example has answers");
+        assert_eq!(back.class.service, Some(Service::Source(9000)));
+        assert_eq!(back.way_back, Some(there.id));
+    }
+
+    proptest! {
+        #[test]
+        fn births_are_conserved_in_any_tree(nodes in example::any_nodes()) {
+            let reading = Reading { nodes, ..example::lab() };
+            let report = Report::from_reading(&reading);
+            let came: i128 = report.routes.iter().map(|route| {
+                i128::from(route.packets) + i128::from(route.balance.difference)
+            }).sum();
+            prop_assert_eq!(came, i128::from(births_outside_reads(&reading)));
+        }
+    }
+
+    fn births_outside_reads(reading: &Reading) -> u64 {
+        let tree = Tree::of(&reading.nodes);
+        let mut reading = reading.clone();
+        for (index, node) in reading.nodes.iter_mut().enumerate() {
+            if tree.is_read(index) {
+                node.born = 0;
+            }
+        }
+        births(&reading)
+    }
+}

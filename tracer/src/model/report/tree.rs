@@ -1,0 +1,148 @@
+//! The nodes of a reading as trees, and the ways through them.
+
+use std::cmp::Reverse;
+
+use crate::model::hop::Stage;
+use crate::model::{Node, Parent};
+
+/// Who hangs below whom.
+///
+/// Parents stand before their children; a node that names a later parent, which no source gives,
+/// hangs nowhere and has no way.
+pub(super) struct Tree {
+    parents: Vec<Parent>,
+    /// Nodes at or below a `read` that follows another hop.
+    reads: Vec<bool>,
+    children: Vec<Vec<usize>>,
+    leaves_below: Vec<usize>,
+    busiest_leaf: Vec<usize>,
+    packets: Vec<u64>,
+}
+
+impl Tree {
+    pub(super) fn of(nodes: &[Node]) -> Self {
+        let mut tree = Self {
+            parents: nodes.iter().map(|node| node.parent).collect(),
+            reads: vec![false; nodes.len()],
+            children: vec![Vec::new(); nodes.len()],
+            leaves_below: vec![0; nodes.len()],
+            busiest_leaf: vec![0; nodes.len()],
+            packets: nodes.iter().map(|node| node.packets).collect(),
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            if let Parent::Node(parent) = node.parent
+                && parent < index
+            {
+                tree.reads[index] = node.hop.stage == Stage::Read || tree.reads[parent];
+                tree.children[parent].push(index);
+            }
+        }
+        for index in (0..nodes.len()).rev() {
+            let below = tree.onward(index).map(|child| tree.leaves_below[child]);
+            tree.leaves_below[index] = below.sum::<usize>().max(1);
+            tree.busiest_leaf[index] = tree.find_busiest_leaf(index);
+        }
+        tree
+    }
+
+    /// Every way from a first hop to a leaf, as indexes of nodes, with the reads that follow it.
+    pub(super) fn ways(&self) -> Vec<Vec<usize>> {
+        (0..self.parents.len())
+            .filter(|&index| !self.reads[index] && self.onward(index).next().is_none())
+            .filter_map(|leaf| self.way_to(leaf))
+            .collect()
+    }
+
+    /// The class of a way.
+    pub(super) fn class(&self, way: &[usize]) -> usize {
+        match way.first().map(|&first| self.parents[first]) {
+            Some(Parent::Class(class)) => class,
+            _ => usize::MAX,
+        }
+    }
+
+    /// The node before, if there is one.
+    pub(super) fn parent(&self, index: usize) -> Option<usize> {
+        match self.parents[index] {
+            Parent::Node(parent) => Some(parent),
+            Parent::Class(_) => None,
+        }
+    }
+
+    /// Whether the node is a read, after the packet's end.
+    pub(super) fn is_read(&self, index: usize) -> bool {
+        self.reads[index]
+    }
+
+    /// How many ways lead through a node.
+    pub(super) fn leaves_below(&self, index: usize) -> usize {
+        self.leaves_below[index]
+    }
+
+    /// Whether what ended at a node belongs to this way: it leads on by the busiest children.
+    pub(super) fn accounts_here(&self, index: usize, way: &[usize]) -> bool {
+        !self.reads[index] && way.contains(&self.busiest_leaf[index])
+    }
+
+    /// How many more came to a node and were born there than went on or ended.
+    pub(super) fn difference(&self, nodes: &[Node], index: usize) -> i128 {
+        let node = &nodes[index];
+        let onward = self
+            .onward(index)
+            .map(|child| i128::from(self.packets[child]));
+        i128::from(node.packets) + i128::from(node.born)
+            - onward.sum::<i128>()
+            - i128::from(node.ends.sum())
+    }
+
+    fn way_to(&self, leaf: usize) -> Option<Vec<usize>> {
+        let mut way = vec![leaf];
+        let mut at = leaf;
+        while let Parent::Node(parent) = self.parents[at] {
+            // Each step goes to an earlier node, so this ends.
+            at = (parent < at).then_some(parent)?;
+            way.push(at);
+        }
+        way.reverse();
+        let with_reads = way
+            .iter()
+            .flat_map(|&index| {
+                let reads = if self.accounts_here(index, &way) {
+                    self.reads_after(index)
+                } else {
+                    Vec::new()
+                };
+                std::iter::once(index).chain(reads)
+            })
+            .collect();
+        Some(with_reads)
+    }
+
+    /// The leaf that most packets go to; of two ways with as many the earlier one is busier.
+    fn find_busiest_leaf(&self, index: usize) -> usize {
+        self.onward(index)
+            .max_by_key(|&child| (self.packets[child], Reverse(child)))
+            .map_or(index, |child| self.busiest_leaf[child])
+    }
+
+    /// The children on the packet's way.
+    fn onward(&self, index: usize) -> impl Iterator<Item = usize> {
+        let children = self.children[index].iter().copied();
+        children.filter(|&child| !self.reads[child])
+    }
+
+    /// All reads below a node, each after the one that it hangs on.
+    fn reads_after(&self, index: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let reads_below = |index: usize| {
+            let children = self.children[index].iter().rev().copied();
+            children.filter(|&child| self.reads[child])
+        };
+        let mut waiting: Vec<usize> = reads_below(index).collect();
+        while let Some(read) = waiting.pop() {
+            found.push(read);
+            waiting.extend(reads_below(read));
+        }
+        found
+    }
+}

@@ -1,0 +1,26 @@
+//! Where readings come from: the running kernel, or a file.
+
+pub mod error;
+pub mod live;
+pub mod replay;
+pub mod settings;
+
+pub use error::Error;
+pub use settings::Settings;
+
+use crate::model::Reading;
+
+/// Gives readings, each with all that is known up to its moment.
+pub trait Source {
+    /// What is known now.
+    ///
+    /// # Errors
+    /// When the source can't be read any more.
+    fn read(&mut self) -> Result<Reading, Error>;
+
+    /// Stops taking new packets, lets those on their way end, and takes the last reading.
+    ///
+    /// # Errors
+    /// When the source can't be read any more.
+    fn finish(self: Box<Self>) -> Result<Reading, Error>;
+}

@@ -1,0 +1,177 @@
+//! From a recording to a reading; whatever contradicts itself is refused.
+
+use super::{SCHEMA, wire};
+use crate::model::{self, End, Parent, Protocol, Service, State};
+use tracer_common::bucket::BUCKETS;
+use tracer_common::hop::Stage;
+
+/// The reading in a recording's text, or what is wrong with it and where.
+pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
+    let header: wire::Header =
+        serde_json::from_slice(text).map_err(|error| format!("it is no recording: {error}"))?;
+    if header.schema != SCHEMA {
+        let schema = header.schema;
+        return Err(format!(
+            "its schema is {schema:?}, and this tracer reads {SCHEMA:?}"
+        ));
+    }
+    let frame: wire::Reading = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let classes = frame.classes.len();
+    Ok(model::Reading {
+        kernel: frame.kernel,
+        duration_ns: frame.duration_ns,
+        classes: numbered("class", frame.classes, |_, it| class(it, classes))?,
+        nodes: numbered("node", frame.nodes, |index, it| node(it, index, classes))?,
+        losses: frame.losses,
+        availability: frame.availability.into_iter().map(availability).collect(),
+    })
+}
+
+fn numbered<From, To>(
+    what: &str,
+    all: Vec<From>,
+    convert: impl Fn(usize, From) -> Result<To, String>,
+) -> Result<Vec<To>, String> {
+    all.into_iter()
+        .enumerate()
+        .map(|(index, it)| convert(index, it).map_err(|why| format!("{what} {index}: {why}")))
+        .collect()
+}
+
+fn class(class: wire::Class, classes: usize) -> Result<model::Class, String> {
+    if let Some(way_back) = class.way_back.filter(|&index| index >= classes) {
+        return Err(format!(
+            "its way back is class {way_back}, and there are {classes} classes"
+        ));
+    }
+    Ok(model::Class {
+        source: end(class.source),
+        destination: end(class.destination),
+        protocol: Protocol::ALL
+            .into_iter()
+            .find(|protocol| protocol.name() == class.protocol)
+            .ok_or_else(|| format!("its protocol is {:?}", class.protocol))?,
+        service: class.service.map(|service| match service {
+            wire::Service::Destination(port) => Service::Destination(port),
+            wire::Service::Source(port) => Service::Source(port),
+        }),
+        first: class.first.map(tuple),
+        way_back: class.way_back,
+    })
+}
+
+fn end(end: wire::End) -> End {
+    match end {
+        wire::End::Component(name) => End::Component(name),
+        wire::End::Prefix(prefix) => End::Prefix(prefix.addr(), prefix.prefix_len()),
+        wire::End::NoAddress => End::NoAddress,
+    }
+}
+
+fn tuple(tuple: wire::Tuple) -> model::Tuple {
+    model::Tuple {
+        source: tuple.source,
+        destination: tuple.destination,
+        source_port: tuple.source_port,
+        destination_port: tuple.destination_port,
+    }
+}
+
+fn node(node: wire::Node, index: usize, classes: usize) -> Result<model::Node, String> {
+    Ok(model::Node {
+        parent: parent(&node.parent, index, classes)?,
+        hop: hop(node.hop)?,
+        translated: node.translated.map(tuple),
+        packets: node.packets,
+        bytes: node.bytes,
+        latency: histogram(&node.latency).map_err(|why| format!("its latency: {why}"))?,
+        total: histogram(&node.total).map_err(|why| format!("its total: {why}"))?,
+        born: node.born,
+        ends: ends(node.ends),
+    })
+}
+
+/// Parents stand before their children, so there is no cycle.
+fn parent(parent: &wire::Parent, index: usize, classes: usize) -> Result<Parent, String> {
+    match *parent {
+        wire::Parent::Class(class) if class < classes => Ok(Parent::Class(class)),
+        wire::Parent::Class(class) => Err(format!(
+            "it starts class {class}, and there are {classes} classes"
+        )),
+        wire::Parent::Node(node) if node < index => Ok(Parent::Node(node)),
+        wire::Parent::Node(node) => Err(format!(
+            "its parent is node {node}, which does not stand before it"
+        )),
+    }
+}
+
+fn hop(hop: wire::Hop) -> Result<model::Hop, String> {
+    let mac = |text: Option<String>| {
+        text.map(|text| {
+            model::hop::mac_from_text(&text).ok_or_else(|| format!("{text:?} is no MAC address"))
+        })
+        .transpose()
+    };
+    Ok(model::Hop {
+        namespace: model::Namespace {
+            name: hop.netns,
+            cookie: hop.netns_cookie,
+            inode: hop.netns_inode,
+        },
+        device: hop.device,
+        ifindex: hop.ifindex,
+        kind: hop.kind,
+        stage: Stage::ALL
+            .into_iter()
+            .find(|&stage| stage != Stage::Total && stage.name() == hop.stage)
+            .ok_or_else(|| format!("its stage is {:?}", hop.stage))?,
+        next_hop_mac: mac(hop.next_hop_mac)?,
+        previous_hop_mac: mac(hop.previous_hop_mac)?,
+    })
+}
+
+fn histogram(histogram: &wire::Histogram) -> Result<model::Histogram, String> {
+    let mut counts = [0u64; BUCKETS];
+    for &(index, count) in &histogram.counts {
+        let bucket = counts
+            .get_mut(index)
+            .ok_or_else(|| format!("bucket {index}, and there are {BUCKETS}"))?;
+        *bucket = bucket.saturating_add(count);
+    }
+    let wire::Histogram {
+        sum_ns,
+        min_ns,
+        max_ns,
+        ..
+    } = *histogram;
+    Ok(model::Histogram::from_counts(
+        counts, sum_ns, min_ns, max_ns,
+    ))
+}
+
+fn ends(ends: wire::Ends) -> model::Ends {
+    model::Ends {
+        delivered: ends.delivered,
+        merged: ends.merged,
+        split: ends.split,
+        in_flight: ends.in_flight,
+        dropped: ends.dropped,
+        lost: ends.lost,
+    }
+}
+
+fn availability(availability: wire::Availability) -> model::Availability {
+    model::Availability {
+        name: availability.name,
+        meaning: availability.meaning,
+        state: match availability.state {
+            wire::State::Works => State::Works,
+            wire::State::Unavailable(wire::Reason { because, advice }) => {
+                State::Unavailable { because, advice }
+            }
+            wire::State::Missing(wire::Reason { because, advice }) => {
+                State::Missing { because, advice }
+            }
+        },
+    }
+}

@@ -1,0 +1,148 @@
+//! From a reading to a recording.
+
+use std::fmt::Write;
+
+use ipnet::IpNet;
+
+use super::{SCHEMA, wire};
+use crate::model::{self, End, Parent, Service, State};
+
+/// The recording's text, with a line for each class and node so that two can be compared.
+pub(super) fn reading(reading: &model::Reading) -> String {
+    let frame = wire::Reading {
+        schema: SCHEMA.to_owned(),
+        kernel: reading.kernel.clone(),
+        duration_ns: reading.duration_ns,
+        classes: reading.classes.iter().map(class).collect(),
+        nodes: reading.nodes.iter().map(node).collect(),
+        losses: reading.losses.clone(),
+        availability: reading.availability.iter().map(availability).collect(),
+    };
+    let mut text = String::from("{\n");
+    line(&mut text, "schema", &frame.schema);
+    line(&mut text, "kernel", &frame.kernel);
+    line(&mut text, "duration_ns", &frame.duration_ns);
+    lines(&mut text, "classes", &frame.classes);
+    lines(&mut text, "nodes", &frame.nodes);
+    line(&mut text, "losses", &frame.losses);
+    lines(&mut text, "availability", &frame.availability);
+    text.truncate(text.len() - ",\n".len());
+    text.push_str("\n}\n");
+    text
+}
+
+fn line(text: &mut String, key: &str, value: &impl serde::Serialize) {
+    let _ = writeln!(text, "\"{key}\":{},", json(value));
+}
+
+fn lines(text: &mut String, key: &str, values: &[impl serde::Serialize]) {
+    let values: Vec<String> = values.iter().map(json).collect();
+    let _ = writeln!(text, "\"{key}\":[\n{}\n],", values.join(",\n"));
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("wire types have string keys and fail in no other way")
+}
+
+fn class(class: &model::Class) -> wire::Class {
+    wire::Class {
+        source: end(&class.source),
+        destination: end(&class.destination),
+        protocol: class.protocol.name().to_owned(),
+        service: class.service.map(|service| match service {
+            Service::Destination(port) => wire::Service::Destination(port),
+            Service::Source(port) => wire::Service::Source(port),
+        }),
+        first: class.first.as_ref().map(tuple),
+        way_back: class.way_back,
+    }
+}
+
+fn end(end: &End) -> wire::End {
+    match end {
+        End::Component(name) => wire::End::Component(name.clone()),
+        End::Prefix(address, length) => wire::End::Prefix(
+            IpNet::new(*address, *length).unwrap_or_else(|_| IpNet::from(*address)),
+        ),
+        End::NoAddress => wire::End::NoAddress,
+    }
+}
+
+fn tuple(tuple: &model::Tuple) -> wire::Tuple {
+    wire::Tuple {
+        source: tuple.source,
+        destination: tuple.destination,
+        source_port: tuple.source_port,
+        destination_port: tuple.destination_port,
+    }
+}
+
+fn node(node: &model::Node) -> wire::Node {
+    wire::Node {
+        parent: match node.parent {
+            Parent::Class(index) => wire::Parent::Class(index),
+            Parent::Node(index) => wire::Parent::Node(index),
+        },
+        hop: hop(&node.hop),
+        translated: node.translated.as_ref().map(tuple),
+        packets: node.packets,
+        bytes: node.bytes,
+        latency: histogram(&node.latency),
+        total: histogram(&node.total),
+        born: node.born,
+        ends: ends(&node.ends),
+    }
+}
+
+fn hop(hop: &model::Hop) -> wire::Hop {
+    wire::Hop {
+        netns: hop.namespace.name.clone(),
+        netns_cookie: hop.namespace.cookie,
+        netns_inode: hop.namespace.inode,
+        device: hop.device.clone(),
+        ifindex: hop.ifindex,
+        kind: hop.kind.clone(),
+        stage: hop.stage.name().to_owned(),
+        next_hop_mac: hop.next_hop_mac.map(model::hop::mac_text),
+        previous_hop_mac: hop.previous_hop_mac.map(model::hop::mac_text),
+    }
+}
+
+fn histogram(histogram: &model::Histogram) -> wire::Histogram {
+    let filled = histogram.counts().iter().copied().enumerate();
+    wire::Histogram {
+        sum_ns: histogram.sum_ns(),
+        min_ns: histogram.min_ns().unwrap_or(0),
+        max_ns: histogram.max_ns().unwrap_or(0),
+        counts: filled.filter(|&(_, count)| count > 0).collect(),
+    }
+}
+
+fn ends(ends: &model::Ends) -> wire::Ends {
+    wire::Ends {
+        delivered: ends.delivered,
+        merged: ends.merged,
+        split: ends.split,
+        in_flight: ends.in_flight,
+        dropped: ends.dropped.clone(),
+        lost: ends.lost.clone(),
+    }
+}
+
+fn availability(availability: &model::Availability) -> wire::Availability {
+    let reason = |because: &String, advice: &String| wire::Reason {
+        because: because.clone(),
+        advice: advice.clone(),
+    };
+    wire::Availability {
+        name: availability.name.clone(),
+        meaning: availability.meaning.clone(),
+        state: match &availability.state {
+            State::Works => wire::State::Works,
+            State::Unavailable { because, advice } => {
+                wire::State::Unavailable(reason(because, advice))
+            }
+            State::Missing { because, advice } => wire::State::Missing(reason(because, advice)),
+        },
+    }
+}

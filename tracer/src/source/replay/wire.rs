@@ -1,0 +1,139 @@
+//! How a recording is written: the schema `tracer.reading/1`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// What every recording starts with, whatever its version.
+#[derive(Deserialize)]
+pub(super) struct Header {
+    pub(super) schema: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reading {
+    pub(super) schema: String,
+    pub(super) kernel: String,
+    pub(super) duration_ns: u64,
+    pub(super) classes: Vec<Class>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) losses: BTreeMap<String, u64>,
+    pub(super) availability: Vec<Availability>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Class {
+    pub(super) source: End,
+    pub(super) destination: End,
+    pub(super) protocol: String,
+    pub(super) service: Option<Service>,
+    pub(super) first: Option<Tuple>,
+    pub(super) way_back: Option<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum End {
+    Component(String),
+    Prefix(IpNet),
+    NoAddress,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Service {
+    Destination(u16),
+    Source(u16),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tuple {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) parent: Parent,
+    pub(super) hop: Hop,
+    pub(super) translated: Option<Tuple>,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) latency: Histogram,
+    pub(super) total: Histogram,
+    pub(super) born: u64,
+    pub(super) ends: Ends,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Parent {
+    Class(usize),
+    Node(usize),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hop {
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) device: String,
+    pub(super) ifindex: u32,
+    pub(super) kind: String,
+    pub(super) stage: String,
+    pub(super) next_hop_mac: Option<String>,
+    pub(super) previous_hop_mac: Option<String>,
+}
+
+/// A histogram: its buckets that are not empty, as (index, count).
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Histogram {
+    pub(super) sum_ns: u64,
+    pub(super) min_ns: u64,
+    pub(super) max_ns: u64,
+    pub(super) counts: Vec<(usize, u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ends {
+    pub(super) delivered: u64,
+    pub(super) merged: u64,
+    pub(super) split: u64,
+    pub(super) in_flight: u64,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) lost: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Availability {
+    pub(super) name: String,
+    pub(super) meaning: String,
+    pub(super) state: State,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Works,
+    Unavailable(Reason),
+    Missing(Reason),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reason {
+    pub(super) because: String,
+    pub(super) advice: String,
+}
