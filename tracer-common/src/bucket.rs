@@ -40,7 +40,7 @@ const EIGHTHS: [u128; PER_OCTAVE] = [
 ///
 /// Latencies are whole nanoseconds, so `latency <= BOUNDS[k]` holds exactly when the latency is
 /// not above the real boundary.
-pub const BOUNDS: [u64; BOUNDS_LEN] = bounds();
+pub static BOUNDS: [u64; BOUNDS_LEN] = bounds();
 
 const fn bounds() -> [u64; BOUNDS_LEN] {
     let mut bounds = [0; BOUNDS_LEN];
@@ -59,19 +59,25 @@ const STEPS_BITS: u32 = 4;
 const STEPS: usize = 1 << STEPS_BITS;
 
 /// For each octave of nanoseconds and each of its linear steps, the bucket of the step's start.
-pub const GUESS: [u8; 64 * STEPS] = guess();
+///
+/// Four times as long as there are octaves: the kernel's verifier does not know that a number has
+/// no more than 64 leading zeros, and counts with what its bits could be at most.
+pub static GUESS: [u8; GUESS_LEN] = guess();
 
-const fn guess() -> [u8; 64 * STEPS] {
-    let mut table = [0; 64 * STEPS];
+const GUESS_LEN: usize = 4 * 64 * STEPS;
+
+const fn guess() -> [u8; GUESS_LEN] {
+    let bounds = bounds();
+    let mut table = [0; GUESS_LEN];
     let mut index = 0;
     let mut bucket = 0;
-    while index < table.len() {
+    while index < 64 * STEPS {
         let octave = (index / STEPS) as u32;
         let step = (index % STEPS) as u64;
         // Below 2^4 ns a step is less than a nanosecond; all of it lies in bucket 0.
         if octave >= STEPS_BITS {
             let start = (STEPS as u64 + step) << (octave - STEPS_BITS);
-            while bucket < BOUNDS_LEN && BOUNDS[bucket] < start {
+            while bucket < BOUNDS_LEN && bounds[bucket] < start {
                 bucket += 1;
             }
         }
@@ -89,7 +95,7 @@ pub fn index(latency_ns: u64) -> usize {
     let latency_ns = if latency_ns < STEPS as u64 { STEPS as u64 } else { latency_ns };
     let octave = 63 - latency_ns.leading_zeros();
     let step = (latency_ns >> (octave - STEPS_BITS)) as usize & (STEPS - 1);
-    let guess = GUESS[(octave as usize & 63) * STEPS + step] as usize;
+    let guess = GUESS[(octave as usize * STEPS + step) & (GUESS_LEN - 1)] as usize;
     if guess < BOUNDS_LEN && latency_ns > BOUNDS[guess] {
         guess + 1
     } else {

@@ -1,59 +1,97 @@
 //! The running kernel, watched by eBPF programs.
 
-use std::io::Write;
+mod assemble;
+pub mod doctor;
+mod kernel_types;
+mod load;
+mod memory;
+mod namespaces;
+mod passages;
+mod rules;
+mod sweep;
+mod tally;
 
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+
+use self::assemble::Assembly;
+use self::load::Memory;
 use super::{Error, Settings, Source};
 use crate::model::Reading;
 
-/// The programs, attached.
-#[derive(Debug)]
-pub struct Live;
+/// The programs, attached. They are detached when this is dropped, and by the kernel when the
+/// process ends.
+pub struct Live {
+    ebpf: Ebpf,
+    memory: Memory,
+    assembly: Assembly,
+    passages: Option<passages::Passages>,
+    log: Option<load::KernelLog>,
+    started: Instant,
+}
+
+/// How long packets on their way are waited for at the end, at most.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether any are left.
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Live {
     /// Loads and attaches the programs.
     ///
     /// # Errors
-    /// When a required program can't be loaded or attached.
-    pub fn open(_settings: &Settings) -> Result<Self, Error> {
-        Err(unavailable())
+    /// When a right is missing, or a required program can't be loaded or attached.
+    pub fn open(settings: &Settings) -> Result<Self, Error> {
+        let loaded = load::load(settings)?;
+        Ok(Self {
+            memory: loaded.memory,
+            assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
+            ebpf: loaded.ebpf,
+            passages: None,
+            log: loaded.log,
+            started: Instant::now(),
+        })
     }
 
     /// Writes each packet's timeline, one JSON object a line, from now on; called before the
     /// first reading, and only when [`Settings::passages`] is set.
-    pub fn write_passages(&mut self, _to: Box<dyn Write + Send>) {}
+    pub fn write_passages(&mut self, to: Box<dyn Write + Send>) {
+        if let Some(steps) = self.ebpf.take_map("STEPS") {
+            self.passages = passages::Passages::start(steps, &self.ebpf, to).ok();
+        }
+    }
+
+    fn reading(&mut self) -> Result<Reading, Error> {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        let recursion = load::recursion_misses(&self.ebpf);
+        let drops = load::drops(&self.ebpf)?;
+        self.assembly.read(&self.memory, &drops, recursion, self.started.elapsed())
+    }
 }
 
 impl Source for Live {
     fn read(&mut self) -> Result<Reading, Error> {
-        Err(unavailable())
+        self.reading()
     }
 
-    fn finish(self: Box<Self>) -> Result<Reading, Error> {
-        Err(unavailable())
-    }
-}
-
-fn unavailable() -> Error {
-    Error::Kernel {
-        doing: "trace the running kernel".to_owned(),
-        because: "this build has no kernel half".to_owned(),
-        advice: "--replay FILE".to_owned(),
-    }
-}
-
-/// Whether tracing can work here.
-pub mod doctor {
-    use crate::model::{Availability, State};
-
-    /// Asks the system for everything that tracing needs.
-    pub fn examine() -> Vec<Availability> {
-        vec![Availability {
-            name: "kernel half".to_owned(),
-            meaning: "watches the packets".to_owned(),
-            state: State::Missing {
-                because: "this build has none".to_owned(),
-                advice: "build tracer with its kernel half".to_owned(),
-            },
-        }]
+    fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
+        load::close(&mut self.ebpf)?;
+        let deadline = Instant::now() + LAST_CALL;
+        let duration = self.started.elapsed();
+        while sweep::is_busy(&self.memory) && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+        }
+        load::detach(&mut self.ebpf);
+        if let Some(passages) = self.passages.take() {
+            passages.finish()?;
+        }
+        let mut reading = self.reading()?;
+        reading.duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.assembly.settle(&self.memory, &mut reading);
+        Ok(reading)
     }
 }

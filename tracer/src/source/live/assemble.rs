@@ -1,0 +1,348 @@
+//! From the kernel half's tables to a reading.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use tracer_common::hop::Stage;
+use tracer_common::layout::{ClassInfo, ClassKey, DropKey, End, NodeInfo, ROOT, Tuple as RawTuple};
+use tracer_common::loss::Loss;
+
+use super::load::Memory;
+use super::namespaces::Namespaces;
+use super::sweep;
+use super::tally::{Tallies, Tally};
+use crate::model::{
+    Availability, Class, End as Side, Ends, Hop, Histogram, Losses, Namespace, Node, Parent,
+    Protocol, Reading, Service, Tuple,
+};
+use crate::source::{Error, Settings};
+
+/// Ends that are losses, with the loss that they are.
+const LOST: [(End, Loss); 5] = [
+    (End::Displaced, Loss::Displaced),
+    (End::Unseen, Loss::Unseen),
+    (End::Ambiguous, Loss::Ambiguous),
+    (End::Nodes, Loss::Nodes),
+    (End::Cells, Loss::Cells),
+];
+
+/// A loss that the kernel counts for us.
+const RECURSION: &str = "recursion";
+
+/// A loss that only this side can tell: gone by a wire that leads back to this host, and not seen
+/// again.
+const WIRE: &str = "wire";
+
+/// What is kept between two readings.
+pub struct Assembly {
+    tallies: Tallies,
+    namespaces: Namespaces,
+    components: Vec<String>,
+    drop_reasons: BTreeMap<u32, String>,
+    availability: Vec<Availability>,
+    kernel: String,
+    /// The reading's nodes by the kernel half's numbers.
+    places: HashMap<u32, usize>,
+}
+
+impl Assembly {
+    /// Starts with nothing counted.
+    pub fn new(
+        settings: &Settings,
+        drop_reasons: BTreeMap<u32, String>,
+        availability: Vec<Availability>,
+    ) -> Self {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            tallies: Tallies::default(),
+            namespaces: Namespaces::default(),
+            components: settings.components.iter().map(|component| component.name.clone()).collect(),
+            drop_reasons,
+            availability,
+            kernel: release.trim_end().to_owned(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// All that is known now.
+    pub fn read(
+        &mut self,
+        memory: &Memory,
+        drops: &HashMap<DropKey, u64>,
+        recursion: u64,
+        duration: Duration,
+    ) -> Result<Reading, Error> {
+        self.tallies.update(memory);
+        let (classes, class_places) = self.classes(memory);
+        let mut reading = Reading {
+            kernel: self.kernel.clone(),
+            duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            classes,
+            nodes: Vec::new(),
+            losses: losses(memory, recursion),
+            availability: self.availability.clone(),
+        };
+        self.places.clear();
+        let given_out = memory.control.get(0).map_or(0, |control| control.nodes as usize);
+        for number in 0..given_out.min(memory.nodes.len()) as u32 {
+            let Some(info) = memory.nodes.get(number as usize).filter(|info| info.ready == 1)
+            else {
+                continue;
+            };
+            self.add(number, &info, &class_places, &mut reading);
+        }
+        self.add_drops(drops, &mut reading);
+        count_losses(&mut reading);
+        Ok(reading)
+    }
+
+    fn classes(&self, memory: &Memory) -> (Vec<Class>, HashMap<u32, usize>) {
+        let mut keys: HashMap<ClassKey, usize> = HashMap::new();
+        let mut places = HashMap::new();
+        let mut classes = Vec::new();
+        let given_out = memory.control.get(0).map_or(0, |control| control.classes as usize);
+        let ready = (0..given_out.min(memory.classes.len()))
+            .filter_map(|number| Some((number as u32, memory.classes.get(number)?)))
+            .filter(|(_, info)| info.ready == 1);
+        for (number, info) in ready {
+            places.insert(number, classes.len());
+            keys.insert(info.key, classes.len());
+            classes.push(self.class(&info));
+        }
+        for (key, &place) in &keys {
+            classes[place].way_back = keys.get(&way_back(key)).copied();
+        }
+        (classes, places)
+    }
+
+    fn class(&self, info: &ClassInfo) -> Class {
+        let key = &info.key;
+        Class {
+            source: self.side(key.family, key.source_component, &key.source),
+            destination: self.side(key.family, key.destination_component, &key.destination),
+            protocol: match key.protocol {
+                6 => Protocol::Tcp,
+                17 => Protocol::Udp,
+                1 => Protocol::Icmp,
+                _ => Protocol::Other,
+            },
+            service: match (key.port, key.answer) {
+                (0, _) => None,
+                (port, 0) => Some(Service::Destination(port)),
+                (port, _) => Some(Service::Source(port)),
+            },
+            first: tuple(&info.first),
+            way_back: None,
+        }
+    }
+
+    fn side(&self, family: u8, component: u16, address: &[u32; 4]) -> Side {
+        let named = usize::from(component).checked_sub(1).and_then(|at| self.components.get(at));
+        match (named, family) {
+            (Some(name), _) => Side::Component(name.clone()),
+            (None, 4) => Side::Prefix(ip(4, address), 24),
+            (None, 6) => Side::Prefix(ip(6, address), 64),
+            (None, _) => Side::NoAddress,
+        }
+    }
+
+    fn add(
+        &mut self,
+        number: u32,
+        info: &NodeInfo,
+        classes: &HashMap<u32, usize>,
+        reading: &mut Reading,
+    ) {
+        let parent = info.key.parent;
+        let parent = if parent & ROOT != 0 {
+            classes.get(&(parent & !ROOT)).map(|&place| Parent::Class(place))
+        } else {
+            self.places.get(&parent).map(|&place| Parent::Node(place))
+        };
+        let (Some(parent), Some(stage)) = (parent, Stage::from_number(info.key.stage as u8)) else {
+            return;
+        };
+        let tally = self.tallies.of(number).cloned().unwrap_or_default();
+        if stage == Stage::Total {
+            if let Parent::Node(place) = parent {
+                reading.nodes[place].total = tally.histogram();
+            }
+            return;
+        }
+        let hop = match parent {
+            Parent::Node(place) if info.key.cookie == 0 => Hop {
+                stage,
+                next_hop_mac: None,
+                previous_hop_mac: None,
+                ..reading.nodes[place].hop.clone()
+            },
+            _ => self.hop(info, stage),
+        };
+        self.places.insert(number, reading.nodes.len());
+        reading.nodes.push(Node {
+            parent,
+            hop,
+            translated: tuple(&info.tuple).filter(|_| info.translated == 1),
+            packets: tally.packets,
+            bytes: tally.bytes,
+            latency: tally.histogram(),
+            total: Histogram::default(),
+            born: tally.born,
+            ends: ends(&tally),
+        });
+    }
+
+    fn hop(&mut self, info: &NodeInfo, stage: Stage) -> Hop {
+        let namespace: Namespace = self.namespaces.get(info.key.cookie, info.inode);
+        let previous = if info.previous_mac != 0 { info.previous_mac } else { info.key.mac };
+        Hop {
+            namespace,
+            device: text(&info.device),
+            ifindex: info.key.ifindex,
+            kind: text(&info.kind_name),
+            stage,
+            next_hop_mac: (stage == Stage::Xmit).then(|| mac(info.key.mac)).flatten(),
+            previous_hop_mac: (stage == Stage::Rx).then(|| mac(previous)).flatten(),
+        }
+    }
+
+    fn add_drops(&self, drops: &HashMap<DropKey, u64>, reading: &mut Reading) {
+        for (key, &count) in drops {
+            if let Some(&place) = self.places.get(&key.node) {
+                let reason = self.drop_reason(key.reason);
+                *reading.nodes[place].ends.dropped.entry(reason).or_default() += count;
+            }
+        }
+    }
+
+    fn drop_reason(&self, number: u32) -> String {
+        match self.drop_reasons.get(&number) {
+            Some(name) => name.trim_start_matches("SKB_DROP_REASON_").to_owned(),
+            // The upper half is a subsystem's number (include/net/dropreason.h, Linux 6.4).
+            None if number >> 16 != 0 => format!("SUBSYSTEM_{}_{}", number >> 16, number & 0xffff),
+            None => "NOT_SPECIFIED".to_owned(),
+        }
+    }
+
+    /// Puts packets that no end was counted for where they belong, when all is over.
+    pub fn settle(&self, memory: &Memory, reading: &mut Reading) {
+        let standing = sweep::standing(memory);
+        let mut add = |by_node: &HashMap<u32, u64>, put: fn(&mut Ends, u64)| {
+            for (number, &count) in by_node {
+                if let Some(&place) = self.places.get(number) {
+                    put(&mut reading.nodes[place].ends, count);
+                }
+            }
+        };
+        add(&standing.in_flight, |ends, count| ends.in_flight += count);
+        add(&standing.merged, |ends, count| ends.merged += count);
+        add(&standing.left, |ends, count| ends.delivered += count);
+        add(&standing.unseen, |ends, count| {
+            *ends.lost.entry(Loss::Unseen.name().to_owned()).or_default() += count;
+        });
+        lose_on_wires(reading);
+        for reason in [Loss::Unseen.name(), WIRE] {
+            let count = lost_at_nodes(reading, reason);
+            reading.losses.insert(reason.to_owned(), count);
+        }
+    }
+}
+
+/// Where packets of a device come back to this host, those that did not are lost.
+fn lose_on_wires(reading: &mut Reading) {
+    let mut comes_back = vec![false; reading.nodes.len()];
+    for node in &reading.nodes {
+        if let Parent::Node(parent) = node.parent {
+            comes_back[parent] |= reading.nodes[parent].hop.stage == Stage::Xmit;
+        }
+    }
+    for (node, comes_back) in reading.nodes.iter_mut().zip(comes_back) {
+        if comes_back && node.hop.stage == Stage::Xmit && node.ends.delivered > 0 {
+            let gone = std::mem::take(&mut node.ends.delivered);
+            *node.ends.lost.entry(WIRE.to_owned()).or_default() += gone;
+        }
+    }
+}
+
+/// The losses that no node is known for.
+fn losses(memory: &Memory, recursion: u64) -> Losses {
+    let mut losses: Losses = Loss::ALL
+        .into_iter()
+        .map(|loss| (loss.name().to_owned(), memory.losses.get(loss as usize).unwrap_or_default()))
+        .collect();
+    losses.insert(RECURSION.to_owned(), recursion);
+    losses.insert(WIRE.to_owned(), 0);
+    losses
+}
+
+/// Adds what was lost at nodes to what was lost where none is known.
+fn count_losses(reading: &mut Reading) {
+    for (_, loss) in LOST {
+        let count = lost_at_nodes(reading, loss.name());
+        *reading.losses.entry(loss.name().to_owned()).or_default() += count;
+    }
+}
+
+fn lost_at_nodes(reading: &Reading, reason: &str) -> u64 {
+    reading.nodes.iter().filter_map(|node| node.ends.lost.get(reason)).sum()
+}
+
+fn ends(tally: &Tally) -> Ends {
+    let count = |end: End| u64::try_from(tally.ends[end as usize]).unwrap_or(0);
+    Ends {
+        delivered: count(End::Delivered) + count(End::Left),
+        merged: count(End::Merged),
+        split: count(End::Split),
+        in_flight: 0,
+        dropped: BTreeMap::new(),
+        lost: LOST
+            .into_iter()
+            .filter(|&(end, _)| count(end) > 0)
+            .map(|(end, loss)| (loss.name().to_owned(), count(end)))
+            .collect(),
+    }
+}
+
+/// The class of the answers to a class.
+fn way_back(key: &ClassKey) -> ClassKey {
+    ClassKey {
+        source: key.destination,
+        destination: key.source,
+        source_component: key.destination_component,
+        destination_component: key.source_component,
+        answer: if key.port == 0 { key.answer } else { 1 - key.answer.min(1) },
+        ..*key
+    }
+}
+
+fn tuple(raw: &RawTuple) -> Option<Tuple> {
+    (raw.family != 0).then(|| Tuple {
+        source: ip(raw.family, &raw.source),
+        destination: ip(raw.family, &raw.destination),
+        source_port: raw.source_port,
+        destination_port: raw.destination_port,
+    })
+}
+
+fn ip(family: u8, words: &[u32; 4]) -> IpAddr {
+    if family == 4 {
+        return IpAddr::V4(Ipv4Addr::from(words[0].to_ne_bytes()));
+    }
+    let mut octets = [0; 16];
+    for (bytes, word) in octets.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+    IpAddr::V6(Ipv6Addr::from(octets))
+}
+
+fn mac(number: u64) -> Option<[u8; 6]> {
+    let bytes = number.to_le_bytes();
+    (number != 0).then(|| [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
+}
+
+/// A name of the kernel's, up to its first zero.
+pub fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

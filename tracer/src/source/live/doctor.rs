@@ -1,0 +1,112 @@
+//! Whether tracing can work here, and what is missing: asked of the system by trying.
+
+use std::fs;
+
+use super::kernel_types::VMLINUX;
+use super::load;
+use crate::model::{Availability, State};
+use crate::source::Settings;
+use crate::source::settings::Limits;
+
+/// The oldest kernel that is tried.
+const OLDEST: (u32, u32) = (5, 10);
+
+/// Capabilities by number (include/uapi/linux/capability.h), and what each is for.
+const RIGHTS: [(u32, &str, &str); 3] = [
+    (39, "CAP_BPF", "loads the programs"),
+    (38, "CAP_PERFMON", "attaches them to tracepoints and reads the kernel's structures"),
+    (21, "CAP_SYS_ADMIN", "enters network namespaces to learn their names"),
+];
+
+/// Asks the system for everything that tracing needs.
+///
+/// The programs are loaded and attached for a moment, since nothing less tells whether they can be.
+pub fn examine() -> Vec<Availability> {
+    let mut rows = vec![kernel(), types()];
+    rows.extend(rights());
+    let settings = Settings {
+        limits: Limits { packets: 64, nodes: 16, classes: 16, cells: 16, handover: 16 },
+        ..Settings::default()
+    };
+    match load::load(&settings) {
+        Ok(loaded) => rows.extend(loaded.availability),
+        Err(cause) => rows.push(Availability {
+            name: "programs".to_owned(),
+            meaning: "watch the packets".to_owned(),
+            state: State::Missing {
+                because: cause.to_string(),
+                advice: "mend what is missing above".to_owned(),
+            },
+        }),
+    }
+    rows
+}
+
+fn row(name: &str, meaning: &str, missing: Option<(String, &str)>) -> Availability {
+    Availability {
+        name: name.to_owned(),
+        meaning: meaning.to_owned(),
+        state: missing.map_or(State::Works, |(because, advice)| State::Missing {
+            because,
+            advice: advice.to_owned(),
+        }),
+    }
+}
+
+fn kernel() -> Availability {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim_end();
+    let missing = (version(release) < Some(OLDEST))
+        .then(|| (format!("it is older than {}.{}", OLDEST.0, OLDEST.1), "a newer kernel"));
+    row(&format!("kernel {release}"), "runs the programs", missing)
+}
+
+/// The first two numbers of a release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn types() -> Availability {
+    let missing = fs::metadata(VMLINUX)
+        .err()
+        .map(|cause| (format!("{VMLINUX}: {cause}"), "a kernel built with CONFIG_DEBUG_INFO_BTF=y"));
+    row("BTF", "tells where the kernel keeps what is read", missing)
+}
+
+fn rights() -> Vec<Availability> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0);
+    RIGHTS
+        .into_iter()
+        .map(|(number, name, meaning)| {
+            let missing = (held >> number & 1 == 0)
+                .then(|| ("this process has not got it".to_owned(), "sudo tracer"));
+            let mut row = row(name, meaning, missing);
+            // Names are a comfort: without them the inodes are shown.
+            if name == "CAP_SYS_ADMIN"
+                && let State::Missing { because, advice } = row.state
+            {
+                row.state = State::Unavailable { because, advice };
+            }
+            row
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_up_to_its_second_number() {
+        assert_eq!(version("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(version("5.10.0-30-amd64"), Some((5, 10)));
+        assert!(version("5.4.0") < Some(OLDEST));
+        assert_eq!(version("linux"), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Where the members of the running kernel's structures are, from its BTF.
+//!
+//! Members that moved between versions have their alternatives in one place, [`OFFSETS`].
+
+use std::collections::BTreeMap;
+
+use btf_rs::{Btf, Member, Type};
+use tracer_common::settings::Offsets;
+
+use crate::source::Error;
+
+/// The kernel's own description of its types.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// What is asked of the running kernel's types.
+pub struct KernelTypes {
+    btf: Btf,
+}
+
+/// One offset: what takes it, and the ways to it, the first that exists.
+struct Wanted {
+    set: fn(&mut Offsets, u32),
+    ways: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! wanted {
+    ($($field:ident: $(($structure:literal, $path:literal)),+;)+) => {
+        [$(Wanted {
+            set: |offsets, offset| offsets.$field = offset,
+            ways: &[$(($structure, $path)),+],
+        }),+]
+    };
+}
+
+/// Every offset that the kernel half needs.
+const OFFSETS: [Wanted; 28] = wanted! {
+    skb_dev: ("sk_buff", "dev");
+    skb_len: ("sk_buff", "len");
+    skb_data_len: ("sk_buff", "data_len");
+    skb_iif: ("sk_buff", "skb_iif");
+    skb_protocol: ("sk_buff", "protocol");
+    skb_network_header: ("sk_buff", "network_header");
+    skb_mac_header: ("sk_buff", "mac_header");
+    skb_head: ("sk_buff", "head");
+    skb_data: ("sk_buff", "data");
+    skb_end: ("sk_buff", "end");
+    skb_next: ("sk_buff", "next");
+    skb_prev: ("sk_buff", "prev");
+    shinfo_gso_size: ("skb_shared_info", "gso_size");
+    shinfo_gso_segs: ("skb_shared_info", "gso_segs");
+    dev_ifindex: ("net_device", "ifindex");
+    dev_net: ("net_device", "nd_net");
+    dev_name: ("net_device", "name");
+    dev_type: ("net_device", "type");
+    dev_flags: ("net_device", "flags");
+    dev_link_ops: ("net_device", "rtnl_link_ops");
+    link_ops_kind: ("rtnl_link_ops", "kind");
+    // A u64 since Linux 5.12, an atomic64_t that is filled on demand before.
+    net_cookie: ("net", "net_cookie");
+    net_inum: ("net", "ns.inum");
+    // A bit field before Linux 5.6.
+    sk_protocol: ("sock", "sk_protocol");
+    sk_family: ("sock", "__sk_common.skc_family");
+    sk_num: ("sock", "__sk_common.skc_num");
+    sk_dport: ("sock", "__sk_common.skc_dport");
+    sk_receive_tail: ("sock", "sk_receive_queue.prev");
+};
+
+impl KernelTypes {
+    /// Reads the running kernel's types.
+    ///
+    /// # Errors
+    /// When the kernel describes none: it was built without `CONFIG_DEBUG_INFO_BTF`.
+    pub fn read() -> Result<Self, Error> {
+        let btf = Btf::from_file(VMLINUX).map_err(|cause| Error::Kernel {
+            doing: format!("read the kernel's types from {VMLINUX}"),
+            because: cause.to_string(),
+            advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
+        })?;
+        Ok(Self { btf })
+    }
+
+    /// All offsets that the kernel half needs.
+    ///
+    /// # Errors
+    /// When this kernel has a member nowhere that is known.
+    pub fn offsets(&self) -> Result<Offsets, Error> {
+        let mut offsets = Offsets::ZERO;
+        for wanted in &OFFSETS {
+            let offset = wanted.ways.iter().find_map(|(name, path)| self.offset(name, path));
+            let (name, path) = wanted.ways[0];
+            let offset = offset.ok_or_else(|| Error::Kernel {
+                doing: format!("find {name}.{path} in the kernel's types"),
+                because: "this kernel has no such member".to_owned(),
+                advice: "a kernel from 5.10 on, or a newer tracer".to_owned(),
+            })?;
+            (wanted.set)(&mut offsets, offset);
+        }
+        Ok(offsets)
+    }
+
+    /// The values of an enumeration by number; empty where the kernel has no such.
+    pub fn enumeration(&self, name: &str) -> BTreeMap<u32, String> {
+        let types = self.btf.resolve_types_by_name(name).unwrap_or_default();
+        let found = types.into_iter().find_map(|found| match found {
+            Type::Enum(found) => Some(found),
+            _ => None,
+        });
+        let Some(found) = found else { return BTreeMap::new() };
+        found
+            .members
+            .iter()
+            .filter_map(|member| Some((member.val(), self.btf.resolve_name(member).ok()?)))
+            .collect()
+    }
+
+    /// Whether the kernel has a tracepoint that programs can be attached to by type.
+    pub fn has_tracepoint(&self, name: &str) -> bool {
+        self.btf.resolve_ids_by_name(&format!("btf_trace_{name}")).is_ok_and(|ids| !ids.is_empty())
+    }
+
+    /// How many arguments a tracepoint has, its context not counted.
+    pub fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
+        let types = self.btf.resolve_types_by_name(&format!("btf_trace_{name}")).ok()?;
+        let typedef = types.into_iter().find_map(|found| match found {
+            Type::Typedef(typedef) => Some(typedef),
+            _ => None,
+        })?;
+        let Ok(Type::Ptr(pointer)) = self.btf.resolve_chained_type(&typedef) else { return None };
+        match self.btf.resolve_chained_type(&pointer) {
+            Ok(Type::FuncProto(function)) => Some(function.parameters.len().saturating_sub(1)),
+            _ => None,
+        }
+    }
+
+    /// The offset of a member in bytes; the path names members of members.
+    fn offset(&self, structure: &str, path: &str) -> Option<u32> {
+        let types = self.btf.resolve_types_by_name(structure).ok()?;
+        types.into_iter().find_map(|found| {
+            let Type::Struct(_) = &found else { return None };
+            let (mut current, mut bits) = (found, 0);
+            for name in path.split('.') {
+                let (member, offset) = self.member(&current, name)?;
+                bits += offset;
+                current = self.plain(&member)?;
+            }
+            Some(bits / 8)
+        })
+    }
+
+    /// A member by name and its offset in bits, looked for in unnamed members too.
+    fn member(&self, structure: &Type, name: &str) -> Option<(Member, u32)> {
+        let (Type::Struct(structure) | Type::Union(structure)) = structure else { return None };
+        structure.members.iter().find_map(|member| {
+            let own = self.btf.resolve_name(member).unwrap_or_default();
+            if own == name {
+                return Some((member.clone(), member.bit_offset()));
+            }
+            if !own.is_empty() {
+                return None;
+            }
+            let (found, offset) = self.member(&self.plain(member)?, name)?;
+            Some((found, offset + member.bit_offset()))
+        })
+    }
+
+    /// A member's type without its names and qualifiers.
+    fn plain(&self, member: &Member) -> Option<Type> {
+        let mut current = self.btf.resolve_chained_type(member).ok()?;
+        loop {
+            current = match current {
+                Type::Typedef(named) => self.btf.resolve_chained_type(&named).ok()?,
+                Type::Const(named) => self.btf.resolve_chained_type(&named).ok()?,
+                Type::Volatile(named) => self.btf.resolve_chained_type(&named).ok()?,
+                other => return Some(other),
+            };
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! From the object to attached programs, each with its reason where it can't be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use aya_obj::generated::bpf_prog_info;
+use tracer_common::hop::{PROBES, Probe};
+use tracer_common::layout::{
+    Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, PacketSet, Rule, Rules,
+};
+use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings};
+
+use super::kernel_types::KernelTypes;
+use super::memory::Array;
+use super::rules;
+use crate::model::{Availability, State};
+use crate::source::{Error, Settings};
+
+/// The kernel half, as `build.rs` found or built it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
+
+/// The kernel half's memory.
+pub struct Memory {
+    pub packets: Array<PacketSet>,
+    pub handover: Array<HandedSet>,
+    pub cells: Array<Cell>,
+    pub nodes: Array<NodeInfo>,
+    pub classes: Array<ClassInfo>,
+    pub losses: Array<u64>,
+    pub control: Array<Control>,
+}
+
+/// What loading gives.
+pub struct Loaded {
+    pub ebpf: Ebpf,
+    pub memory: Memory,
+    pub drop_reasons: BTreeMap<u32, String>,
+    pub availability: Vec<Availability>,
+    pub log: Option<KernelLog>,
+}
+
+/// Slots of a program's node cache on each CPU, as the kernel half has them.
+const SLOTS: u32 = 64;
+
+/// Loads and attaches everything that this kernel can.
+pub fn load(settings: &Settings) -> Result<Loaded, Error> {
+    let types = KernelTypes::read()?;
+    let offsets = types.offsets()?;
+    let drop_reasons = types.enumeration("skb_drop_reason");
+    let mut kernel_settings = rules::compile(settings)?;
+    kernel_settings.drop_reasons =
+        u32::from(types.tracepoint_arguments("kfree_skb").is_some_and(|count| count >= 3));
+    let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
+        doing: "read the kernel's types".to_owned(),
+        because: chain(&cause),
+        advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
+    })?;
+    let mut ebpf = create(settings, &offsets, &kernel_settings)?;
+    fill(&mut ebpf, settings)?;
+    let memory = map_memory(&ebpf)?;
+    let log = settings.kernel_log.then(|| KernelLog::start(&mut ebpf)).flatten();
+    let availability = attach_all(&mut ebpf, &btf, &types)?;
+    Ok(Loaded { ebpf, memory, drop_reasons, availability, log })
+}
+
+fn create(
+    settings: &Settings,
+    offsets: &Offsets,
+    kernel_settings: &KernelSettings,
+) -> Result<Ebpf, Error> {
+    let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
+    let programs = PROBES.len() as u32;
+    let limits = settings.limits;
+    let steps = if settings.passages { 64 << 20 } else { 4096 };
+    EbpfLoader::new()
+        .override_global("OFFSETS", bytes_of(offsets), true)
+        .override_global("SETTINGS", bytes_of(kernel_settings), true)
+        .map_max_entries("PACKETS", (limits.packets / 2).max(1))
+        .map_max_entries("HANDOVER", (limits.handover / 2).max(1))
+        .map_max_entries("CELLS", limits.cells)
+        .map_max_entries("NODE_INFO", limits.nodes)
+        .map_max_entries("NODES", limits.nodes)
+        .map_max_entries("CLASS_INFO", limits.classes)
+        .map_max_entries("CLASSES", limits.classes)
+        .map_max_entries("CELL_OF", limits.cells)
+        .map_max_entries("CLAIMS", limits.cells + limits.nodes + limits.classes)
+        .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
+        .map_max_entries("SCRATCH", cpus * programs)
+        .map_max_entries("RUNS", cpus)
+        .map_max_entries("STEPS", steps)
+        .load(OBJECT)
+        .map_err(|cause| Error::Kernel {
+            doing: "create the kernel half's maps".to_owned(),
+            because: chain(&cause),
+            advice: rights_advice(),
+        })
+}
+
+/// Tells the kernel half about components and services, which are too many for constants.
+fn fill(ebpf: &mut Ebpf, settings: &Settings) -> Result<(), Error> {
+    let failed = |cause: aya::maps::MapError| Error::Kernel {
+        doing: "write the components into the kernel half".to_owned(),
+        because: chain(&cause),
+        advice: "fewer components in the configuration".to_owned(),
+    };
+    let services = ebpf.map_mut("SERVICES").expect("the object has this map");
+    let mut services: BpfArray<_, u64> = services.try_into().map_err(failed)?;
+    let mut words = vec![0u64; SERVICE_WORDS];
+    for port in settings.service_ports.iter().cloned().flatten() {
+        words[usize::from(port) / 64] |= 1 << (port % 64);
+    }
+    for (index, word) in words.into_iter().enumerate().filter(|(_, word)| *word != 0) {
+        services.set(index as u32, word, 0).map_err(failed)?;
+    }
+    let components = ebpf.map_mut("COMPONENTS").expect("the object has this map");
+    let mut components: aya::maps::LpmTrie<_, [u8; 16], PodRules> =
+        components.try_into().map_err(failed)?;
+    for (prefix, rules) in rules::by_prefix(settings)? {
+        let (length, address) = prefix;
+        components.insert(&Key::new(length, address), PodRules(rules), 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// [`Rules`], as aya wants values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PodRules(Rules);
+
+// SAFETY: `Rules` is `repr(C)` and holds numbers only, without padding.
+unsafe impl aya::Pod for PodRules {}
+
+const _: () = assert!(size_of::<Rule>() == 8);
+
+/// [`DropKey`], as aya wants keys.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PodDropKey(DropKey);
+
+// SAFETY: `DropKey` is two words without padding.
+unsafe impl aya::Pod for PodDropKey {}
+
+/// [`Control`], as aya wants values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PodControl(Control);
+
+// SAFETY: `Control` is four words without padding.
+unsafe impl aya::Pod for PodControl {}
+
+fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
+    let map = |name: &str| ebpf.map(name).expect("the object has this map");
+    Ok(Memory {
+        packets: Array::map("PACKETS", map("PACKETS"))?,
+        handover: Array::map("HANDOVER", map("HANDOVER"))?,
+        cells: Array::map("CELLS", map("CELLS"))?,
+        nodes: Array::map("NODE_INFO", map("NODE_INFO"))?,
+        classes: Array::map("CLASS_INFO", map("CLASS_INFO"))?,
+        losses: Array::map("LOSSES", map("LOSSES"))?,
+        control: Array::map("CONTROL", map("CONTROL"))?,
+    })
+}
+
+/// Attaches each program that this kernel has a tracepoint for.
+///
+/// All are loaded before the first one is attached, and those that begin a packet's way come last,
+/// so that the fewest packets are met in the middle of theirs.
+fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Availability>, Error> {
+    let mut availability = Vec::new();
+    let mut loaded = Vec::new();
+    for probe in &PROBES {
+        let state = if types.has_tracepoint(probe.tracepoint) {
+            match program(ebpf, probe).load(probe.tracepoint, btf) {
+                Ok(()) => {
+                    loaded.push(probe);
+                    State::Works
+                }
+                Err(cause) => refused(probe, "load", &cause)?,
+            }
+        } else {
+            absent(probe)?
+        };
+        availability.push((probe, state));
+    }
+    for probe in loaded.into_iter().rev() {
+        if let Err(cause) = program(ebpf, probe).attach() {
+            let state = refused(probe, "attach", &cause)?;
+            availability.iter_mut().filter(|(of, _)| *of == probe).for_each(|row| row.1 = state.clone());
+        }
+    }
+    Ok(availability
+        .into_iter()
+        .map(|(probe, state)| Availability {
+            name: probe.program.to_owned(),
+            meaning: probe.meaning.to_owned(),
+            state,
+        })
+        .collect())
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> &'a mut BtfTracePoint {
+    let program = ebpf.program_mut(probe.program).expect("the object has a program for each row");
+    program.try_into().expect("all programs are of this type")
+}
+
+fn refused(probe: &Probe, doing: &str, cause: &aya::programs::ProgramError) -> Result<State, Error> {
+    let because = chain(cause);
+    if probe.required {
+        return Err(Error::Kernel {
+            doing: format!("{doing} {}", probe.program),
+            because,
+            advice: rights_advice(),
+        });
+    }
+    Ok(State::Unavailable { because, advice: rights_advice() })
+}
+
+fn absent(probe: &Probe) -> Result<State, Error> {
+    let because = format!("this kernel has no tracepoint {}", probe.tracepoint);
+    let advice = "a newer kernel".to_owned();
+    if probe.required {
+        return Err(Error::Kernel { doing: format!("attach {}", probe.program), because, advice });
+    }
+    Ok(State::Unavailable { because, advice })
+}
+
+fn rights_advice() -> String {
+    "sudo tracer, or `tracer doctor` to see what is missing".to_owned()
+}
+
+/// An error with all its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn bytes_of<T>(value: &T) -> &[u8] {
+    // SAFETY: used for `repr(C)` structures of numbers without padding only.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// Detaches all programs; packets that are in them come out first.
+pub fn detach(ebpf: &mut Ebpf) {
+    for (_, program) in ebpf.programs_mut() {
+        if let Ok(program) = <&mut BtfTracePoint>::try_from(program) {
+            let _ = program.unload();
+        }
+    }
+}
+
+/// Lets no packet be born any more.
+pub fn close(ebpf: &mut Ebpf) -> Result<(), Error> {
+    let failed = |cause: aya::maps::MapError| Error::Kernel {
+        doing: "end the tracing".to_owned(),
+        because: chain(&cause),
+        advice: "again".to_owned(),
+    };
+    let control = ebpf.map_mut("CONTROL").expect("the object has this map");
+    let mut control: BpfArray<_, PodControl> = control.try_into().map_err(failed)?;
+    let mut value = control.get(&0, 0).map_err(failed)?;
+    value.0.closing = 1;
+    control.set(0, value, 0).map_err(failed)
+}
+
+/// Drops by node and reason.
+pub fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
+    let failed = |cause: aya::maps::MapError| Error::Kernel {
+        doing: "read the drops".to_owned(),
+        because: chain(&cause),
+        advice: "again".to_owned(),
+    };
+    let map = ebpf.map("DROPS").expect("the object has this map");
+    let map: BpfHashMap<_, PodDropKey, u64> = map.try_into().map_err(failed)?;
+    map.iter().map(|row| row.map(|(key, count)| (key.0, count)).map_err(failed)).collect()
+}
+
+/// How many runs of our programs the kernel skipped, because the program was running on that CPU.
+pub fn recursion_misses(ebpf: &Ebpf) -> u64 {
+    ebpf.programs()
+        .filter_map(|(_, program)| match program {
+            aya::programs::Program::BtfTracePoint(program) => program.fd().ok(),
+            _ => None,
+        })
+        .map(|fd| misses_of(fd.as_fd().as_raw_fd()))
+        .sum()
+}
+
+/// `bpf_prog_info.recursion_misses`, since Linux 5.12; 0 before.
+fn misses_of(fd: i32) -> u64 {
+    /// `BPF_OBJ_GET_INFO_BY_FD` of include/uapi/linux/bpf.h.
+    const GET_INFO: libc::c_long = 15;
+    const END: usize = std::mem::offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
+    #[repr(C)]
+    struct Request {
+        fd: u32,
+        len: u32,
+        info: u64,
+    }
+    // SAFETY: a structure of numbers, for which zeros are valid.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let len = size_of::<bpf_prog_info>() as u32;
+    let mut request = Request { fd: fd as u32, len, info: (&raw mut info) as u64 };
+    // SAFETY: the request and what it points to live as long as the call, with their true sizes.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_bpf, GET_INFO, &raw mut request, size_of::<Request>())
+    };
+    if answer == 0 && request.len as usize >= END { info.recursion_misses } else { 0 }
+}
+
+/// What the kernel half logs on its slow paths.
+pub struct KernelLog(EbpfLogger<&'static dyn log::Log>);
+
+impl KernelLog {
+    fn start(ebpf: &mut Ebpf) -> Option<Self> {
+        EbpfLogger::init(ebpf).ok().map(Self)
+    }
+
+    /// Passes on what came since the last time.
+    pub fn flush(&mut self) {
+        self.0.flush();
+    }
+}
