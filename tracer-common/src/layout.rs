@@ -249,12 +249,16 @@ pub struct Handed {
     pub packet: Packet,
 }
 
-/// Two packets handed over whose marks have the same index.
+/// How many packets handed over may have marks with the same index. On a wire that loses packets
+/// many are never taken up, so there are more ways than in the packet table.
+pub const HANDED_WAYS: usize = 4;
+
+/// Packets handed over whose marks have the same index.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HandedSet {
     /// The ways.
-    pub ways: [Handed; 2],
+    pub ways: [Handed; HANDED_WAYS],
 }
 
 /// One hop of one packet, for those who asked for whole timelines.

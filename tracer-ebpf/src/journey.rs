@@ -8,7 +8,7 @@
 use tracer_common::{
     hop::Stage,
     layout::{
-        End, HandedSet, Kind, NO_NODE, NodeKey, Packet, PacketSet, ROOT, flag, silent_end,
+        End, HANDED_WAYS, HandedSet, Kind, NO_NODE, NodeKey, Packet, PacketSet, ROOT, flag, silent_end,
     },
     loss::Loss,
 };
@@ -831,8 +831,18 @@ fn hand_over(mark: u64, segment: u32, packet: &Packet) {
             return;
         }
     }
-    let second = ways[0].mark != 0 && (ways[1].mark == 0 || ways[1].packet.last_ns < ways[0].packet.last_ns);
-    let way = if second { &mut ways[1] } else { &mut ways[0] };
+    // A free way, or else the oldest.
+    let mut chosen = 0;
+    let mut index = 1;
+    while index < HANDED_WAYS {
+        if ways[chosen].mark != 0
+            && (ways[index].mark == 0 || ways[index].packet.last_ns < ways[chosen].packet.last_ns)
+        {
+            chosen = index;
+        }
+        index += 1;
+    }
+    let way = &mut ways[chosen];
     if way.mark != 0 && way.state == 1 {
         let is_young = packet.last_ns.wrapping_sub(way.packet.last_ns) < STALE_NS;
         if way.segment != 0 {
@@ -877,5 +887,5 @@ fn is_ambiguous(mark: u64) -> bool {
     let Some(set) = set_of(mark) else { return false };
     // SAFETY: the map's memory.
     let ways = unsafe { &(*set).ways };
-    ways[0].mark == mark && ways[0].state == 2 || ways[1].mark == mark && ways[1].state == 2
+    ways.iter().any(|way| way.mark == mark && way.state == 2)
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tracer_common::layout::{RULES, Rule, Rules};
+use tracer_common::layout::{HANDED_WAYS, RULES, Rule, Rules};
 use tracer_common::settings::Settings as KernelSettings;
 
 use super::namespaces;
 use crate::model::Protocol;
-use crate::source::settings::Component;
+use crate::source::settings::{Component, Limits};
 use crate::source::{Error, Settings};
 
 /// The constants that the kernel half is loaded with.
@@ -20,8 +20,8 @@ pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
     let filter = &settings.filter;
     let limits = settings.limits;
     let mut compiled = KernelSettings {
-        packets_mask: sets(limits.packets) - 1,
-        handover_mask: sets(limits.handover) - 1,
+        packets_mask: packet_sets(limits) - 1,
+        handover_mask: handover_sets(limits) - 1,
         nodes: limits.nodes,
         classes: limits.classes.min(65_535),
         cells: limits.cells,
@@ -56,9 +56,14 @@ pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
     Ok(compiled)
 }
 
-/// How many sets of two ways hold so many entries: a power of two.
-fn sets(entries: u32) -> u32 {
-    (entries / 2).max(1).next_power_of_two()
+/// How many sets the packet table has: a power of two.
+pub fn packet_sets(limits: Limits) -> u32 {
+    (limits.packets / 2).max(1).next_power_of_two()
+}
+
+/// How many sets the handover table has: a power of two.
+pub fn handover_sets(limits: Limits) -> u32 {
+    (limits.handover / HANDED_WAYS as u32).max(1).next_power_of_two()
 }
 
 fn no_namespace(name: &str, cause: &std::io::Error) -> Error {
