@@ -1,1 +1,0 @@
-fn main(){ let out=std::env::var("OUT_DIR").unwrap(); std::fs::copy("/tmp/target-bpf/bpfel-unknown-none/release/tracer-ebpf", format!("{out}/tracer.bpf.o")).unwrap(); println!("cargo:rerun-if-changed=/tmp/target-bpf/bpfel-unknown-none/release/tracer-ebpf"); }
