@@ -44,8 +44,7 @@ impl Lab {
     /// solicitations, no link-local addresses. Reverse path filters and ICMP rate limits are off.
     pub fn namespace(&self, name: &str) -> Result<Ns> {
         let full = format!("{}-{name}", self.name);
-        self.ledger
-            .note(Entry::Namespace, &Path::new(NAMES).join(&full))?;
+        self.note(Entry::Namespace, &Path::new(NAMES).join(&full))?;
         Ns::create(&full, self.macs.clone()).with_context(|| format!("make namespace {full}"))
     }
 
@@ -61,5 +60,10 @@ impl Lab {
     /// What the names of its namespaces begin with.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Writes down what has to be removed with the lab, before it is made.
+    pub(crate) fn note(&self, entry: Entry, path: &Path) -> Result<()> {
+        self.ledger.note(entry, path)
     }
 }

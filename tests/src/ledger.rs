@@ -41,7 +41,7 @@ impl Ledger {
         Ok(Self { file: file.0, path })
     }
 
-    /// Writes down a mount point that is about to be made.
+    /// Writes down something that is about to be made.
     pub(crate) fn note(&self, entry: Entry, path: &Path) -> Result<()> {
         writeln!(&self.file, "{} {}", entry.word(), path.display())
             .with_context(|| format!("write {} into {}", path.display(), self.path.display()))
@@ -129,10 +129,7 @@ fn clear(path: &Path) {
         match line.split_once(' ') {
             Some(("namespace", path)) => remove_namespace(Path::new(path)),
             Some(("directory", path)) => remove_directory(Path::new(path)),
-            Some(("mount", path)) => {
-                let _ = umount2(path, MntFlags::MNT_DETACH);
-                let _ = fs::remove_dir(path);
-            }
+            Some(("mount", path)) => unmount(Path::new(path)),
             _ => {}
         }
     }
@@ -144,8 +141,14 @@ pub(crate) fn remove_namespace(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
+/// Takes a file system away, with the directory made for it.
+pub(crate) fn unmount(path: &Path) {
+    let _ = umount2(path, MntFlags::MNT_DETACH);
+    let _ = fs::remove_dir(path);
+}
+
 /// An instance of tracefs is busy while a reader holds one of its files, so try for a while.
-fn remove_directory(path: &Path) {
+pub(crate) fn remove_directory(path: &Path) {
     for _ in 0..50 {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == ErrorKind::ResourceBusy => {

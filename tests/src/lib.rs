@@ -31,6 +31,7 @@ mod neighbour;
 mod netlink;
 mod offload;
 mod qdisc;
+mod recorder;
 mod route;
 pub mod topology;
 mod traffic;
@@ -42,6 +43,7 @@ pub use lab::Lab;
 pub use link::Mac;
 pub use namespace::Ns;
 pub use offload::Offload;
+pub use recorder::{EventKind, KernelEvent, Recorder, Recording};
 pub use route::NextHop;
 pub use traffic::{
     bulk::{Bulk, Totals, Until},
