@@ -13,7 +13,7 @@ fn line() -> Line {
     Line::new(Lab::new("parts").unwrap()).unwrap()
 }
 
-fn udp<'a>(line: &'a Line, port: u16) -> NumberedUdp<'a> {
+fn udp(line: &Line, port: u16) -> NumberedUdp<'_> {
     let to = (&line.db, (line.db_at.v4, port).into());
     NumberedUdp::new((&line.app, line.app_at.v4.into()), to)
 }
@@ -146,6 +146,76 @@ fn the_database_behind_nat_sees_the_router_only() {
     assert_eq!(from.ip(), nat.mask);
     db.send_to(b"answer", from).unwrap();
     assert_eq!(app.recv(&mut [0; 16]).unwrap(), 6);
+}
+
+#[test]
+fn datagrams_to_a_service_arrive_behind_it() {
+    let nat = Nat::new(Lab::new("parts").unwrap()).unwrap();
+    let delivery = NumberedUdp {
+        target: Some(nat.service.into()),
+        ..NumberedUdp::new(
+            (&nat.app, nat.app_at.v4.into()),
+            (&nat.db, nat.behind.into()),
+        )
+    };
+    assert_eq!(delivery.run().unwrap().lost(), 0);
+}
+
+#[test]
+fn frames_for_nowhere_are_flooded_and_others_are_not() {
+    let bridged = Bridged::new(Lab::new("parts").unwrap()).unwrap();
+    let received = || bridged.third.counters("third0").unwrap().rx_packets;
+    let from = (&bridged.app, bridged.app_at.v4.into());
+    let before = received();
+    let to = NumberedUdp::new(from, (&bridged.db, (bridged.db_at.v4, 7000).into()));
+    assert_eq!(to.run().unwrap().lost(), 0);
+    assert_eq!(received(), before);
+    let to_nowhere = NumberedUdp {
+        target: Some((bridged.nowhere.v4, 7000).into()),
+        ..to
+    };
+    assert_eq!(to_nowhere.run().unwrap().lost(), 1000);
+    assert_eq!(received(), before + 1000);
+}
+
+#[test]
+fn a_forgotten_neighbour_is_asked_for() {
+    let line = line();
+    let before = line.app.counters("app0").unwrap().tx_packets;
+    line.app
+        .forget_neighbour("app0", [10, 1, 0, 1].into())
+        .unwrap();
+    assert_eq!(udp(&line, 7000).run().unwrap().lost(), 0);
+    let sent = line.app.counters("app0").unwrap().tx_packets - before;
+    assert!((1001..1005).contains(&sent), "{sent}");
+}
+
+#[test]
+fn nobody_speaks_unasked() {
+    let line = line();
+    let counters = || {
+        let ends = [
+            (&line.app, "app0"),
+            (&line.router, "r-app"),
+            (&line.router, "r-db"),
+            (&line.db, "db0"),
+        ];
+        ends.map(|(ns, dev)| ns.counters(dev).unwrap().tx_packets)
+    };
+    let before = counters();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(counters(), before);
+}
+
+#[test]
+fn a_deleted_namespace_takes_its_devices_and_their_peers() {
+    let line = line();
+    line.lab.delete(line.router);
+    let patience = std::time::Instant::now() + Duration::from_secs(5);
+    while line.app.index("app0").is_ok() {
+        assert!(std::time::Instant::now() < patience, "app0 is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -228,6 +228,7 @@ fn drop_packet(message: Message) -> Message {
     })
 }
 
+#[derive(Clone, Copy)]
 enum Translation {
     Source,
     Destination,

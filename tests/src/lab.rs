@@ -1,14 +1,15 @@
 //! The lab: it owns the namespaces, and removes them whatever happens.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::ledger::{self, Entry, Ledger};
 use crate::link::Macs;
-use crate::namespace::{NAMES, Ns};
+use crate::namespace::{NAMES, Ns, WeakNs};
 
 /// A set of namespaces that live and die together.
 ///
@@ -18,6 +19,7 @@ pub struct Lab {
     name: String,
     ledger: Ledger,
     macs: Arc<Macs>,
+    namespaces: Mutex<Vec<WeakNs>>,
 }
 
 impl Lab {
@@ -35,6 +37,7 @@ impl Lab {
             name: name.to_owned(),
             ledger: Ledger::open(name)?,
             macs: Arc::default(),
+            namespaces: Mutex::default(),
         })
     }
 
@@ -45,7 +48,39 @@ impl Lab {
     pub fn namespace(&self, name: &str) -> Result<Ns> {
         let full = format!("{}-{name}", self.name);
         self.note(Entry::Namespace, &Path::new(NAMES).join(&full))?;
-        Ns::create(&full, self.macs.clone()).with_context(|| format!("make namespace {full}"))
+        let ns = Ns::create(&full, self.macs.clone())
+            .with_context(|| format!("make namespace {full}"))?;
+        self.namespaces().push(ns.downgrade());
+        Ok(ns)
+    }
+
+    /// Waits until no device has carried a packet for a while: fresh IPv6 addresses announce the
+    /// groups that they join. At most a few seconds.
+    pub fn settle(&self) -> Result<()> {
+        let mut before = None;
+        for _ in 0..100 {
+            let now = self.packets()?;
+            if before.replace(now) == Some(now) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        bail!("the namespaces of {} do not become quiet", self.name);
+    }
+
+    fn packets(&self) -> Result<u64> {
+        let alive: Vec<_> = self
+            .namespaces()
+            .iter()
+            .filter_map(WeakNs::upgrade)
+            .collect();
+        alive.iter().map(Ns::packets).sum()
+    }
+
+    fn namespaces(&self) -> MutexGuard<'_, Vec<WeakNs>> {
+        self.namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes a namespace's name. Its devices go when the last [`Ns`] and wire of it is dropped.

@@ -8,7 +8,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
@@ -20,6 +22,9 @@ const LEDGERS: &str = "/run/tracer-lab";
 
 /// Ledgers of this process, for the signal handler.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Set by a signal: what keeps things busy has to let go.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// One lab's list of things to remove; dropping it removes them.
 pub(crate) struct Ledger {
@@ -41,8 +46,9 @@ impl Ledger {
         Ok(Self { file: file.0, path })
     }
 
-    /// Writes down something that is about to be made.
+    /// Writes down something that is about to be made; waits for ever once the process is ending.
     pub(crate) fn note(&self, entry: Entry, path: &Path) -> Result<()> {
+        let _not_ending = live();
         writeln!(&self.file, "{} {}", entry.word(), path.display())
             .with_context(|| format!("write {} into {}", path.display(), self.path.display()))
     }
@@ -74,6 +80,11 @@ impl Entry {
             Self::Mount => "mount",
         }
     }
+}
+
+/// Whether a signal is ending this process.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
 }
 
 /// Removes what dead processes left behind.
@@ -152,14 +163,14 @@ pub(crate) fn remove_directory(path: &Path) {
     for _ in 0..50 {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-                std::thread::sleep(std::time::Duration::from_millis(10));
+                std::thread::sleep(Duration::from_millis(10));
             }
             _ => return,
         }
     }
 }
 
-fn live() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
+fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -172,7 +183,10 @@ fn clean_on_signals() {
         };
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                live().iter().for_each(|path| settle(path));
+                ENDING.store(true, Ordering::Relaxed);
+                // Held until death, so that nothing new is made behind our back.
+                let live = live();
+                live.iter().for_each(|path| settle(path));
                 let _ = emulate_default_handler(signal);
             }
         });

@@ -40,7 +40,7 @@ mod wire;
 pub use clock::now_ns;
 pub use firewall::{Hook, Protocol};
 pub use lab::Lab;
-pub use link::Mac;
+pub use link::{Counters, Mac};
 pub use namespace::Ns;
 pub use offload::Offload;
 pub use recorder::{EventKind, KernelEvent, Recorder, Recording};

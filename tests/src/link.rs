@@ -28,8 +28,7 @@ pub struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        f.write_str(&self.0.map(|byte| format!("{byte:02x}")).join(":"))
     }
 }
 
@@ -37,6 +36,18 @@ impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A device's counters, as `struct rtnl_link_stats64` has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they have the kernel's names")]
+pub struct Counters {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
 }
 
 /// The next Ethernet address of a lab, locally administered.
@@ -52,10 +63,6 @@ impl Macs {
 
 impl Lab {
     /// Joins two namespaces by a pair of veth devices, both up.
-    #[expect(
-        clippy::unused_self,
-        reason = "links are part of the lab, as namespaces are"
-    )]
     pub fn veth(&self, (a, a_dev): (&Ns, &str), (b, b_dev): (&Ns, &str)) -> Result<()> {
         let message = create(a, a_dev).nest(libc::IFLA_LINKINFO, |m| {
             m.text(INFO_KIND, "veth").nest(INFO_DATA, |m| {
@@ -196,6 +203,25 @@ impl Ns {
         Ok(Mac(address.with_context(|| {
             format!("{dev} of {} has no Ethernet address", self.name())
         })?))
+    }
+
+    /// What the kernel has counted at a device.
+    pub fn counters(&self, dev: &str) -> Result<Counters> {
+        const STATS64: u16 = 23;
+        let stats = self.link_attribute(dev, STATS64)?;
+        let (numbers, _) = stats.as_chunks();
+        let mut numbers = numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes));
+        let mut next = || numbers.next().context("a link without counters");
+        let [rx_packets, tx_packets, rx_bytes, tx_bytes] = [next()?, next()?, next()?, next()?];
+        let [_rx_errors, _tx_errors] = [next()?, next()?];
+        Ok(Counters {
+            rx_packets,
+            tx_packets,
+            rx_bytes,
+            tx_bytes,
+            rx_dropped: next()?,
+            tx_dropped: next()?,
+        })
     }
 
     fn make(&self, dev: &str, kind: &str, data: impl FnOnce(Message) -> Message) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
@@ -55,6 +55,15 @@ const QUIET: [(&str, &str); 20] = [
 /// A handle on a network namespace; clones are the same namespace.
 #[derive(Clone)]
 pub struct Ns(Arc<Inner>);
+
+/// A handle that does not keep the namespace alive.
+pub(crate) struct WeakNs(Weak<Inner>);
+
+impl WeakNs {
+    pub(crate) fn upgrade(&self) -> Option<Ns> {
+        self.0.upgrade().map(Ns)
+    }
+}
 
 struct Inner {
     name: String,
@@ -148,6 +157,24 @@ impl Ns {
         self.sysctl("ipv6/conf/all/forwarding", value)
     }
 
+    pub(crate) fn downgrade(&self) -> WeakNs {
+        WeakNs(Arc::downgrade(&self.0))
+    }
+
+    /// Packets that its devices have received and sent since they exist.
+    pub(crate) fn packets(&self) -> Result<u64> {
+        let table = self.run(|| fs::read_to_string("/proc/thread-self/net/dev"));
+        let table = table.context("read /proc/thread-self/net/dev")?;
+        // `  eth0: bytes packets … (8 columns of receiving), then the same of sending`
+        let devices = table.lines().filter_map(|line| line.split_once(':'));
+        Ok(devices
+            .map(|(_, columns)| {
+                let columns = numbers(columns);
+                columns.get(1).unwrap_or(&0) + columns.get(9).unwrap_or(&0)
+            })
+            .sum())
+    }
+
     pub(crate) fn rtnetlink(&self) -> MutexGuard<'_, Netlink> {
         self.0.route.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,6 +205,11 @@ fn publish(path: &Path) -> Result<()> {
         None::<&str>,
     )
     .with_context(|| format!("mount a namespace on {}", path.display()))
+}
+
+fn numbers(columns: &str) -> Vec<u64> {
+    let columns = columns.split_whitespace();
+    columns.map(|column| column.parse().unwrap_or(0)).collect()
 }
 
 fn quieten() -> Result<()> {

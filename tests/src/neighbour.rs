@@ -21,6 +21,15 @@ impl Ns {
             .with_context(|| format!("tell {} that {ip} is {mac} on {dev}", self.name()))
     }
 
+    /// Forgets a neighbour: the next packet to it waits for ARP or neighbour discovery.
+    pub fn forget_neighbour(&self, dev: &str, ip: IpAddr) -> Result<()> {
+        let body = self.ndmsg(family(ip), dev, 0, 0)?;
+        let message = Message::new(libc::RTM_DELNEIGH, 0, &body).attr(libc::NDA_DST, octets(ip));
+        self.rtnetlink()
+            .ask(message)
+            .with_context(|| format!("make {} forget {ip} on {dev}", self.name()))
+    }
+
     /// Says behind which bridge port an Ethernet address is.
     pub fn bridge_entry(&self, port: &str, mac: Mac) -> Result<()> {
         let bridge = libc::AF_BRIDGE as u8;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::lab::Lab;
+use crate::ledger::is_ending;
 use layout::Layout;
 use tracefs::Instance;
 
@@ -219,7 +220,7 @@ fn drain(mut rings: Vec<(u32, File)>, stopping: &AtomicBool) -> Result<Vec<Page>
     let mut buffer = vec![0; 64 << 10];
     loop {
         // Read before the last turn, which then misses nothing.
-        let last = stopping.load(Ordering::Relaxed);
+        let last = stopping.load(Ordering::Relaxed) || is_ending();
         for (cpu, ring) in &mut rings {
             loop {
                 match ring.read(&mut buffer) {

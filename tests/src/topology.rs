@@ -35,7 +35,9 @@ pub struct Address {
 impl Address {
     /// The host's addresses in one of the lab's networks.
     pub fn new(net: u8, host: u8) -> Self {
-        let digits = |n: u8| u16::from_str_radix(&n.to_string(), 16).expect("digits are digits");
+        // Read as hexadecimal, the digits are those of the decimal number.
+        let digits =
+            |n: u8| u16::from(n / 100) << 8 | u16::from(n / 10 % 10) << 4 | u16::from(n % 10);
         Self {
             v4: Ipv4Addr::new(10, net, 0, host),
             v6: Ipv6Addr::new(0xfd00, digits(net), 0, 0, 0, 0, 0, digits(host)),

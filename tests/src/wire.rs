@@ -135,10 +135,6 @@ pub struct Wire {
 impl Lab {
     /// Joins two namespaces by a wire whose delay, jitter, loss and reordering we set; its ends
     /// are TUN devices, up, without addresses.
-    #[expect(
-        clippy::unused_self,
-        reason = "links are part of the lab, as namespaces are"
-    )]
     pub fn wire(
         &self,
         (a, a_dev): (&Ns, &str),

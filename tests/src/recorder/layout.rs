@@ -64,7 +64,7 @@ impl Layout {
     }
 }
 
-/// `field:unsigned int len;	offset:16;	size:4;	signed:0;`
+/// A line such as `field:unsigned int len; offset:16; size:4; signed:0;`, with tabs.
 fn parse_field(line: &str) -> Option<(&str, Field)> {
     let mut parts = line.strip_prefix("field:")?.split(';').map(str::trim);
     let name = parts.next()?.rsplit([' ', '*']).next()?;
@@ -98,7 +98,7 @@ format:
         assert_eq!(layout.reason, None);
 
         let mut record = vec![0; 24];
-        record[20..24].copy_from_slice(&(24u32 | 5 << 16).to_le_bytes());
+        record[20..24].copy_from_slice(&(0x5_0018u32).to_le_bytes());
         record.extend(b"eth0\0");
         assert_eq!(layout.device.unwrap().text(&record), Some(&b"eth0"[..]));
     }

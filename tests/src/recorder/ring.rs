@@ -1,4 +1,4 @@
-//! The kernel's trace ring as it is in memory (kernel/trace/ring_buffer.c): binary, so that
+//! The kernel's trace ring as it is in memory (`kernel/trace/ring_buffer.c`): binary, so that
 //! addresses are the true ones and nothing is formatted while the run goes on.
 
 use std::collections::{HashMap, HashSet};
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_torn_page_is_an_error_and_no_panic() {
         let mut page = vec![0; PAGE_HEADER];
-        page.extend((28u32 | 1 << 5).to_le_bytes());
+        page.extend((0x3cu32).to_le_bytes());
         assert!(Entries::of(&page).unwrap().any(|entry| entry.is_err()));
     }
 }

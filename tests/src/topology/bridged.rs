@@ -20,13 +20,13 @@ pub struct Bridged {
     pub db: Ns,
     pub third: Ns,
     pub switch: Ns,
-    /// 10.1.0.2, fd00:1::2
+    /// `10.1.0.2`, `fd00:1::2`
     pub app_at: Address,
-    /// 10.1.0.3, fd00:1::3
+    /// `10.1.0.3`, `fd00:1::3`
     pub db_at: Address,
-    /// 10.1.0.4, fd00:1::4
+    /// `10.1.0.4`, `fd00:1::4`
     pub third_at: Address,
-    /// 10.1.0.9, fd00:1::9: app believes that someone is there, at an unknown Ethernet address.
+    /// `10.1.0.9`, `fd00:1::9`: app believes that someone is there, at an unknown Ethernet address.
     pub nowhere: Address,
     /// It goes last.
     pub lab: Lab,
@@ -55,6 +55,7 @@ impl Bridged {
         for ip in nowhere.both() {
             app.neighbour("app0", ip, Mac([2, 0, 0, 0, 0xff, 0xff]))?;
         }
+        lab.settle()?;
         Ok(Self {
             app,
             db,

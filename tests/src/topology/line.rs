@@ -13,9 +13,9 @@ pub struct Line {
     pub app: Ns,
     pub router: Ns,
     pub db: Ns,
-    /// 10.1.0.2, fd00:1::2
+    /// `10.1.0.2`, `fd00:1::2`
     pub app_at: Address,
-    /// 10.2.0.2, fd00:2::2
+    /// `10.2.0.2`, `fd00:2::2`
     pub db_at: Address,
     /// It goes last.
     pub lab: Lab,
@@ -31,6 +31,7 @@ impl Line {
         router.forwarding(true)?;
         route(&app, 2, Address::new(1, 1), "app0")?;
         route(&db, 1, Address::new(2, 1), "db0")?;
+        lab.settle()?;
         Ok(Self {
             app,
             router,

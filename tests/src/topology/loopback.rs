@@ -11,7 +11,7 @@ use crate::namespace::Ns;
 /// One namespace with `lo`.
 pub struct Loopback {
     pub host: Ns,
-    /// 127.0.0.1, ::1
+    /// `127.0.0.1`, `::1`
     pub at: Address,
     /// It goes last.
     pub lab: Lab,

@@ -15,15 +15,15 @@ pub struct Nat {
     pub app: Ns,
     pub router: Ns,
     pub db: Ns,
-    /// 10.1.0.2
+    /// `10.1.0.2`
     pub app_at: Address,
-    /// 10.2.0.2
+    /// `10.2.0.2`
     pub db_at: Address,
-    /// 10.1.0.1:8000, which becomes port 9000 of the database.
+    /// `10.1.0.1:8000`, which becomes port 9000 of the database.
     pub service: SocketAddrV4,
-    /// 10.2.0.2:9000
+    /// `10.2.0.2:9000`
     pub behind: SocketAddrV4,
-    /// 10.2.0.1, which the database sees instead of the app.
+    /// `10.2.0.1`, which the database sees instead of the app.
     pub mask: Ipv4Addr,
     /// It goes last.
     pub lab: Lab,

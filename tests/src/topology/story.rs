@@ -24,11 +24,11 @@ pub struct Story {
     /// The router of the old road.
     pub r2: Ns,
     pub db: Ns,
-    /// 10.1.0.2, fd00:1::2
+    /// `10.1.0.2`, `fd00:1::2`
     pub web_at: Address,
-    /// 10.1.0.3, fd00:1::3, on the link to web; packets to db have it as their source.
+    /// `10.1.0.3`, `fd00:1::3`, on the link to web; packets to db have it as their source.
     pub app_at: Address,
-    /// 10.2.0.2, fd00:2::2, on db's `lo`, so that it is the same by both roads.
+    /// `10.2.0.2`, `fd00:2::2`, on db's `lo`, so that it is the same by both roads.
     pub db_at: Address,
     /// Between r2 and db; forth is towards db.
     pub wire: Wire,
@@ -71,6 +71,7 @@ impl Story {
             lab,
         };
         story.connect()?;
+        story.lab.settle()?;
         Ok(story)
     }
 

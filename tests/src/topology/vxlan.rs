@@ -12,13 +12,13 @@ pub struct Vxlan {
     pub app: Ns,
     pub router: Ns,
     pub db: Ns,
-    /// In the overlay: 10.5.0.2, fd00:5::2
+    /// In the overlay: `10.5.0.2`, `fd00:5::2`
     pub app_at: Address,
-    /// In the overlay: 10.5.0.3, fd00:5::3
+    /// In the overlay: `10.5.0.3`, `fd00:5::3`
     pub db_at: Address,
-    /// In the underlay: 10.1.0.2
+    /// In the underlay: `10.1.0.2`
     pub app_under: Address,
-    /// In the underlay: 10.2.0.2
+    /// In the underlay: `10.2.0.2`
     pub db_under: Address,
     /// It goes last.
     pub lab: Lab,
@@ -45,6 +45,7 @@ impl Vxlan {
         number(5, a, b)?;
         acquaint(5, a, b)?;
         acquaint(5, b, a)?;
+        line.lab.settle()?;
         Ok(Self {
             app,
             router: line.router,

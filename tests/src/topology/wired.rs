@@ -13,9 +13,9 @@ use crate::wire::{Wire, WireSpec};
 pub struct Wired {
     pub app: Ns,
     pub db: Ns,
-    /// 10.1.0.2, fd00:1::2
+    /// `10.1.0.2`, `fd00:1::2`
     pub app_at: Address,
-    /// 10.1.0.3, fd00:1::3
+    /// `10.1.0.3`, `fd00:1::3`
     pub db_at: Address,
     /// Forth is from app to db.
     pub wire: Wire,
@@ -29,6 +29,7 @@ impl Wired {
         let (app, db) = (lab.namespace("app")?, lab.namespace("db")?);
         let wire = lab.wire((&app, "app0"), (&db, "db0"), spec)?;
         number(1, (&app, "app0", 2), (&db, "db0", 3))?;
+        lab.settle()?;
         Ok(Self {
             app,
             db,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::joined;
 use super::tcp::connect;
 use crate::namespace::Ns;
 
@@ -66,10 +67,7 @@ impl Bulk<'_> {
 }
 
 fn sum(streams: Vec<ScopedJoinHandle<Result<u64>>>) -> Result<u64> {
-    let totals = streams.into_iter().map(|stream| stream.join());
-    totals
-        .map(|total| total.expect("a stream does not panic"))
-        .sum()
+    streams.into_iter().map(joined).sum()
 }
 
 fn fill(mut stream: &TcpStream, until: Until) -> Result<u64> {

@@ -9,7 +9,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use crate::namespace::Ns;
 
-/// EtherTypes that make a receiver look further: IPv4, IPv6, ARP, VLAN, QinQ, MPLS, or anything.
+/// Ethernet types that make a receiver look further: IPv4, IPv6, ARP, VLAN, double VLAN, MPLS, or anything.
 const TYPES: [u16; 7] = [0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0];
 
 /// Sends random and truncated Ethernet frames out of a device, the same for the same seed, and
@@ -67,7 +67,7 @@ fn send(socket: i32, index: u32, frame: &[u8]) -> Result<(), Errno> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: 0,
-        sll_ifindex: index as i32,
+        sll_ifindex: index.cast_signed(),
         sll_hatype: 0,
         sll_pkttype: 0,
         sll_halen: 0,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
+use super::joined;
 use super::pace::{Pace, Schedule};
 use crate::clock::{now_ns, sleep_until, wake_on_time};
 use crate::namespace::Ns;
@@ -211,7 +212,7 @@ impl<'a> TcpPairs<'a> {
             let sent: Result<Vec<_>> = all
                 .map(|i| Ok((schedule.next(), self.request(stream, i)?)))
                 .collect();
-            let answers = answers.join().expect("the reader does not panic")?;
+            let answers = joined(answers)?;
             let both = sent?.into_iter().zip(answers);
             Ok(both
                 .map(|((due_ns, sent_ns), answered_ns)| Pair {

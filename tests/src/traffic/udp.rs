@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use socket2::{InterfaceIndexOrAddress, SockRef};
 
+use super::joined;
 use super::pace::{Pace, Schedule};
 use crate::clock::{now_ns, wake_on_time};
 use crate::namespace::Ns;
@@ -25,6 +26,9 @@ pub struct NumberedUdp<'a> {
     pub from: (&'a Ns, IpAddr),
     /// Where the receiver is, and what it listens to; a group's address makes it join the group.
     pub to: (&'a Ns, SocketAddr),
+    /// Where the datagrams are sent, when not to what the receiver listens to: a service's
+    /// address that is translated on the way.
+    pub target: Option<SocketAddr>,
     /// How many datagrams.
     pub count: u64,
     /// How fast.
@@ -95,6 +99,7 @@ impl<'a> NumberedUdp<'a> {
         Self {
             from,
             to,
+            target: None,
             count: 1000,
             pace: Pace::Constant { per_second: 5000.0 },
             payload_len: |_| 64,
@@ -114,11 +119,15 @@ impl<'a> NumberedUdp<'a> {
             let receiver = scope.spawn(|| self.receive(&listener, &sent));
             let sent_ns = self.send(&sender);
             sent.store(true, Ordering::Relaxed);
-            let mut delivery = receiver.join().expect("the receiver does not panic")?;
+            let mut delivery = joined(receiver)?;
             delivery.sent_ns = sent_ns?;
             delivery.sent = delivery.sent_ns.len() as u64;
             Ok(delivery)
         })
+    }
+
+    fn target(&self) -> SocketAddr {
+        self.target.unwrap_or(self.to.1)
     }
 
     fn sender(&self) -> Result<UdpSocket> {
@@ -130,7 +139,7 @@ impl<'a> NumberedUdp<'a> {
             SockRef::from(&socket).bind_device(Some(dev.as_bytes()))?;
         }
         if self.connected {
-            socket.connect(self.to.1)?;
+            socket.connect(self.target())?;
         }
         Ok(socket)
     }
@@ -163,7 +172,7 @@ impl<'a> NumberedUdp<'a> {
             let done = if self.connected {
                 socket.send(bytes)
             } else {
-                socket.send_to(bytes, self.to.1)
+                socket.send_to(bytes, self.target())
             };
             match done {
                 Ok(_) => {}

@@ -147,7 +147,7 @@ impl Line {
         let mut both = [readable(self.bell.as_fd()), readable(self.from.as_fd())];
         let sources = if closing { &mut [][..] } else { &mut both };
         let left_ns = due_ns.map(|due_ns| due_ns.saturating_sub(now_ns()));
-        let timeout = left_ns.map(|ns| TimeSpec::nanoseconds(ns as i64));
+        let timeout = left_ns.map(|ns| TimeSpec::nanoseconds(ns.cast_signed()));
         // An interrupted wait is a short one.
         let _ = ppoll(sources, timeout, None);
     }
