@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use lab::topology::Wired;
-use lab::{Crossing, Delivery, Direction, Distribution, Lab, NumberedUdp, Pace, WireSpec};
+use lab::{
+    Bulk, Crossing, Delivery, Direction, Distribution, Lab, NumberedUdp, Pace, Until, WireSpec,
+};
 
 const COUNT: u64 = 1000;
 
@@ -142,7 +144,52 @@ fn closing_lets_what_is_on_its_way_arrive() {
         .send_to(b"late", (wired.db_at.v4, 7000))
         .unwrap();
     std::thread::sleep(Duration::from_millis(10));
-    drop(wired.wire);
+    let log = wired.wire.close();
+    assert!(
+        log.iter()
+            .any(|crossing| crossing.bytes == 32 && !crossing.lost())
+    );
     socket.set_nonblocking(true).unwrap();
     assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
+}
+
+#[test]
+fn the_log_has_every_packet_that_the_devices_counted() {
+    let wired = wired(WireSpec::delay(Duration::from_millis(2)));
+    let from = (&wired.app, wired.app_at.v4.into());
+    let to = (&wired.db, (wired.db_at.v4, 7000).into());
+    let burst = NumberedUdp {
+        count: 20_000,
+        pace: Pace::BackToBack,
+        ..NumberedUdp::new(from, to)
+    };
+    let delivery = burst.run().unwrap();
+    let (streams, until) = (2, Until::Bytes(2_000_000));
+    let totals = Bulk {
+        from,
+        to,
+        streams,
+        until,
+    }
+    .run()
+    .unwrap();
+    assert_eq!(totals.received, 4_000_000);
+    wired.lab.settle().unwrap();
+    // What a burst overflowed was dropped by the device, before the wire.
+    let app = wired.app.counters("app0").unwrap();
+    assert_eq!(delivery.lost(), app.tx_dropped);
+
+    let (app, db) = (app, wired.db.counters("db0").unwrap());
+    let log = wired.wire.close();
+    let count = |direction| {
+        log.iter()
+            .filter(|crossing| crossing.direction == direction)
+            .count()
+    };
+    assert_eq!(count(Direction::Forth) as u64, app.tx_packets);
+    assert_eq!(count(Direction::Back) as u64, db.tx_packets);
+    assert_eq!(
+        (app.rx_packets, db.rx_packets),
+        (db.tx_packets, app.tx_packets)
+    );
 }

@@ -1,5 +1,7 @@
 //! nftables without `nft`: address translation and drops, for IPv4, as nfnetlink batches.
 
+mod expression;
+
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
@@ -8,23 +10,11 @@ use nix::libc;
 
 use crate::namespace::Ns;
 use crate::netlink::Message;
+use expression::{DESTINATION, Expressions, REG_1, REG_2, SOURCE};
 
 const TABLE: &str = "lab";
-
-// Offsets in the IPv4 and the transport header.
-const SOURCE: u32 = 12;
-const DESTINATION: u32 = 16;
-const PORT: u32 = 2;
-
-/// Registers of the nftables machine, 16 bytes each.
-const REG_1: u32 = 1;
-const REG_2: u32 = 2;
-const REG_VERDICT: u32 = 0;
-
-// linux/netfilter/nf_tables.h
-const LIST_ELEM: u16 = 1;
-const DATA_VALUE: u16 = 1;
-const DATA_VERDICT: u16 = 2;
+/// `NFTA_TABLE_NAME`
+const NAME: u16 = 1;
 
 /// Where a packet meets the firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +50,33 @@ struct Chain {
     priority: i32,
 }
 
+impl Chain {
+    fn message(&self) -> Message {
+        let [table, name, hook, kind] = [1, 3, 4, 7];
+        let [number, priority] = [1, 2];
+        command(libc::NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE)
+            .text(table, TABLE)
+            .text(name, self.name)
+            .nest(hook, |m| {
+                m.big_endian(number, self.hook)
+                    .big_endian(priority, self.priority.cast_unsigned())
+            })
+            .text(kind, self.kind)
+    }
+
+    /// A new rule at its end.
+    fn rule(&self, fill: impl FnOnce(Expressions) -> Expressions) -> Message {
+        let [table, chain, expressions] = [1, 2, 4];
+        command(
+            libc::NFT_MSG_NEWRULE,
+            libc::NLM_F_CREATE | libc::NLM_F_APPEND,
+        )
+        .text(table, TABLE)
+        .text(chain, self.name)
+        .nest(expressions, |m| fill(Expressions(m)).0)
+    }
+}
+
 const PREROUTING: Chain = Chain {
     name: "prerouting",
     kind: "nat",
@@ -93,21 +110,24 @@ impl Ns {
         protocol: Protocol,
         (to_ip, to_port): (Ipv4Addr, u16),
     ) -> Result<()> {
-        self.rule(&PREROUTING, |m| {
-            let m = to_port_of(protocol, port, m);
-            let m = equal(load_network(m, DESTINATION), &ip.octets());
-            let m = immediate(m, REG_1, &to_ip.octets());
-            let m = immediate(m, REG_2, &to_port.to_be_bytes());
-            translate(m, Translation::Destination)
+        self.rule(&PREROUTING, |rule| {
+            rule.for_port(protocol, port)
+                .load_address(DESTINATION)
+                .equals(&ip.octets())
+                .set(REG_1, &to_ip.octets())
+                .set(REG_2, &to_port.to_be_bytes())
+                .translate_destination()
         })
     }
 
     /// Gives what comes from a prefix (`0.0.0.0/0` for all) another source address.
     pub fn snat(&self, from: Ipv4Net, to: Ipv4Addr) -> Result<()> {
-        self.rule(&POSTROUTING, |m| {
-            let m = mask(load_network(m, SOURCE), &from.netmask().octets());
-            let m = equal(m, &from.network().octets());
-            translate(immediate(m, REG_1, &to.octets()), Translation::Source)
+        self.rule(&POSTROUTING, |rule| {
+            rule.load_address(SOURCE)
+                .masked(&from.netmask().octets())
+                .equals(&from.network().octets())
+                .set(REG_1, &to.octets())
+                .translate_source()
         })
     }
 
@@ -117,32 +137,23 @@ impl Ns {
             Hook::Input => &INPUT,
             Hook::Forward => &FORWARD,
         };
-        self.rule(chain, |m| drop_packet(to_port_of(protocol, port, m)))
+        self.rule(chain, |rule| rule.for_port(protocol, port).drop_packet())
     }
 
     /// Takes all these rules away.
     pub fn clear_firewall(&self) -> Result<()> {
-        let table = command(libc::NFT_MSG_DELTABLE, 0).text(1, TABLE);
-        self.batch(vec![table]).context("remove the nftables table")
+        self.batch(vec![command(libc::NFT_MSG_DELTABLE, 0).text(NAME, TABLE)])
+            .context("remove the nftables table")
     }
 
     /// Adds a rule, with its table and chain where they are missing.
-    fn rule(&self, chain: &Chain, expressions: impl FnOnce(Message) -> Message) -> Result<()> {
-        let table = command(libc::NFT_MSG_NEWTABLE, libc::NLM_F_CREATE).text(1, TABLE);
-        let new_chain = command(libc::NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE)
-            .text(1, TABLE)
-            .text(3, chain.name)
-            .nest(4, |m| {
-                m.big_endian(1, chain.hook)
-                    .big_endian(2, chain.priority as u32)
-            })
-            .text(7, chain.kind);
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
-        let rule = command(libc::NFT_MSG_NEWRULE, flags)
-            .text(1, TABLE)
-            .text(2, chain.name)
-            .nest(4, expressions);
-        self.batch(vec![table, new_chain, rule])
+    fn rule(
+        &self,
+        chain: &Chain,
+        expressions: impl FnOnce(Expressions) -> Expressions,
+    ) -> Result<()> {
+        let table = command(libc::NFT_MSG_NEWTABLE, libc::NLM_F_CREATE).text(NAME, TABLE);
+        self.batch(vec![table, chain.message(), chain.rule(expressions)])
             .with_context(|| format!("add a rule to {} in {}", chain.name, self.name()))
     }
 
@@ -163,85 +174,4 @@ fn command(kind: i32, flags: i32) -> Message {
 fn edge(kind: i32) -> Message {
     let [high, low] = (libc::NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
     Message::plain(kind as u16, 0, &[0, 0, high, low])
-}
-
-fn expression(message: Message, name: &str, data: impl FnOnce(Message) -> Message) -> Message {
-    message.nest(LIST_ELEM, |m| m.text(1, name).nest(2, data))
-}
-
-fn to_port_of(protocol: Protocol, port: u16, message: Message) -> Message {
-    let message = expression(message, "meta", |m| {
-        m.big_endian(1, REG_1)
-            .big_endian(2, libc::NFT_META_L4PROTO as u32)
-    });
-    let message = equal(message, &[protocol.number()]);
-    let transport = libc::NFT_PAYLOAD_TRANSPORT_HEADER as u32;
-    equal(load(message, transport, PORT, 2), &port.to_be_bytes())
-}
-
-/// Loads an IPv4 address of the header into the first register.
-fn load_network(message: Message, offset: u32) -> Message {
-    load(message, libc::NFT_PAYLOAD_NETWORK_HEADER as u32, offset, 4)
-}
-
-fn load(message: Message, base: u32, offset: u32, len: u32) -> Message {
-    expression(message, "payload", |m| {
-        m.big_endian(1, REG_1)
-            .big_endian(2, base)
-            .big_endian(3, offset)
-            .big_endian(4, len)
-    })
-}
-
-fn mask(message: Message, mask: &[u8]) -> Message {
-    let zeros = vec![0; mask.len()];
-    expression(message, "bitwise", |m| {
-        m.big_endian(1, REG_1)
-            .big_endian(2, REG_1)
-            .big_endian(3, mask.len() as u32)
-            .nest(4, |m| m.attr(DATA_VALUE, mask))
-            .nest(5, |m| m.attr(DATA_VALUE, zeros))
-    })
-}
-
-/// Goes on only if the first register holds this.
-fn equal(message: Message, value: &[u8]) -> Message {
-    expression(message, "cmp", |m| {
-        m.big_endian(1, REG_1)
-            .big_endian(2, libc::NFT_CMP_EQ as u32)
-            .nest(3, |m| m.attr(DATA_VALUE, value))
-    })
-}
-
-fn immediate(message: Message, register: u32, value: &[u8]) -> Message {
-    expression(message, "immediate", |m| {
-        m.big_endian(1, register)
-            .nest(2, |m| m.attr(DATA_VALUE, value))
-    })
-}
-
-fn drop_packet(message: Message) -> Message {
-    expression(message, "immediate", |m| {
-        m.big_endian(1, REG_VERDICT).nest(2, |m| {
-            m.nest(DATA_VERDICT, |m| m.big_endian(1, libc::NF_DROP as u32))
-        })
-    })
-}
-
-#[derive(Clone, Copy)]
-enum Translation {
-    Source,
-    Destination,
-}
-
-/// Translates to the address in the first register and, for a destination, the port in the second.
-fn translate(message: Message, translation: Translation) -> Message {
-    expression(message, "nat", |m| match translation {
-        Translation::Source => m.big_endian(1, 0).big_endian(2, 2).big_endian(3, REG_1),
-        Translation::Destination => m
-            .big_endian(1, 1)
-            .big_endian(2, libc::NFPROTO_IPV4 as u32)
-            .big_endian(3, REG_1)
-            .big_endian(5, REG_2),
-    })
 }

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, getsockopt, socket};
@@ -68,7 +69,7 @@ impl WeakNs {
 struct Inner {
     name: String,
     handle: File,
-    cookie: u64,
+    cookie: Option<u64>,
     inode: u64,
     route: Mutex<Netlink>,
     netfilter: Mutex<Netlink>,
@@ -103,8 +104,9 @@ impl Ns {
         &self.0.name
     }
 
-    /// The kernel's identity of the namespace, never used twice (`SO_NETNS_COOKIE`, since 5.14).
-    pub fn cookie(&self) -> u64 {
+    /// The kernel's identity of the namespace, never used twice (`SO_NETNS_COOKIE`); none before
+    /// Linux 5.14.
+    pub fn cookie(&self) -> Option<u64> {
         self.0.cookie
     }
 
@@ -212,25 +214,33 @@ fn numbers(columns: &str) -> Vec<u64> {
     columns.map(|column| column.parse().unwrap_or(0)).collect()
 }
 
+/// A setting that this kernel does not have, or not in each namespace, is left out.
 fn quieten() -> Result<()> {
-    QUIET
-        .iter()
-        .try_for_each(|(key, value)| write_sysctl(key, value))
+    let mut known = QUIET.iter().filter(|(key, _)| sysctl_path(key).exists());
+    known.try_for_each(|(key, value)| write_sysctl(key, value))
 }
 
 fn write_sysctl(key: &str, value: &str) -> Result<()> {
-    let path = Path::new("/proc/sys/net").join(key);
+    let path = sysctl_path(key);
     fs::write(&path, value).with_context(|| format!("write {value} to {}", path.display()))
 }
 
-fn own_cookie() -> Result<u64> {
+fn sysctl_path(key: &str) -> PathBuf {
+    Path::new("/proc/sys/net").join(key)
+}
+
+fn own_cookie() -> Result<Option<u64>> {
     let socket = socket(
         AddressFamily::Inet,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         None,
     )?;
-    getsockopt(&socket, NamespaceCookie).context("read the namespace's cookie (since Linux 5.14)")
+    match getsockopt(&socket, NamespaceCookie) {
+        Ok(cookie) => Ok(Some(cookie)),
+        Err(Errno::ENOPROTOOPT) => Ok(None),
+        Err(error) => Err(error).context("read the namespace's cookie"),
+    }
 }
 
 /// Threads that changed their namespace are never given back to other work.

@@ -188,6 +188,21 @@ impl Wire {
         self.change(|spec| spec.loss = loss);
     }
 
+    /// Takes no more packets, lets those on their way arrive, and returns what happened to all.
+    pub fn close(mut self) -> Vec<Crossing> {
+        self.cut();
+        self.log()
+    }
+
+    fn cut(&mut self) {
+        self.lines.iter().for_each(|line| line.close());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                eprintln!("lab: a wire's thread panicked; its log is incomplete");
+            }
+        }
+    }
+
     fn change(&self, what: impl Fn(&mut WireSpec)) {
         self.lines.iter().for_each(|line| line.change(&what));
     }
@@ -202,12 +217,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.lines.iter().for_each(|line| line.close());
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                eprintln!("lab: a wire's thread panicked; its log is incomplete");
-            }
-        }
+        self.cut();
     }
 }
 
