@@ -1,7 +1,15 @@
 //! The kernel's own account agrees with the traffic that was sent.
 
-use lab::EventKind::{NetDevQueue, NetDevStartXmit, NetifReceiveSkb, NetifRx};
-use lab::{EventKind, Lab, Ns, NumberedUdp, Recorder, Recording, now_ns};
+use std::collections::HashSet;
+
+use lab::EventKind::{
+    KfreeSkb, NetDevQueue, NetDevStartXmit, NetifReceiveSkb, NetifRx, SkDataReady,
+    SkbCopyDatagramIovec, TcpProbe,
+};
+use lab::{
+    Bulk, EventKind, Hook, Lab, Ns, NumberedUdp, Pace, Protocol, Recorder, Recording, TcpPairs,
+    TcpServer, Until, now_ns,
+};
 
 /// Two hosts whose devices nobody else has: recordings are of the whole machine.
 struct Pair {
@@ -28,6 +36,7 @@ fn pair(tag: &str) -> Pair {
     );
     a.neighbour(&a_dev, b_ip.into(), b_mac).unwrap();
     b.neighbour(&b_dev, a_ip.into(), a_mac).unwrap();
+    lab.settle().unwrap();
     Pair {
         a,
         b,
@@ -93,4 +102,93 @@ fn every_datagram_is_seen_once_at_every_hop_in_order_with_its_true_address() {
         // A hashed address has no upper half; a kernel address has it full.
         assert_eq!(skb >> 47, 0x1_ffff, "{skb:#x}");
     }
+}
+
+#[test]
+fn a_request_is_seen_until_it_is_read() {
+    let pair = pair("t");
+    let server = TcpServer::start(&pair.b, ([10, 1, 0, 2], 7000).into()).unwrap();
+    let recorder = Recorder::start(&pair.lab).unwrap();
+    let from = (&pair.a, [10, 1, 0, 1].into());
+    TcpPairs::new(from, server.address()).run().unwrap();
+    let recording = recorder.stop().unwrap();
+    // The request that `rx` has seen is the one that the socket gets and the server reads.
+    let received: HashSet<_> = recording
+        .at(NetifRx, &pair.b_dev)
+        .map(|event| event.skb)
+        .collect();
+    for kind in [TcpProbe, SkbCopyDatagramIovec] {
+        let same = recording.events.iter().filter(|event| event.kind == kind);
+        let same = same.filter(|event| received.contains(&event.skb)).count();
+        assert!(same >= 100, "{kind:?}: {same}");
+    }
+    let ready = recording
+        .events
+        .iter()
+        .filter(|event| event.kind == SkDataReady);
+    assert!(ready.filter(|event| event.socket.is_some()).count() >= 200);
+}
+
+#[test]
+fn a_dropped_datagram_has_a_reason() {
+    let pair = pair("d");
+    pair.b.drop_port(Hook::Input, Protocol::Udp, 7000).unwrap();
+    let recorder = Recorder::start(&pair.lab).unwrap();
+    let to = (&pair.b, ([10, 1, 0, 2], 7000).into());
+    let delivery = NumberedUdp::new((&pair.a, [10, 1, 0, 1].into()), to)
+        .run()
+        .unwrap();
+    assert_eq!(delivery.lost(), 1000);
+    let recording = recorder.stop().unwrap();
+    let received: HashSet<_> = recording
+        .at(NetifReceiveSkb, &pair.b_dev)
+        .map(|event| event.skb)
+        .collect();
+    let drops = recording
+        .events
+        .iter()
+        .filter(|event| event.kind == KfreeSkb);
+    let reasons: Vec<_> = drops
+        .filter(|event| received.contains(&event.skb))
+        .map(|event| event.reason)
+        .collect();
+    assert!(reasons.len() >= 1000, "{}", reasons.len());
+    // 2 is SKB_DROP_REASON_NOT_SPECIFIED.
+    assert!(
+        reasons.iter().all(|reason| *reason > Some(2)),
+        "{:?}",
+        reasons[0]
+    );
+}
+
+#[test]
+fn a_flood_is_recorded_whole() {
+    let pair = pair("w");
+    let before = pair.a.counters(&pair.a_dev).unwrap().tx_packets;
+    let recorder = Recorder::start(&pair.lab).unwrap();
+    let (from, to) = (
+        (&pair.a, [10, 1, 0, 1].into()),
+        (&pair.b, ([10, 1, 0, 2], 7000).into()),
+    );
+    let flood = NumberedUdp {
+        count: 50_000,
+        pace: Pace::BackToBack,
+        ..NumberedUdp::new(from, to)
+    };
+    flood.run().unwrap();
+    Bulk {
+        from,
+        to,
+        streams: 4,
+        until: Until::Bytes(20_000_000),
+    }
+    .run()
+    .unwrap();
+    let recording = recorder.stop().unwrap();
+    assert_eq!(recording.lost, 0);
+    let sent = pair.a.counters(&pair.a_dev).unwrap().tx_packets - before;
+    assert_eq!(
+        recording.at(NetDevStartXmit, &pair.a_dev).count() as u64,
+        sent
+    );
 }

@@ -108,7 +108,7 @@ fn lock(path: &Path) -> Result<(File, bool)> {
             .read(true)
             .append(true)
             .open(path)
-            .with_context(|| format!("open {}", path.display()))?;
+            .with_context(|| format!("open {} (are you root?)", path.display()))?;
         match file.try_lock() {
             Ok(()) if file.metadata()?.nlink() == 0 => {}
             Ok(()) => {
