@@ -1,0 +1,16 @@
+//! Traffic whose every packet, request and byte is counted by both ends.
+
+pub(crate) mod bulk;
+pub(crate) mod garbage;
+pub(crate) mod icmp;
+pub(crate) mod pace;
+pub(crate) mod tcp;
+pub(crate) mod udp;
+
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
+
+/// What a thread returned; its panic goes on here.
+fn joined<T>(thread: ScopedJoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
