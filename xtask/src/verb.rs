@@ -1,0 +1,8 @@
+//! One file for each verb.
+
+pub(crate) mod demo;
+pub(crate) mod ebpf;
+pub(crate) mod lint;
+pub(crate) mod setup;
+pub(crate) mod test;
+pub(crate) mod vm;

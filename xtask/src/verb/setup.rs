@@ -1,0 +1,186 @@
+//! `cargo xtask setup`: installs what this machine lacks, and says so.
+
+use anyhow::{Context, Result, bail};
+use tracer_object::{Manifest, Toolchain};
+use xshell::{Shell, cmd};
+
+use crate::root;
+use crate::workspace::{Workspace, step};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    ensure(workspace, &[OBJECT, LINTS, TESTS, KERNELS])
+}
+
+/// What one purpose needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs {
+    what: &'static str,
+    packages: &'static [&'static str],
+    tools: &'static [Tool],
+}
+
+/// To compile the kernel half.
+pub(crate) const OBJECT: Needs = Needs {
+    what: "to compile the kernel half",
+    packages: &[
+        "rustc-web",
+        "libstd-rust-web-dev-bpf",
+        "llvm-22-dev",
+        "libpolly-22-dev",
+        "zlib1g-dev",
+        "libzstd-dev",
+        "gcc",
+    ],
+    tools: &[Tool {
+        program: "bpf-linker",
+        version: Some("0.13.0"),
+        features: &["--no-default-features", "--features", "llvm-22"],
+    }],
+};
+
+/// To lint both halves.
+pub(crate) const LINTS: Needs = Needs {
+    what: "to lint both halves",
+    packages: &["rust-web-clippy"],
+    tools: &[Tool {
+        program: "cargo-deny",
+        version: None,
+        features: &[],
+    }],
+};
+
+/// To run the workspace's tests.
+pub(crate) const TESTS: Needs = Needs {
+    what: "to run the tests",
+    packages: &[],
+    tools: &[Tool {
+        program: "cargo-nextest",
+        version: None,
+        features: &[],
+    }],
+};
+
+/// To start other kernels.
+pub(crate) const KERNELS: Needs = Needs {
+    what: "to start other kernels",
+    packages: &["qemu-system-x86", "busybox-static", "xz-utils"],
+    tools: &[],
+};
+
+/// A program that cargo installs.
+#[derive(Clone, Copy)]
+struct Tool {
+    program: &'static str,
+    /// The one version that will do; `None` where any does.
+    version: Option<&'static str>,
+    features: &'static [&'static str],
+}
+
+/// Installs what is missing; costs a fraction of a second where nothing is.
+pub(crate) fn ensure(workspace: &Workspace, needs: &[Needs]) -> Result<()> {
+    let shell = &workspace.shell;
+    for need in needs {
+        step(&format!("what it takes {}", need.what));
+        install_packages(shell, need.packages)?;
+        for tool in need.tools {
+            install_tool(shell, *tool)?;
+        }
+        if need.what == OBJECT.what {
+            compare_with_manifest(workspace)?;
+        }
+    }
+    Ok(())
+}
+
+fn install_packages(shell: &Shell, packages: &[&str]) -> Result<()> {
+    let missing: Vec<_> = packages
+        .iter()
+        .filter(|package| !is_installed(shell, package))
+        .collect();
+    eprintln!("packages: {} of {} missing", missing.len(), packages.len());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if cmd!(shell, "apt-get --version")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .is_err()
+    {
+        bail!("install {missing:?}: there is no apt-get; install what they hold by hand");
+    }
+    let _frontend = shell.push_env("DEBIAN_FRONTEND", "noninteractive");
+    let apt = || root::command(shell, "apt-get");
+    apt()?
+        .args(["--quiet", "update"])
+        .run()
+        .context("update apt's lists")?;
+    let install = ["--quiet", "--yes", "--no-install-recommends", "install"];
+    apt()?
+        .args(install)
+        .args(&missing)
+        .run()
+        .with_context(|| format!("install {missing:?}"))
+}
+
+fn is_installed(shell: &Shell, package: &str) -> bool {
+    let status = "--showformat=${db:Status-Status}";
+    let answer = cmd!(shell, "dpkg-query --show {status} {package}")
+        .quiet()
+        .ignore_stderr()
+        .read();
+    answer.is_ok_and(|status| status.contains("installed") && !status.contains("not-installed"))
+}
+
+fn install_tool(shell: &Shell, tool: Tool) -> Result<()> {
+    let Tool {
+        program,
+        version,
+        features,
+    } = tool;
+    let found = cmd!(shell, "{program} --version")
+        .quiet()
+        .ignore_stderr()
+        .read();
+    let is_wanted = |found: &str| version.is_none_or(|version| found.ends_with(version));
+    if let Some(found) = found.ok().filter(|found| is_wanted(found)) {
+        eprintln!("{}", found.lines().next().unwrap_or(program));
+        return Ok(());
+    }
+    eprintln!("{program}: missing, compiling it takes some minutes");
+    // These tools have no hot loop of ours: compile them quickly.
+    let _level = shell.push_env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    let _lto = shell.push_env("CARGO_PROFILE_RELEASE_LTO", "off");
+    let _units = shell.push_env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    // Where bpf-linker looks for the LLVM that it loads.
+    let _llvm = shell.push_env("LLVM_PREFIX", LLVM);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let _path = shell.push_env("PATH", format!("{LLVM}/bin:{path}"));
+    let version = version.map(|version| format!("--version={version}"));
+    cmd!(
+        shell,
+        "cargo install --locked --force {program} {version...} {features...}"
+    )
+    .run()
+    .with_context(|| format!("install {program}"))
+}
+
+/// Debian's folder for the major version that rustc-web is built on.
+const LLVM: &str = "/usr/lib/llvm-22";
+
+/// An object is comparable only when this machine's compiler is the one that built it.
+fn compare_with_manifest(workspace: &Workspace) -> Result<()> {
+    let toolchains = Toolchain::all()?;
+    let Ok(manifest) = Manifest::read(&Manifest::path(&workspace.agent())) else {
+        eprintln!("warning: there is no prebuilt object; run cargo xtask ebpf build");
+        return Ok(());
+    };
+    for toolchain in &toolchains {
+        let whose = if manifest.is_by(toolchain) { "built the object" } else { "another" };
+        eprintln!("{}; {}: {whose}", toolchain.rustc, toolchain.linker);
+    }
+    if !toolchains.iter().any(|toolchain| manifest.is_by(toolchain)) {
+        eprintln!("warning: the object was built by {}; {}", manifest.rustc, manifest.linker);
+    }
+    Ok(())
+}
