@@ -1,4 +1,5 @@
 //! Where packets spend their time: the agent's rooms.
 
 pub mod model;
+pub mod sink;
 pub mod source;
