@@ -1,4 +1,8 @@
 //! Where packets spend their time: the agent's rooms.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod model;
+pub mod sink;
 pub mod source;

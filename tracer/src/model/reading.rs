@@ -139,3 +139,10 @@ pub enum State {
         advice: String,
     },
 }
+
+/// Whether tracing can work at all with these.
+pub fn works(availability: &[Availability]) -> bool {
+    availability
+        .iter()
+        .all(|row| !matches!(row.state, State::Missing { .. }))
+}

@@ -90,18 +90,25 @@ pub struct Balance {
 pub struct RouteId(u64);
 
 impl RouteId {
-    /// The name of the route that a text describes: FNV-1a of 64 bits.
+    /// The name of the route that a text describes.
     ///
-    /// <http://www.isthe.com/chongo/tech/comp/fnv/>
+    /// It is FNV-1a of 64 bits, <http://www.isthe.com/chongo/tech/comp/fnv/>, mixed once more as
+    /// `MurmurHash3` ends, so that two routes that differ in one letter don't look alike.
     pub fn of(description: &str) -> Self {
-        Self(
-            description
-                .bytes()
-                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                    (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-                }),
-        )
+        Self(mixed(fnv_1a(description)))
     }
+}
+
+fn fnv_1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn mixed(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 impl fmt::Display for RouteId {
@@ -115,8 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_fnv_1a() {
-        assert_eq!(RouteId::of("").to_string(), "cbf29ce484222325");
-        assert_eq!(RouteId::of("foobar").to_string(), "85944171f73967e8");
+    fn the_hash_is_fnv_1a_before_it_is_mixed() {
+        assert_eq!(fnv_1a(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv_1a("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_route_keeps_its_name_in_later_versions() {
+        assert_eq!(RouteId::of("foobar").to_string(), "2c22194922d1672b");
     }
 }

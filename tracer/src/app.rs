@@ -1,0 +1,56 @@
+//! Opens the doors: arguments to configuration to source to report to sink.
+
+mod configure;
+mod doctor;
+mod interrupt;
+mod log;
+mod progress;
+mod routes;
+mod screen;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::{config, source};
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let arguments = Cli::parse();
+    log::start(arguments.verbose);
+    let done = match &arguments.command {
+        Command::Routes(routes) => routes::run(routes, arguments.verbose),
+        Command::Doctor(doctor) => doctor::run(doctor),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("tracer: {failure}");
+        failure.exit_code()
+    })
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] config::Error),
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    #[error("{doing}: {cause}; try {advice}")]
+    System {
+        doing: String,
+        cause: io::Error,
+        advice: &'static str,
+    },
+}
+
+impl Failure {
+    /// 2 for what the user wrote, as clap has it; 1 for the rest.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) => ExitCode::from(2),
+            Self::Source(_) | Self::System { .. } => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The command line's arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::value;
+use crate::model::Protocol;
+use crate::source::settings::Prefix;
+
+/// Shows where packets spend their time on their way through this host
+#[derive(Debug, Parser)]
+#[command(name = "tracer", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Says on standard error what it does; twice, shows the kernel half's own log too
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Traces for a while, then shows each route with the time that its packets spent at each hop
+    Routes(Routes),
+    /// Says whether tracing can work here, and what to do about what can't
+    Doctor(Doctor),
+}
+
+/// Arguments of `tracer routes`.
+#[derive(Debug, Default, Args)]
+pub struct Routes {
+    /// For how long to trace: 10s, 500ms, 2m; Ctrl-C ends it earlier [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = told(value::duration, value::DURATION))]
+    pub duration: Option<Duration>,
+    /// Writes JSON (docs/routes-json.md) in place of text
+    #[arg(long)]
+    pub json: bool,
+    /// Reads this configuration [default: /etc/tracer/tracer.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Records what was seen in this file too, for --replay
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Shows what a file recorded; traces nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = TRACING)]
+    pub replay: Option<PathBuf>,
+    /// Writes each packet's timeline to this file, as a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub passages: Option<PathBuf>,
+    /// Which packets are traced.
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// Arguments that say how to trace, which a recording can't follow any more.
+const TRACING: [&str; 9] = [
+    "duration", "config", "record", "passages", "netns", "device", "prefix", "protocol", "port",
+];
+
+/// Which packets are traced; they win over the configuration's.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct Filter {
+    /// Packets that start in this network namespace
+    #[arg(long, value_name = "NAME", value_parser = told(value::name, value::NAME))]
+    pub netns: Option<String>,
+    /// Packets that start at this device
+    #[arg(long, value_name = "NAME", value_parser = told(value::name, value::NAME))]
+    pub device: Option<String>,
+    /// Packets from or to an address in this prefix
+    #[arg(long, value_name = "CIDR", value_parser = told(value::prefix, value::PREFIX))]
+    pub prefix: Option<Prefix>,
+    /// Packets of this transport: tcp, udp, icmp, other
+    #[arg(long, value_name = "NAME", value_parser = told(value::protocol, value::PROTOCOL))]
+    pub protocol: Option<Protocol>,
+    /// Packets from or to this port
+    #[arg(long, value_name = "PORT", value_parser = told(value::port_text, value::PORT))]
+    pub port: Option<u16>,
+}
+
+/// Arguments of `tracer doctor`.
+#[derive(Debug, Default, Args)]
+pub struct Doctor {
+    /// Writes JSON in place of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A value's parser that says what is allowed when the value is wrong.
+fn told<T>(
+    parse: fn(&str) -> Result<T, String>,
+    allowed: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: 'static,
+{
+    move |text| parse(text).map_err(|problem| format!("{problem}; allowed: {allowed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn help(path: &[&str]) -> String {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        for name in path {
+            command = command.find_subcommand(name).expect("a command").clone();
+        }
+        command.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_of_tracer() {
+        insta::assert_snapshot!(help(&[]));
+    }
+
+    #[test]
+    fn help_of_routes() {
+        insta::assert_snapshot!(help(&["routes"]));
+    }
+
+    #[test]
+    fn help_of_doctor() {
+        insta::assert_snapshot!(help(&["doctor"]));
+    }
+
+    #[rstest::rstest]
+    #[case(&["--duration", "10"], "\"10\" is no duration; allowed: a duration from 1ms to 24h, such as 10s, 500ms or 2m")]
+    #[case(&["--duration", "0s"], "0s is too short; allowed")]
+    #[case(&["--prefix", "10.0.0.0/33"], "\"10.0.0.0/33\" is no prefix; allowed: an address with or without a length")]
+    #[case(&["--protocol", "sctp"], "\"sctp\" is no protocol that is told apart; allowed: tcp, udp, icmp, other")]
+    #[case(&["--port", "0"], "0 is no port; allowed: a port from 1 to 65535")]
+    #[case(&["--netns", ""], "the name is empty")]
+    #[case(&["--replay", "a.json", "--port", "1"], "cannot be used with")]
+    fn a_wrong_argument_is_refused(#[case] arguments: &[&str], #[case] message: &str) {
+        let arguments = [&["tracer", "routes"], arguments].concat();
+        let error = Cli::try_parse_from(arguments)
+            .expect_err("it is wrong")
+            .to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

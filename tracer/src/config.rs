@@ -1,0 +1,255 @@
+//! The configuration file, and what is valid in it.
+
+pub mod error;
+mod file;
+mod keys;
+mod locate;
+pub mod value;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+pub use error::Error;
+
+use crate::source::Settings;
+
+/// The file that is read where no other is named.
+pub const DEFAULT_PATH: &str = "/etc/tracer/tracer.toml";
+
+/// All that is configured, valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// For how long `tracer routes` traces.
+    pub duration: Duration,
+    /// What the source is told.
+    pub settings: Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(10),
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the named file; else the default one, which need not be there.
+    ///
+    /// # Errors
+    /// When the file can't be read or something in it is wrong.
+    pub fn load(named: Option<&Path>) -> Result<Self, Error> {
+        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(cause) => Err(Error::Read {
+                path: path.to_owned(),
+                cause,
+            }),
+        }
+    }
+
+    /// The configuration in a file's text; the path is for messages.
+    ///
+    /// # Errors
+    /// When something in it is wrong: with the line, the key, and what is allowed.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        file::parse(text).map_err(|wrong| locate::error(wrong, text, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Protocol;
+    use crate::source::settings::{Component, Filter, Limits};
+
+    const EXAMPLE: &str = include_str!("../docs/tracer.example.toml");
+
+    /// The example with every key that it holds as a comment.
+    fn complete_example() -> String {
+        let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|it: char| it.is_ascii_lowercase() || it == '[') => key,
+            _ => line,
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("tracer.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_is_the_default() {
+        assert_eq!(parse(EXAMPLE), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_complete_example_sets_everything() {
+        let config = parse(&complete_example()).unwrap();
+        let settings = Settings {
+            filter: Filter {
+                namespace: Some("lab-app".to_owned()),
+                device: Some("eth0".to_owned()),
+                prefix: Some("10.0.0.0/8".parse().unwrap()),
+                protocol: Some(Protocol::Tcp),
+                port: Some(5432),
+            },
+            components: vec![
+                Component {
+                    name: "app".to_owned(),
+                    prefixes: vec![
+                        "10.0.1.0/24".parse().unwrap(),
+                        "fd00:1::/64".parse().unwrap(),
+                    ],
+                    ports: vec![],
+                    namespace: Some("lab-app".to_owned()),
+                },
+                Component {
+                    name: "database".to_owned(),
+                    prefixes: vec!["10.0.2.7/32".parse().unwrap()],
+                    ports: vec![5432],
+                    namespace: None,
+                },
+            ],
+            service_ports: vec![],
+            ephemeral_from: 32_768,
+            limits: Limits::default(),
+            passages: false,
+            kernel_log: false,
+        };
+        assert_eq!(config.duration, Duration::from_secs(10));
+        assert_eq!(config.settings, settings);
+    }
+
+    /// The keys that a section takes, from what serde says about one that it does not take.
+    fn keys_of(section: &str) -> Vec<String> {
+        let text = match section {
+            "" => "no-such-key = 1".to_owned(),
+            "component" => "[[component]]\nno-such-key = 1".to_owned(),
+            section => format!("[{section}]\nno-such-key = 1"),
+        };
+        let Err(wrong) = file::parse(&text) else {
+            panic!("{section} takes any key");
+        };
+        wrong
+            .problem
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn every_key_is_in_the_example_and_in_the_table() {
+        let sections = keys_of("");
+        assert!(sections.len() > 4, "{sections:?}");
+        let example: toml::Table = complete_example().parse().unwrap();
+        for section in sections {
+            let value = match &example[&section] {
+                toml::Value::Array(all) => all[0].clone(),
+                value => value.clone(),
+            };
+            let in_the_example = complete_example();
+            for key in keys_of(&section) {
+                let held =
+                    value.get(&key).is_some() || in_the_example.contains(&format!("\n{key} = "));
+                assert!(held, "{section}.{key} is not in the example");
+                let path = format!("{section}.{key}");
+                assert!(keys::allowed(&path).is_some(), "{path} is not in the table");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let error = Config::load(Some(Path::new("/nowhere/tracer.toml"))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "read configuration /nowhere/tracer.toml: No such file or directory (os error 2); \
+             try --config with a file that you may read"
+        );
+    }
+
+    /// Each file is followed by the message, which starts with the path.
+    #[test]
+    fn broken_files_are_refused_with_line_key_and_what_is_allowed() {
+        let mut wrong = Vec::new();
+        for (text, message) in BROKEN {
+            let found = parse(text).map_or_else(|error| error, |_| "it is accepted".to_owned());
+            if found != format!("read configuration tracer.toml, line {message}") {
+                wrong.push(format!("{text}\n  should be: {message}\n  is: {found}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    }
+
+    const BROKEN: &[(&str, &str)] = &[
+        ("[routes]\nduration = 10", "2: routes.duration: ?"),
+        ("[routes]\nduration = \"soon\"", "2: routes.duration: ?"),
+        ("[routes]\nduration = \"25h\"", "2: routes.duration: ?"),
+        (
+            "[routes]\n\n# a word\nduratoin = \"1s\"",
+            "4: routes.duratoin: ?",
+        ),
+        ("[filters]\nport = 1", "1: filters: ?"),
+        ("duration = \"1s\"", "1: duration: ?"),
+        ("routes = 1", "1: routes: ?"),
+        ("[filter]\nprefix = \"10.0.0.0/33\"", "2: filter.prefix: ?"),
+        ("[filter]\nprefix = \"10.0.0.1/8\"", "2: filter.prefix: ?"),
+        ("[filter]\nprotocol = \"sctp\"", "2: filter.protocol: ?"),
+        ("[filter]\nport = 0", "2: filter.port: ?"),
+        ("[filter]\nport = 65536", "2: filter.port: ?"),
+        ("filter = { device = \"\" }", "1: filter.device: ?"),
+        (
+            "[classes]\nservice_ports = [\n  80,\n  \"90-80\",\n]",
+            "4: classes.service_ports: ?",
+        ),
+        (
+            "[classes]\nservice_ports = [true]",
+            "2: classes.service_ports: ?",
+        ),
+        (
+            "[classes]\nservice_ports = 80",
+            "2: classes.service_ports: ?",
+        ),
+        (
+            "[classes]\nephemeral_from = -1",
+            "2: classes.ephemeral_from: ?",
+        ),
+        ("[limits]\npackets = 1000", "2: limits.packets: ?"),
+        ("[limits]\nnodes = 8", "2: limits.nodes: ?"),
+        ("[limits]\ncells = 33554432", "2: limits.cells: ?"),
+        ("[limits]\nhandover = -1", "2: limits.handover: ?"),
+        (
+            "[[component]]\nprefixes = [\"10.0.0.0/8\"]",
+            "1: component: ?",
+        ),
+        ("[[component]]\nname = \"app\"", "2: component.name: ?"),
+        (
+            "[[component]]\nname = \"app\"\nports = [1]\n[[component]]\nname = \"app\"\nports = [2]",
+            "5: component.name: ?",
+        ),
+        (
+            "[[component]]\nname = \"a\"\nports = [1]\n[[component]]\nname = \"b\"\nprefixes = [\n\"10.0.0.0/8\",\n\"ten\"]",
+            "8: component.prefixes: ?",
+        ),
+        (
+            "[[component]]\nname = \"app\"\nport = 1",
+            "3: component.port: ?",
+        ),
+        (
+            "[component]\nname = \"app\"\nports = [1]",
+            "1: component: ?",
+        ),
+        ("[limits]\npackets 64", "2: ?"),
+        ("[limits]\npackets = 64\npackets = 64", "3: ?"),
+    ];
+}

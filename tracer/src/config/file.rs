@@ -1,0 +1,208 @@
+//! The file as it is written, in TOML.
+
+use std::ops::{Range, RangeInclusive};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Config, value};
+use crate::model::Protocol;
+use crate::source::settings::{self, Prefix, Settings};
+
+/// What is wrong, and which bytes of the text are.
+pub(super) struct Wrong {
+    pub(super) problem: String,
+    pub(super) span: Option<Range<usize>>,
+}
+
+/// The configuration in a text.
+pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
+    let file: File = toml::from_str(text).map_err(|error| Wrong {
+        problem: error.message().replace('\n', ", "),
+        span: error.span(),
+    })?;
+    check(&file.component)?;
+    Ok(file.into_config())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    routes: Routes,
+    filter: Filter,
+    classes: Classes,
+    limits: Limits,
+    component: Vec<Component>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Routes {
+    duration: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Filter {
+    namespace: Option<Name>,
+    device: Option<Name>,
+    prefix: Option<PrefixText>,
+    protocol: Option<ProtocolName>,
+    port: Option<Port>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Classes {
+    service_ports: Vec<PortRange>,
+    ephemeral_from: Option<Port>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    packets: Option<Entries>,
+    nodes: Option<Entries>,
+    classes: Option<Entries>,
+    cells: Option<Entries>,
+    handover: Option<Entries>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Component {
+    name: Spanned<Name>,
+    #[serde(default)]
+    prefixes: Vec<PrefixText>,
+    #[serde(default)]
+    ports: Vec<Port>,
+    namespace: Option<Name>,
+}
+
+/// A port or a range of ports.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "it is neither a port nor a range")]
+enum PortOrRange {
+    Port(i64),
+    Range(String),
+}
+
+/// A type that is read as [`value`] says.
+macro_rules! value {
+    ($name:ident($inner:ty), from $raw:literal, $from:ty, by $read:expr) => {
+        #[derive(Deserialize)]
+        #[serde(try_from = $raw)]
+        struct $name($inner);
+
+        impl TryFrom<$from> for $name {
+            type Error = String;
+
+            fn try_from(raw: $from) -> Result<Self, String> {
+                $read(raw).map(Self)
+            }
+        }
+    };
+}
+
+value!(Name(String), from "String", String, by |text: String| value::name(&text));
+value!(Duration(std::time::Duration), from "String", String, by |text: String| value::duration(&text));
+value!(PrefixText(Prefix), from "String", String, by |text: String| value::prefix(&text));
+value!(ProtocolName(Protocol), from "String", String, by |text: String| value::protocol(&text));
+value!(Port(u16), from "i64", i64, by value::port);
+value!(Entries(u32), from "i64", i64, by value::entries);
+value!(PortRange(RangeInclusive<u16>), from "PortOrRange", PortOrRange, by |raw| match raw {
+    PortOrRange::Port(number) => value::port(number).map(|port| port..=port),
+    PortOrRange::Range(text) => value::port_range(&text),
+});
+
+/// What no single value shows.
+fn check(components: &[Component]) -> Result<(), Wrong> {
+    for (index, component) in components.iter().enumerate() {
+        let name = &component.name.get_ref().0;
+        let wrong = |problem| {
+            Err(Wrong {
+                problem,
+                span: Some(component.name.span()),
+            })
+        };
+        let same = |other: &&Component| other.name.get_ref().0 == *name;
+        if components[..index].iter().any(|other| same(&other)) {
+            return wrong(format!("a component named {name:?} stands above"));
+        }
+        let fits_all = component.prefixes.is_empty()
+            && component.ports.is_empty()
+            && component.namespace.is_none();
+        if fits_all {
+            return wrong(format!(
+                "{name:?} has no prefix, no port and no namespace, so every packet would be its own"
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl File {
+    fn into_config(self) -> Config {
+        let defaults = Config::default();
+        let from = defaults.settings;
+        Config {
+            duration: self.routes.duration.map_or(defaults.duration, |it| it.0),
+            settings: Settings {
+                filter: self.filter.into_settings(),
+                components: self
+                    .component
+                    .into_iter()
+                    .map(Component::into_settings)
+                    .collect(),
+                service_ports: self
+                    .classes
+                    .service_ports
+                    .into_iter()
+                    .map(|it| it.0)
+                    .collect(),
+                ephemeral_from: self
+                    .classes
+                    .ephemeral_from
+                    .map_or(from.ephemeral_from, |it| it.0),
+                limits: self.limits.into_settings(from.limits),
+                ..from
+            },
+        }
+    }
+}
+
+impl Filter {
+    fn into_settings(self) -> settings::Filter {
+        settings::Filter {
+            namespace: self.namespace.map(|it| it.0),
+            device: self.device.map(|it| it.0),
+            prefix: self.prefix.map(|it| it.0),
+            protocol: self.protocol.map(|it| it.0),
+            port: self.port.map(|it| it.0),
+        }
+    }
+}
+
+impl Component {
+    fn into_settings(self) -> settings::Component {
+        settings::Component {
+            name: self.name.into_inner().0,
+            prefixes: self.prefixes.into_iter().map(|it| it.0).collect(),
+            ports: self.ports.into_iter().map(|it| it.0).collect(),
+            namespace: self.namespace.map(|it| it.0),
+        }
+    }
+}
+
+impl Limits {
+    fn into_settings(self, from: settings::Limits) -> settings::Limits {
+        let or = |entries: Option<Entries>, default| entries.map_or(default, |it| it.0);
+        settings::Limits {
+            packets: or(self.packets, from.packets),
+            nodes: or(self.nodes, from.nodes),
+            classes: or(self.classes, from.classes),
+            cells: or(self.cells, from.cells),
+            handover: or(self.handover, from.handover),
+        }
+    }
+}

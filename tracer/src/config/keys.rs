@@ -1,0 +1,48 @@
+//! Every key of the file, with what it may hold.
+
+use super::value::{DURATION, ENTRIES, NAME, PORT, PORT_RANGE, PREFIX, PROTOCOL};
+
+/// The sections and keys.
+const KEYS: [(&str, &str); 22] = [
+    ("routes", "a section: [routes]"),
+    ("routes.duration", DURATION),
+    ("filter", "a section: [filter]"),
+    ("filter.namespace", NAME),
+    ("filter.device", NAME),
+    ("filter.prefix", PREFIX),
+    ("filter.protocol", PROTOCOL),
+    ("filter.port", PORT),
+    ("classes", "a section: [classes]"),
+    ("classes.service_ports", PORT_RANGE),
+    ("classes.ephemeral_from", PORT),
+    ("limits", "a section: [limits]"),
+    ("limits.packets", ENTRIES),
+    ("limits.nodes", ENTRIES),
+    ("limits.classes", ENTRIES),
+    ("limits.cells", ENTRIES),
+    ("limits.handover", ENTRIES),
+    (
+        "component",
+        "[[component]] with a name and at least one of prefixes, ports, namespace",
+    ),
+    ("component.name", "a name that no other component has"),
+    ("component.prefixes", PREFIX),
+    ("component.ports", PORT),
+    ("component.namespace", NAME),
+];
+
+/// What a key may hold; none for a key that there is not.
+pub(super) fn allowed(key: &str) -> Option<&'static str> {
+    let row = KEYS.iter().find(|&&(known, _)| known == key);
+    row.map(|&(_, allowed)| allowed)
+}
+
+/// The keys that stand beside this one.
+pub(super) fn beside(key: &str) -> String {
+    let section = key.rsplit_once('.').map(|(section, _)| section);
+    let names = KEYS.iter().filter_map(|&(known, _)| match section {
+        Some(section) => known.strip_prefix(section)?.strip_prefix('.'),
+        None => Some(known).filter(|known| !known.contains('.')),
+    });
+    names.collect::<Vec<_>>().join(", ")
+}

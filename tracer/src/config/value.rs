@@ -1,0 +1,132 @@
+//! What each kind of value may be, in the file and on the command line.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::model::Protocol;
+use crate::source::settings::Prefix;
+
+/// What [`duration`] takes.
+pub const DURATION: &str = "a duration from 1ms to 24h, such as 10s, 500ms or 2m";
+/// What [`prefix`] takes.
+pub const PREFIX: &str = "an address with or without a length, such as 10.0.1.0/24 or fd00::1";
+/// What [`protocol`] takes.
+pub const PROTOCOL: &str = "tcp, udp, icmp, other";
+/// What [`port`] takes.
+pub const PORT: &str = "a port from 1 to 65535";
+/// What [`port_range`] takes.
+pub const PORT_RANGE: &str = "a port from 1 to 65535, or a range such as \"8000-8100\"";
+/// What [`name`] takes.
+pub const NAME: &str = "a name that is not empty";
+/// What [`entries`] takes.
+pub const ENTRIES: &str = "a power of two from 16 to 16777216";
+
+const SHORTEST: SignedDuration = SignedDuration::from_millis(1);
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+const MOST_ENTRIES: u32 = 1 << 24;
+const FEWEST_ENTRIES: u32 = 1 << 4;
+
+/// A duration with its unit.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no duration"))?;
+    match duration {
+        short if short < SHORTEST => Err(format!("{text} is too short")),
+        long if long > LONGEST => Err(format!("{text} is too long")),
+        fine => Ok(fine.unsigned_abs()),
+    }
+}
+
+/// An address prefix; an address alone is a prefix of its full length.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prefix(text: &str) -> Result<Prefix, String> {
+    let prefix = match text.parse::<IpAddr>() {
+        Ok(address) => Prefix::from(address),
+        Err(_) => text.parse().map_err(|_| format!("{text:?} is no prefix"))?,
+    };
+    if prefix.addr() != prefix.network() {
+        let trunc = prefix.trunc();
+        return Err(format!(
+            "{text} has bits beyond its length; {trunc} has none"
+        ));
+    }
+    Ok(prefix)
+}
+
+/// A transport protocol by its name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn protocol(text: &str) -> Result<Protocol, String> {
+    Protocol::ALL
+        .into_iter()
+        .find(|protocol| protocol.name() == text)
+        .ok_or_else(|| format!("{text:?} is no protocol that is told apart"))
+}
+
+/// A port.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn port(number: i64) -> Result<u16, String> {
+    match u16::try_from(number) {
+        Ok(port @ 1..) => Ok(port),
+        _ => Err(format!("{number} is no port")),
+    }
+}
+
+/// A port, written.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn port_text(text: &str) -> Result<u16, String> {
+    let number = text.parse().map_err(|_| format!("{text:?} is no port"))?;
+    port(number)
+}
+
+/// Ports from one to another, both included: `8000-8100`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (port_text(first.trim())?, port_text(last.trim())?);
+    if first > last {
+        return Err(format!("the range {text:?} ends before it starts"));
+    }
+    Ok(first..=last)
+}
+
+/// A name.
+///
+/// # Errors
+/// When it is empty.
+pub fn name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// How many entries a table gets.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn entries(number: i64) -> Result<u32, String> {
+    match u32::try_from(number) {
+        Ok(entries) if !entries.is_power_of_two() => Err(format!("{number} is no power of two")),
+        Ok(entries @ FEWEST_ENTRIES..=MOST_ENTRIES) => Ok(entries),
+        Ok(entries) if entries < FEWEST_ENTRIES => Err(format!("{number} is too few")),
+        Ok(_) => Err(format!("{number} is too many")),
+        Err(_) => Err(format!("{number} is out of range")),
+    }
+}

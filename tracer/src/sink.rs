@@ -1,0 +1,13 @@
+//! Where reports go: text for people, JSON for programs.
+
+pub mod doctor_json;
+pub mod doctor_text;
+mod fit;
+pub mod look;
+mod picture;
+pub mod routes_compare;
+pub mod routes_json;
+pub mod routes_text;
+mod units;
+
+pub use look::Look;

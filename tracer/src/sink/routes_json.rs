@@ -1,0 +1,253 @@
+//! Routes as JSON, in the schema `tracer.routes/1` that `docs/routes-json.md` describes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::{self, Availability, Report, State, hop::mac_text};
+
+/// The schema that the output names.
+pub const SCHEMA: &str = "tracer.routes/1";
+
+/// A report as one line of JSON.
+pub fn to_text(report: &Report) -> String {
+    let mut text = serde_json::to_string(&Routes::of(report))
+        .expect("wire types have string keys and fail in no other way");
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Routes<'a> {
+    schema: &'static str,
+    kernel: &'a str,
+    duration_s: f64,
+    routes: Vec<Route<'a>>,
+    losses: &'a BTreeMap<String, u64>,
+    unavailable: Vec<Unavailable<'a>>,
+}
+
+#[derive(Serialize)]
+struct Route<'a> {
+    id: String,
+    source: String,
+    destination: String,
+    protocol: &'static str,
+    port: Option<u16>,
+    port_of: Option<&'static str>,
+    way_back: Option<String>,
+    packets: u64,
+    total: Latency,
+    hops: Vec<Hop<'a>>,
+    ends: Ends<'a>,
+    balance: Balance,
+}
+
+#[derive(Serialize)]
+struct Hop<'a> {
+    netns: &'a str,
+    netns_cookie: u64,
+    netns_inode: u32,
+    device: &'a str,
+    ifindex: u32,
+    kind: &'a str,
+    stage: &'static str,
+    next_hop_mac: Option<String>,
+    previous_hop_mac: Option<String>,
+    translated: Option<Translated>,
+    packets: u64,
+    born: u64,
+    bytes: u64,
+    ways: usize,
+    segment: Option<Segment<'a>>,
+    ends: Ends<'a>,
+}
+
+#[derive(Serialize)]
+struct Translated {
+    source: IpAddr,
+    source_port: u16,
+    destination: IpAddr,
+    destination_port: u16,
+}
+
+#[derive(Serialize)]
+struct Segment<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    latency: Latency,
+    share: f64,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    count: u64,
+    sum_ns: u64,
+    min_ns: Option<u64>,
+    p50_ns: Option<u64>,
+    p90_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    max_ns: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Ends<'a> {
+    delivered: u64,
+    merged: u64,
+    split: u64,
+    in_flight: u64,
+    dropped: &'a BTreeMap<String, u64>,
+    lost: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct Balance {
+    came: u64,
+    ended: u64,
+    difference: i64,
+}
+
+#[derive(Serialize)]
+struct Unavailable<'a> {
+    name: &'a str,
+    because: &'a str,
+    advice: &'a str,
+}
+
+impl<'a> Routes<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            schema: SCHEMA,
+            kernel: &report.kernel,
+            duration_s: report.duration_ns as f64 / 1e9,
+            routes: report.routes.iter().map(Route::of).collect(),
+            losses: &report.losses,
+            unavailable: report
+                .availability
+                .iter()
+                .filter_map(Unavailable::of)
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Route<'a> {
+    fn of(route: &'a model::Route) -> Self {
+        let class = &route.class;
+        Self {
+            id: route.id.to_string(),
+            source: class.source.to_string(),
+            destination: class.destination.to_string(),
+            protocol: class.protocol.name(),
+            port: class.service.map(model::Service::port),
+            port_of: class.service.map(|service| match service {
+                model::Service::Destination(_) => "destination",
+                model::Service::Source(_) => "source",
+            }),
+            way_back: route.way_back.map(|id| id.to_string()),
+            packets: route.packets,
+            total: Latency::of(&route.total),
+            hops: route.steps.iter().map(Hop::of).collect(),
+            ends: Ends::of(&route.ends),
+            balance: Balance {
+                came: route.balance.came,
+                ended: route.balance.ended,
+                difference: route.balance.difference,
+            },
+        }
+    }
+}
+
+impl<'a> Hop<'a> {
+    fn of(step: &'a model::Step) -> Self {
+        let hop = &step.hop;
+        Self {
+            netns: &hop.namespace.name,
+            netns_cookie: hop.namespace.cookie,
+            netns_inode: hop.namespace.inode,
+            device: &hop.device,
+            ifindex: hop.ifindex,
+            kind: &hop.kind,
+            stage: hop.stage.name(),
+            next_hop_mac: hop.next_hop_mac.map(mac_text),
+            previous_hop_mac: hop.previous_hop_mac.map(mac_text),
+            translated: step.translated.map(|tuple| Translated {
+                source: tuple.source,
+                source_port: tuple.source_port,
+                destination: tuple.destination,
+                destination_port: tuple.destination_port,
+            }),
+            packets: step.packets,
+            born: step.born,
+            bytes: step.bytes,
+            ways: step.ways,
+            segment: step.segment.as_ref().map(|segment| Segment {
+                name: &segment.name,
+                latency: Latency::of(&segment.latency),
+                share: segment.share,
+            }),
+            ends: Ends::of(&step.ends),
+        }
+    }
+}
+
+impl Latency {
+    fn of(histogram: &model::Histogram) -> Self {
+        Self {
+            count: histogram.count(),
+            sum_ns: histogram.sum_ns(),
+            min_ns: histogram.min_ns(),
+            p50_ns: histogram.quantile_ns(0.5),
+            p90_ns: histogram.quantile_ns(0.9),
+            p99_ns: histogram.quantile_ns(0.99),
+            max_ns: histogram.max_ns(),
+        }
+    }
+}
+
+impl<'a> Ends<'a> {
+    fn of(ends: &'a model::Ends) -> Self {
+        Self {
+            delivered: ends.delivered,
+            merged: ends.merged,
+            split: ends.split,
+            in_flight: ends.in_flight,
+            dropped: &ends.dropped,
+            lost: &ends.lost,
+        }
+    }
+}
+
+impl<'a> Unavailable<'a> {
+    fn of(row: &'a Availability) -> Option<Self> {
+        match &row.state {
+            State::Works => None,
+            State::Unavailable { because, advice } | State::Missing { because, advice } => {
+                Some(Self {
+                    name: &row.name,
+                    because,
+                    advice,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example;
+
+    #[test]
+    fn the_lab_as_json() {
+        let report = Report::from_reading(&example::lab());
+        let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+    }
+
+    #[test]
+    fn an_empty_report_as_json() {
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"routes":[],"losses":{},"unavailable":[]}"#);
+    }
+}

@@ -1,0 +1,174 @@
+//! Routes as a person reads them: each as its packets' way, the slowest segment marked.
+
+mod account;
+mod class;
+mod row;
+mod way;
+
+use super::fit;
+use super::look::{Ink, Look};
+use super::units;
+use crate::model::report::class_key;
+use crate::model::{Report, Route, State};
+
+pub(super) use account::kinds;
+pub(super) use class::heading as class_heading;
+pub(super) use way::{device_line, same_device};
+
+/// A report as text for a screen.
+pub fn to_text(report: &Report, look: Look) -> String {
+    let classes = by_class(report);
+    let mut blocks = vec![heading(report, classes.len(), look)];
+    for routes in &classes {
+        for (index, route) in routes.iter().enumerate() {
+            blocks.push(way::text(route, index + 1, routes, look));
+        }
+    }
+    if report.routes.is_empty() {
+        blocks.push("no packet was seen; try a longer --duration or fewer filters\n".to_owned());
+    }
+    blocks.push(losses(report, look));
+    blocks.retain(|block| !block.is_empty());
+    blocks.join("\n")
+}
+
+/// The routes of each class together, the busiest class first.
+pub(super) fn by_class(report: &Report) -> Vec<Vec<&Route>> {
+    let mut classes: Vec<(String, Vec<&Route>)> = Vec::new();
+    for route in &report.routes {
+        let key = class_key(&route.class);
+        match classes.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, routes)) => routes.push(route),
+            None => classes.push((key, vec![route])),
+        }
+    }
+    classes.into_iter().map(|(_, routes)| routes).collect()
+}
+
+fn heading(report: &Report, classes: usize, look: Look) -> String {
+    let text = format!(
+        "{:.1} s on Linux {} · {} · {} · {}",
+        report.duration_ns as f64 / 1e9,
+        fit::name(&report.kernel, 40),
+        units::counted(classes as u64, "class"),
+        units::counted(report.routes.len() as u64, "route"),
+        units::counted(report.packets(), "packet"),
+    );
+    look.paint(Ink::Faint, &fit::wrap(&text, look.width, 2)) + "\n"
+}
+
+fn losses(report: &Report, look: Look) -> String {
+    let lost: Vec<String> = report
+        .losses
+        .iter()
+        .filter(|&(_, &count)| count > 0)
+        .map(|(reason, &count)| format!("{} {}", units::count(count), fit::name(reason, 40)))
+        .collect();
+    let mut text = if lost.is_empty() {
+        "lost from sight: nothing\n".to_owned()
+    } else {
+        let line = format!("lost from sight: {}", lost.join(", "));
+        look.paint(Ink::Unsure, &fit::wrap(&line, look.width, 2)) + "\n"
+    };
+    for row in &report.availability {
+        let (State::Unavailable { because, advice } | State::Missing { because, advice }) =
+            &row.state
+        else {
+            continue;
+        };
+        let line = format!("not watched: {}: {because}; try {advice}", row.name);
+        text += &look.paint(Ink::Faint, &fit::wrap(&line, look.width, 2));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{End, Reading, example};
+
+    fn lab(width: usize) -> String {
+        let report = Report::from_reading(&example::lab());
+        let look = Look {
+            width,
+            colour: false,
+        };
+        to_text(&report, look)
+    }
+
+    #[test]
+    fn the_lab_at_80_columns() {
+        insta::assert_snapshot!(lab(80));
+    }
+
+    #[test]
+    fn the_lab_at_120_columns() {
+        insta::assert_snapshot!(lab(120));
+    }
+
+    #[test]
+    fn the_lab_at_60_columns() {
+        insta::assert_snapshot!(lab(60));
+    }
+
+    #[test]
+    fn the_lab_in_colour() {
+        let report = Report::from_reading(&example::lab());
+        let look = Look {
+            width: 80,
+            colour: true,
+        };
+        insta::assert_snapshot!(to_text(&report, look).replace('\x1b', "␛"));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        for width in [50, 60, 71, 72, 80, 99, 100, 120, 200] {
+            for line in lab(width).lines() {
+                assert!(fit::width(line) <= width, "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_are_shortened_and_long_numbers_are_not() {
+        let mut reading = example::lab();
+        let long = "a-namespace-whose-name-was-made-by-a-program-0123456789abcdef-0123456789abcdef";
+        for node in &mut reading.nodes {
+            long.clone_into(&mut node.hop.namespace.name);
+            node.packets *= 1_000_000_000;
+        }
+        reading.classes[0].source = End::Component(long.to_owned());
+        reading.classes[1].source = End::Prefix(
+            "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+            128,
+        );
+        reading.classes[1].destination = reading.classes[1].source.clone();
+        let report = Report::from_reading(&reading);
+        let text = to_text(&report, Look::default());
+        for line in text.lines() {
+            assert!(fit::width(line) <= 80, "{line}");
+        }
+        assert!(text.contains("12,000,000,000,000"), "{text}");
+        assert!(
+            text.contains("2001:db8:1111:2222:3333:4444:5555:6666/128"),
+            "{text}"
+        );
+        assert!(!text.contains(long), "{text}");
+    }
+
+    #[test]
+    fn an_error_of_the_tracer_is_shown() {
+        let mut reading = example::lab();
+        reading.nodes[0].born += 3;
+        let text = to_text(&Report::from_reading(&reading), Look::default());
+        assert!(text.contains("≠ 3 packets came and have no end"), "{text}");
+    }
+
+    #[test]
+    fn nothing_seen_says_so() {
+        let report = Report::from_reading(&Reading::default());
+        insta::assert_snapshot!(to_text(&report, Look::default()));
+    }
+}

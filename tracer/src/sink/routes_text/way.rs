@@ -1,0 +1,160 @@
+//! A route from its first hop to its last, grouped by device.
+
+use super::row::{Columns, Row};
+use super::{account, class};
+use crate::model::hop::{Stage, mac_text};
+use crate::model::{Hop, Route, Step, Tuple};
+use crate::sink::fit;
+use crate::sink::look::{Ink, Look};
+use crate::sink::units;
+
+/// The `number`th of a class's routes.
+pub(super) fn text(route: &Route, number: usize, routes: &[&Route], look: Look) -> String {
+    let rows: Vec<Row<'_>> = route.steps.iter().map(|step| row(route, step)).collect();
+    let total = total(route);
+    let columns = Columns::for_rows(rows.iter().chain([&total]), look);
+    let mut text = heading(route, number, routes, look);
+    text += &columns.heading(look);
+    let mut before: Option<&Step> = None;
+    for (step, row) in route.steps.iter().zip(&rows) {
+        text += &arrival(before, step, look);
+        text += &columns.row(row, look);
+        text += &notes(step, look);
+        before = Some(step);
+    }
+    text += &columns.row(&total, look);
+    text += &account::balance(route, look);
+    text
+}
+
+fn heading(route: &Route, number: usize, routes: &[&Route], look: Look) -> String {
+    let class = class::heading(&route.class, look.width.saturating_sub(2));
+    let mut packets = units::counted(route.packets, "packet");
+    if routes.len() > 1 {
+        let all: u64 = routes
+            .iter()
+            .fold(0, |sum, it| sum.saturating_add(it.packets));
+        let share = route.packets as f64 / all.max(1) as f64;
+        packets = format!(
+            "way {number} of {} · {packets}, {}",
+            routes.len(),
+            units::share(share)
+        );
+    }
+    let line = fit::apart(&class, &packets, look.width);
+    let heading: Vec<String> = line
+        .lines()
+        .map(|line| look.paint(Ink::Heading, line) + "\n")
+        .collect();
+    let back = route
+        .way_back
+        .map_or_else(String::new, |id| format!(", answers by {id}"));
+    let id = format!("route {}{back}", route.id);
+    heading.concat() + &look.paint(Ink::Faint, &fit::wrap(&id, look.width, 2)) + "\n"
+}
+
+fn row<'a>(route: &'a Route, step: &'a Step) -> Row<'a> {
+    let Some(segment) = &step.segment else {
+        return Row {
+            branch: "  │ ",
+            name: step.hop.stage.name().to_owned(),
+            count: step.packets.saturating_add(step.born),
+            latency: None,
+            share: None,
+            slowest: false,
+        };
+    };
+    let slowest = route
+        .slowest()
+        .is_some_and(|slowest| std::ptr::eq(slowest, segment));
+    Row {
+        branch: if slowest { "  ┃ " } else { "  │ " },
+        name: segment.name.clone(),
+        count: segment.latency.count(),
+        latency: Some(&segment.latency),
+        share: Some(segment.share),
+        slowest,
+    }
+}
+
+fn total(route: &Route) -> Row<'_> {
+    Row {
+        branch: "  ■ ",
+        name: "total".to_owned(),
+        count: route.total.count(),
+        latency: Some(&route.total),
+        share: None,
+        slowest: false,
+    }
+}
+
+/// What stands between two hops: that ways part, whom a frame was sent to, a new device.
+fn arrival(before: Option<&Step>, step: &Step, look: Look) -> String {
+    let mut text = String::new();
+    if let Some(before) = before.filter(|before| before.ways > step.ways) {
+        let line = format!(
+            "  ┝ {} ways part here; above are the numbers of all",
+            before.ways
+        );
+        text += &look.paint(Ink::Unsure, &fit::wrap(&line, look.width, 4));
+        text.push('\n');
+    }
+    if before.is_none_or(|before| !same_device(&before.hop, &step.hop)) {
+        text += &device_line(&step.hop, look);
+    }
+    text
+}
+
+pub(in crate::sink) fn same_device(one: &Hop, other: &Hop) -> bool {
+    one.namespace == other.namespace && one.device == other.device
+}
+
+/// A device's line, above its hops.
+pub(in crate::sink) fn device_line(hop: &Hop, look: Look) -> String {
+    let kind = match hop.kind.as_str() {
+        "" => String::new(),
+        kind => format!(" ({})", fit::name(kind, 15)),
+    };
+    let device = fit::name(&hop.device, 15);
+    let taken = "  ●  ".len() + fit::width(&device) + fit::width(&kind);
+    let namespace = fit::name(&hop.namespace.name, look.width.saturating_sub(taken).max(8));
+    let names = look.paint(Ink::Heading, &format!("{namespace} {device}"));
+    format!("  ● {names}{}\n", look.paint(Ink::Faint, &kind))
+}
+
+/// What happened at a hop besides passing on.
+fn notes(step: &Step, look: Look) -> String {
+    let mut lines = Vec::new();
+    if let Some(tuple) = &step.translated {
+        lines.push((Ink::Faint, format!("⇄ now {}", addresses(tuple))));
+    }
+    lines.extend(account::at_hop(step, look));
+    let mut text: String = lines
+        .into_iter()
+        .map(|(ink, line)| {
+            let line = fit::wrap(&line, look.width.saturating_sub(4), 2);
+            let lines = line
+                .lines()
+                .map(|line| format!("  │ {}\n", look.paint(ink, line)));
+            lines.collect::<String>()
+        })
+        .collect();
+    if let Some(mac) = step
+        .hop
+        .next_hop_mac
+        .filter(|_| step.hop.stage == Stage::Xmit)
+    {
+        text += &look.paint(Ink::Faint, &format!("  ▼ to {}", mac_text(mac)));
+        text.push('\n');
+    }
+    text
+}
+
+fn addresses(tuple: &Tuple) -> String {
+    let end = |address, port| std::net::SocketAddr::new(address, port).to_string();
+    format!(
+        "{} → {}",
+        end(tuple.source, tuple.source_port),
+        end(tuple.destination, tuple.destination_port)
+    )
+}
