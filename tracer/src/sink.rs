@@ -3,6 +3,7 @@
 pub mod doctor_json;
 pub mod doctor_text;
 mod fit;
+mod json;
 pub mod look;
 mod picture;
 pub mod routes_compare;

@@ -15,8 +15,9 @@ pub(super) fn run(arguments: &cli::Doctor) -> Result<ExitCode, Failure> {
     } else {
         doctor_text::to_text(&rows, screen::look())
     })?;
-    Ok(match reading::works(&rows) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(if reading::works(&rows) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }

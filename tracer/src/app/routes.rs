@@ -135,6 +135,6 @@ mod tests {
     fn an_interrupt_ends_the_tracing_early() {
         let (sender, receiver) = oneshot::channel();
         sender.send(()).unwrap();
-        assert_eq!(watched(Duration::from_secs(3_600), receiver), 0);
+        assert_eq!(watched(Duration::from_hours(1), receiver), 0);
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
         span: error.span(),
     })?;
     check(&file.component)?;
-    Ok(file.into_config())
+    file.into_config()
 }
 
 #[derive(Default, Deserialize)]
@@ -54,7 +54,7 @@ struct Filter {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Classes {
-    service_ports: Vec<PortRange>,
+    service_ports: Vec<Spanned<PortOrRange>>,
     ephemeral_from: Option<Port>,
 }
 
@@ -73,9 +73,9 @@ struct Limits {
 struct Component {
     name: Spanned<Name>,
     #[serde(default)]
-    prefixes: Vec<PrefixText>,
+    prefixes: Vec<Spanned<String>>,
     #[serde(default)]
-    ports: Vec<Port>,
+    ports: Vec<Spanned<i64>>,
     namespace: Option<Name>,
 }
 
@@ -110,10 +110,27 @@ value!(PrefixText(Prefix), from "String", String, by |text: String| value::prefi
 value!(ProtocolName(Protocol), from "String", String, by |text: String| value::protocol(&text));
 value!(Port(u16), from "i64", i64, by value::port);
 value!(Entries(u32), from "i64", i64, by value::entries);
-value!(PortRange(RangeInclusive<u16>), from "PortOrRange", PortOrRange, by |raw| match raw {
-    PortOrRange::Port(number) => value::port(number).map(|port| port..=port),
-    PortOrRange::Range(text) => value::port_range(&text),
-});
+impl PortOrRange {
+    fn ports(self) -> Result<RangeInclusive<u16>, String> {
+        match self {
+            Self::Port(number) => value::port(number).map(|port| port..=port),
+            Self::Range(text) => value::port_range(&text),
+        }
+    }
+}
+
+/// A list's values; a wrong one is known by its place, so that its own line is named.
+fn all<Raw, T>(
+    list: Vec<Spanned<Raw>>,
+    read: impl Fn(Raw) -> Result<T, String>,
+) -> Result<Vec<T>, Wrong> {
+    list.into_iter()
+        .map(|raw| {
+            let span = Some(raw.span());
+            read(raw.into_inner()).map_err(|problem| Wrong { problem, span })
+        })
+        .collect()
+}
 
 /// What no single value shows.
 fn check(components: &[Component]) -> Result<(), Wrong> {
@@ -142,24 +159,18 @@ fn check(components: &[Component]) -> Result<(), Wrong> {
 }
 
 impl File {
-    fn into_config(self) -> Config {
+    fn into_config(self) -> Result<Config, Wrong> {
         let defaults = Config::default();
         let from = defaults.settings;
-        Config {
+        let components = self.component.into_iter();
+        Ok(Config {
             duration: self.routes.duration.map_or(defaults.duration, |it| it.0),
             settings: Settings {
                 filter: self.filter.into_settings(),
-                components: self
-                    .component
-                    .into_iter()
+                components: components
                     .map(Component::into_settings)
-                    .collect(),
-                service_ports: self
-                    .classes
-                    .service_ports
-                    .into_iter()
-                    .map(|it| it.0)
-                    .collect(),
+                    .collect::<Result<_, _>>()?,
+                service_ports: all(self.classes.service_ports, PortOrRange::ports)?,
                 ephemeral_from: self
                     .classes
                     .ephemeral_from
@@ -167,7 +178,7 @@ impl File {
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },
-        }
+        })
     }
 }
 
@@ -184,13 +195,13 @@ impl Filter {
 }
 
 impl Component {
-    fn into_settings(self) -> settings::Component {
-        settings::Component {
+    fn into_settings(self) -> Result<settings::Component, Wrong> {
+        Ok(settings::Component {
             name: self.name.into_inner().0,
-            prefixes: self.prefixes.into_iter().map(|it| it.0).collect(),
-            ports: self.ports.into_iter().map(|it| it.0).collect(),
+            prefixes: all(self.prefixes, |text| value::prefix(&text))?,
+            ports: all(self.ports, value::port)?,
             namespace: self.namespace.map(|it| it.0),
-        }
+        })
     }
 }
 

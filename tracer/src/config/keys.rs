@@ -25,7 +25,10 @@ const KEYS: [(&str, &str); 22] = [
         "component",
         "[[component]] with a name and at least one of prefixes, ports, namespace",
     ),
-    ("component.name", "a name that no other component has"),
+    (
+        "component.name",
+        "a name that no other component has, beside prefixes, ports or a namespace",
+    ),
     ("component.prefixes", PREFIX),
     ("component.ports", PORT),
     ("component.namespace", NAME),

@@ -12,10 +12,7 @@ use super::keys;
 pub(super) fn error(wrong: Wrong, text: &str, path: &Path) -> Error {
     let path = path.to_owned();
     let offset = wrong.span.map_or(0, |span| span.start).min(text.len());
-    let line = 1 + text.as_bytes()[..offset]
-        .iter()
-        .filter(|&&byte| byte == b'\n')
-        .count();
+    let line = 1 + text.get(..offset).unwrap_or(text).matches('\n').count();
     let problem = wrong.problem;
     let document = DeTable::parse(text).ok();
     let Some(key) = document.and_then(|document| key_at(document.get_ref(), offset)) else {

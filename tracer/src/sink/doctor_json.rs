@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::json;
 use crate::model::{Availability, State, reading};
 
 /// The schema that the output names.
@@ -9,15 +10,11 @@ pub const SCHEMA: &str = "tracer.doctor/1";
 
 /// All rows and the verdict as one line of JSON.
 pub fn to_text(rows: &[Availability]) -> String {
-    let doctor = Doctor {
+    json::line(&Doctor {
         schema: SCHEMA,
         works: reading::works(rows),
         rows: rows.iter().map(Row::of).collect(),
-    };
-    let mut text = serde_json::to_string(&doctor)
-        .expect("wire types have string keys and fail in no other way");
-    text.push('\n');
-    text
+    })
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,9 @@ use crate::model::Histogram;
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
+/// The eighths of a block.
+const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
 /// A distribution between its smallest and its largest latency, on a logarithmic scale.
 ///
 /// A column is one bucket or, where there are more than columns, several; its height is its share
@@ -38,7 +41,6 @@ pub(super) fn distribution(histogram: &Histogram, columns: usize) -> String {
 /// A share as a bar of `columns` blocks, with eighths.
 pub(super) fn bar(share: f64, columns: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
-    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     "█".repeat(eighths / 8) + PARTS[eighths % 8]
 }
 

@@ -128,7 +128,7 @@ fn signed<T>(pair: &Pair<T>, line: &str, look: Look) -> String {
 
 /// The segment that grew most, if that is worth a word.
 fn worst<'a>(lines: &'a [Line<'a>]) -> Option<&'a Line<'a>> {
-    let before: f64 = lines.iter().map(|line| line.mean_before()).sum();
+    let before: f64 = lines.iter().map(Line::mean_before).sum();
     lines
         .iter()
         .filter(|line| line.growth() > before * NOTABLE && line.growth() > 0.0)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::json;
 use crate::model::{self, Availability, Report, State, hop::mac_text};
 
 /// The schema that the output names.
@@ -12,14 +13,11 @@ pub const SCHEMA: &str = "tracer.routes/1";
 
 /// A report as one line of JSON.
 pub fn to_text(report: &Report) -> String {
-    let mut text = serde_json::to_string(&Routes::of(report))
-        .expect("wire types have string keys and fail in no other way");
-    text.push('\n');
-    text
+    json::line(&Frame::of(report))
 }
 
 #[derive(Serialize)]
-struct Routes<'a> {
+struct Frame<'a> {
     schema: &'static str,
     kernel: &'a str,
     duration_s: f64,
@@ -115,7 +113,7 @@ struct Unavailable<'a> {
     advice: &'a str,
 }
 
-impl<'a> Routes<'a> {
+impl<'a> Frame<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
             schema: SCHEMA,

@@ -29,7 +29,7 @@ pub enum Error {
     /// Something that the kernel was asked to do.
     #[error("{doing}: {because}; try {advice}")]
     Kernel {
-        /// What was being done, and to what: "attach net_dev_queue".
+        /// What was being done, and to what: "load the programs".
         doing: String,
         /// Why it failed.
         because: String,

@@ -94,6 +94,17 @@ mod tests {
         assert_eq!(parse(to_text(&reading).as_bytes()), Ok(reading));
     }
 
+    /// `INSTA_UPDATE=always` writes it anew.
+    #[test]
+    fn the_recording_of_the_lab_is_the_lab() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/lab.json");
+        if std::env::var("INSTA_UPDATE").is_ok_and(|it| it == "always") {
+            record(&example::lab(), Path::new(path)).unwrap();
+        }
+        let replayed = Replay::open(Path::new(path)).unwrap().read().unwrap();
+        assert_eq!(replayed, example::lab());
+    }
+
     /// Replaces the first `from` of the lab's recording.
     fn refused(from: &str, to: &str) -> String {
         let text = to_text(&example::lab());

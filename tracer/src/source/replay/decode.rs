@@ -55,7 +55,7 @@ fn class(class: wire::Class, classes: usize) -> Result<model::Class, String> {
             wire::Service::Destination(port) => Service::Destination(port),
             wire::Service::Source(port) => Service::Source(port),
         }),
-        first: class.first.map(tuple),
+        first: class.first.as_ref().map(tuple),
         way_back: class.way_back,
     })
 }
@@ -68,7 +68,7 @@ fn end(end: wire::End) -> End {
     }
 }
 
-fn tuple(tuple: wire::Tuple) -> model::Tuple {
+fn tuple(tuple: &wire::Tuple) -> model::Tuple {
     model::Tuple {
         source: tuple.source,
         destination: tuple.destination,
@@ -81,7 +81,7 @@ fn node(node: wire::Node, index: usize, classes: usize) -> Result<model::Node, S
     Ok(model::Node {
         parent: parent(&node.parent, index, classes)?,
         hop: hop(node.hop)?,
-        translated: node.translated.map(tuple),
+        translated: node.translated.as_ref().map(tuple),
         packets: node.packets,
         bytes: node.bytes,
         latency: histogram(&node.latency).map_err(|why| format!("its latency: {why}"))?,
