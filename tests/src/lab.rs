@@ -68,21 +68,6 @@ impl Lab {
         bail!("the namespaces of {} do not become quiet", self.name);
     }
 
-    fn packets(&self) -> Result<u64> {
-        let alive: Vec<_> = self
-            .namespaces()
-            .iter()
-            .filter_map(WeakNs::upgrade)
-            .collect();
-        alive.iter().map(Ns::packets).sum()
-    }
-
-    fn namespaces(&self) -> MutexGuard<'_, Vec<WeakNs>> {
-        self.namespaces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Removes a namespace's name. Its devices go when the last [`Ns`] and wire of it is dropped.
     #[expect(
         clippy::needless_pass_by_value,
@@ -100,5 +85,20 @@ impl Lab {
     /// Writes down what has to be removed with the lab, before it is made.
     pub(crate) fn note(&self, entry: Entry, path: &Path) -> Result<()> {
         self.ledger.note(entry, path)
+    }
+
+    fn packets(&self) -> Result<u64> {
+        let alive: Vec<_> = self
+            .namespaces()
+            .iter()
+            .filter_map(WeakNs::upgrade)
+            .collect();
+        alive.iter().map(Ns::packets).sum()
+    }
+
+    fn namespaces(&self) -> MutexGuard<'_, Vec<WeakNs>> {
+        self.namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,10 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 const LEDGERS: &str = "/run/tracer-lab";
+
+/// How often, and how far apart, something busy is tried.
+const PATIENCE: u32 = 50;
+const STEP: Duration = Duration::from_millis(10);
 
 /// Ledgers of this process, for the signal handler.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -38,12 +43,15 @@ impl Ledger {
         clean_on_signals();
         fs::create_dir_all(LEDGERS).with_context(|| format!("make {LEDGERS} (are you root?)"))?;
         let path = Path::new(LEDGERS).join(name);
-        let file = lock(&path)?;
-        if !file.1 {
-            bail!("a lab named {name} is already running; choose another name");
+        for _ in 0..PATIENCE {
+            if let Some(file) = lock(&path)? {
+                live().insert(path.clone());
+                return Ok(Self { file, path });
+            }
+            // Someone who looks for leftovers holds the lock for a moment only.
+            sleep(STEP);
         }
-        live().insert(path.clone());
-        Ok(Self { file: file.0, path })
+        bail!("a lab named {name} is already running; choose another name");
     }
 
     /// Writes down something that is about to be made; waits for ever once the process is ending.
@@ -94,14 +102,14 @@ pub(crate) fn remove_leftovers() {
     };
     for path in ledgers.flatten().map(|entry| entry.path()) {
         // The lock is held until the end of the turn, so nobody takes the name meanwhile.
-        if let Ok((_lock, true)) = lock(&path) {
+        if let Ok(Some(_lock)) = lock(&path) {
             settle(&path);
         }
     }
 }
 
-/// The file and whether the lock is ours; the file may have been removed while we waited.
-fn lock(path: &Path) -> Result<(File, bool)> {
+/// The file, emptied, if its lock is ours now; none if it is another's.
+fn lock(path: &Path) -> Result<Option<File>> {
     loop {
         let file = File::options()
             .create(true)
@@ -110,14 +118,15 @@ fn lock(path: &Path) -> Result<(File, bool)> {
             .open(path)
             .with_context(|| format!("open {} (are you root?)", path.display()))?;
         match file.try_lock() {
+            // Removed between opening and locking: the name means another file by now.
             Ok(()) if file.metadata()?.nlink() == 0 => {}
             Ok(()) => {
                 // The name was a dead process's: what it left goes first.
                 clear(path);
                 file.set_len(0)?;
-                return Ok((file, true));
+                return Ok(Some(file));
             }
-            Err(TryLockError::WouldBlock) => return Ok((file, false)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("lock {}", path.display()));
             }
@@ -160,10 +169,10 @@ pub(crate) fn unmount(path: &Path) {
 
 /// An instance of tracefs is busy while a reader holds one of its files, so try for a while.
 pub(crate) fn remove_directory(path: &Path) {
-    for _ in 0..50 {
+    for _ in 0..PATIENCE {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-                std::thread::sleep(Duration::from_millis(10));
+                sleep(STEP);
             }
             _ => return,
         }
