@@ -1,0 +1,8 @@
+//! The kernel half on real packets: every packet counted at every hop, and nothing guessed.
+
+#[path = "traced/conserved.rs"]
+mod conserved;
+#[path = "traced/exact.rs"]
+mod exact;
+#[path = "traced/seen.rs"]
+mod seen;

@@ -1,0 +1,177 @@
+//! Ten thousand numbered datagrams: ten thousand at each hop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lab::topology::{Bridged, Line, Loopback, Nat, Vxlan, Wired};
+use lab::{Lab, Ns, NumberedUdp, Pace, WireSpec};
+use tracer::model::{Report, Route, hop::Stage};
+
+use super::seen::{losses, port, requests, tell, trace};
+
+const PORT: u16 = 9000;
+const COUNT: u64 = 10_000;
+
+/// Sends them, traced, and returns what was seen.
+fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) -> Report {
+    let udp = NumberedUdp {
+        count: COUNT,
+        pace: Pace::Constant { per_second: 8000.0 },
+        target,
+        ..NumberedUdp::new(from, to)
+    };
+    let wanted = target.map_or(to.1.port(), |target| target.port());
+    // The first packets find their neighbours before anything is traced.
+    NumberedUdp { count: 10, ..udp_like(&udp) }.run().unwrap();
+    let (delivery, report) = trace(&port(wanted), || udp.run().unwrap());
+    assert_eq!((delivery.sent, delivery.received, delivery.duplicates), (COUNT, COUNT, 0));
+    report
+}
+
+fn udp_like<'a>(udp: &NumberedUdp<'a>) -> NumberedUdp<'a> {
+    NumberedUdp { target: udp.target, ..NumberedUdp::new(udp.from, udp.to) }
+}
+
+/// One route, each of its hops with all packets, all delivered, nothing lost.
+fn check(report: &Report, service: u16, hops: &[(&str, Stage)]) {
+    let routes = requests(report, service);
+    assert_eq!(routes.len(), 1, "{}", routes.iter().map(|route| tell(route)).collect::<String>());
+    let route = routes[0];
+    check_route(route, hops);
+    assert_eq!(losses(report), "", "{}", tell(route));
+}
+
+fn check_route(route: &Route, hops: &[(&str, Stage)]) {
+    let seen: Vec<_> =
+        route.steps.iter().map(|step| (step.hop.device.as_str(), step.hop.stage)).collect();
+    assert_eq!(seen, hops, "{}", tell(route));
+    for step in &route.steps {
+        assert_eq!(step.packets, COUNT, "{}", tell(route));
+        if let Some(segment) = &step.segment {
+            assert_eq!(segment.latency.count(), COUNT, "{}", tell(route));
+        }
+    }
+    assert_eq!(route.packets, COUNT, "{}", tell(route));
+    assert_eq!(route.ends.delivered, COUNT, "{}", tell(route));
+    assert_eq!(route.total.count(), COUNT, "{}", tell(route));
+    assert_eq!(route.balance.difference, 0, "{}", tell(route));
+    let first = route.steps[0].bytes;
+    assert_eq!(first, COUNT * 64, "{}", tell(route));
+    assert!(route.steps.iter().all(|step| step.bytes == first), "{}", tell(route));
+}
+
+fn lab() -> Lab {
+    Lab::new("exact").unwrap()
+}
+
+use Stage::{Deliver, Queue, Receive, Rx, Xmit};
+
+const ROUTED: [(&str, Stage); 9] = [
+    ("app0", Queue),
+    ("app0", Xmit),
+    ("r-app", Rx),
+    ("r-app", Receive),
+    ("r-db", Queue),
+    ("r-db", Xmit),
+    ("db0", Rx),
+    ("db0", Receive),
+    ("db0", Deliver),
+];
+
+#[test]
+fn through_a_router_by_both_families() {
+    let line = Line::new(lab()).unwrap();
+    for from in line.app_at.both() {
+        let to = line.db_at.facing(from, PORT);
+        let report = send((&line.app, from), (&line.db, to), None);
+        check(&report, PORT, &ROUTED);
+        let route = requests(&report, PORT)[0];
+        let names: Vec<_> = route.steps.iter().map(|step| step.hop.namespace.name.as_str()).collect();
+        assert_eq!(names[0], line.app.name());
+        assert_eq!(names[8], line.db.name());
+    }
+}
+
+#[test]
+fn through_a_bridge() {
+    let bridged = Bridged::new(lab()).unwrap();
+    for from in bridged.app_at.both() {
+        let to = bridged.db_at.facing(from, PORT);
+        let report = send((&bridged.app, from), (&bridged.db, to), None);
+        let hops = [
+            ("app0", Queue),
+            ("app0", Xmit),
+            ("b-app", Rx),
+            ("b-app", Receive),
+            ("b-db", Queue),
+            ("b-db", Xmit),
+            ("db0", Rx),
+            ("db0", Receive),
+            ("db0", Deliver),
+        ];
+        check(&report, PORT, &hops);
+    }
+}
+
+#[test]
+fn through_an_overlay() {
+    let vxlan = Vxlan::new(lab()).unwrap();
+    for from in vxlan.app_at.both() {
+        let to = vxlan.db_at.facing(from, PORT);
+        let report = send((&vxlan.app, from), (&vxlan.db, to), None);
+        let hops = [
+            ("vx-app", Queue),
+            ("vx-app", Xmit),
+            ("app0", Queue),
+            ("app0", Xmit),
+            ("r-app", Rx),
+            ("r-app", Receive),
+            ("r-db", Queue),
+            ("r-db", Xmit),
+            ("db0", Rx),
+            ("db0", Receive),
+            ("vx-db", Rx),
+            ("vx-db", Receive),
+            ("vx-db", Deliver),
+        ];
+        check(&report, PORT, &hops);
+    }
+}
+
+#[test]
+fn through_nat_of_both_addresses() {
+    let nat = Nat::new(lab()).unwrap();
+    let from = (&nat.app, nat.app_at.v4.into());
+    let report = send(from, (&nat.db, nat.behind.into()), Some(nat.service.into()));
+    check(&report, nat.service.port(), &ROUTED);
+    let route = requests(&report, nat.service.port())[0];
+    let first = route.class.first.unwrap();
+    assert_eq!((first.destination, first.destination_port), (IpAddr::from(*nat.service.ip()), nat.service.port()));
+    let behind = route.steps[4].translated.expect("the router's way out knows the new addresses");
+    assert_eq!((behind.destination, behind.destination_port), (IpAddr::from(*nat.behind.ip()), nat.behind.port()));
+    assert_eq!(behind.source, IpAddr::from(nat.mask));
+    assert!(route.steps[..4].iter().all(|step| step.translated.is_none()), "{}", tell(route));
+}
+
+#[test]
+fn through_loopback() {
+    let loopback = Loopback::new(lab()).unwrap();
+    for from in loopback.at.both() {
+        let to = loopback.at.facing(from, PORT);
+        let report = send((&loopback.host, from), (&loopback.host, to), None);
+        let hops = [("lo", Queue), ("lo", Xmit), ("lo", Rx), ("lo", Receive), ("lo", Deliver)];
+        check(&report, PORT, &hops);
+    }
+}
+
+#[test]
+fn through_a_wire_that_ends_the_packets_and_makes_new_ones() {
+    let wired = Wired::new(lab(), WireSpec::delay(Duration::from_millis(5))).unwrap();
+    for from in wired.app_at.both() {
+        let to = wired.db_at.facing(from, PORT);
+        let report = send((&wired.app, from), (&wired.db, to), None);
+        let hops =
+            [("app0", Queue), ("app0", Xmit), ("db0", Rx), ("db0", Receive), ("db0", Deliver)];
+        check(&report, PORT, &hops);
+    }
+}
