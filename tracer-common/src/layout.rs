@@ -58,6 +58,8 @@ pub mod flag {
     pub const ENDED: u8 = 4;
     /// It waits in the handover table to be seen again beyond a device that ends the `sk_buff`.
     pub const HANDED: u8 = 8;
+    /// A socket got a copy of it.
+    pub const COPIED: u8 = 16;
 }
 
 /// Two packets whose addresses have the same index.
@@ -360,9 +362,13 @@ impl Kind {
     }
 }
 
+/// TCP's IP protocol number.
+const TCP: u8 = 6;
+
 /// How the way of a packet ended that was never seen again, judged by where it stood.
 ///
-/// The kernel ends some packets without a tracepoint: GRO frees what it merged, reassembly too.
+/// The kernel ends some packets without a tracepoint: GRO frees what it merged, reassembly and TCP
+/// too.
 /// None where the packet's end is counted already.
 #[inline(always)]
 pub fn silent_end(packet: &Packet) -> Option<End> {
@@ -375,6 +381,9 @@ pub fn silent_end(packet: &Packet) -> Option<End> {
     Some(match packet.stage {
         RX if packet.flags & flag::GRO != 0 => End::Merged,
         RECEIVE if packet.flags & flag::FRAGMENT != 0 => End::Merged,
+        // TCP drops nothing in silence; it merges segments that wait for a busy socket
+        // (tcp_add_backlog, net/ipv4/tcp_ipv4.c, since Linux 5.0).
+        RECEIVE if packet.protocol == TCP => End::Merged,
         XMIT if Kind::leaves(packet.kind) => End::Left,
         _ => End::Unseen,
     })

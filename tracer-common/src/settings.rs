@@ -17,6 +17,8 @@ pub struct Offsets {
     pub skb_protocol: u32,
     /// `sk_buff.network_header`
     pub skb_network_header: u32,
+    /// `sk_buff.transport_header`
+    pub skb_transport_header: u32,
     /// `sk_buff.mac_header`
     pub skb_mac_header: u32,
     /// `sk_buff.head`
@@ -87,8 +89,6 @@ pub struct Settings {
     pub direct_head: u32,
     /// 1 when each hop of each packet is to be written to the ring buffer.
     pub passages: u32,
-    /// 1 when the kernel half is to log what it does on its slow paths.
-    pub log: u32,
     /// Only this network namespace, by cookie; 0 for all.
     pub filter_cookie: u64,
     /// Only this device, by name; empty for all.
@@ -120,6 +120,7 @@ impl Offsets {
         skb_iif: 0,
         skb_protocol: 0,
         skb_network_header: 0,
+        skb_transport_header: 0,
         skb_mac_header: 0,
         skb_head: 0,
         skb_data: 0,
@@ -158,7 +159,6 @@ impl Settings {
         drop_reasons: 0,
         direct_head: 0,
         passages: 0,
-        log: 0,
         filter_cookie: 0,
         filter_device: [0; 2],
         filter_address: [0; 4],
@@ -171,6 +171,9 @@ impl Settings {
         spare: 0,
     };
 }
+
+// Without padding, so that their bytes can be handed to the loader.
+const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 30 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

@@ -9,6 +9,7 @@ use tracer_common::{
 use crate::{
     header::{Header, known_protocol, mix},
     kernel::{Device, setting},
+    log,
     maps::{CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch, claim},
     record,
 };
@@ -67,6 +68,7 @@ fn find(device: Device, scratch: *mut Scratch) -> u32 {
             core::ptr::write_volatile(&raw mut (*info).ready, 1);
         }
     }
+    log::class(class - 1, u32::from(key.port));
     class
 }
 

@@ -17,6 +17,7 @@ use crate::{
     class, filter,
     header::{self, TCP, UDP},
     kernel::{self, Device, Skb, Sock, setting},
+    log,
     maps::{CONTROL, HANDOVER, PACKETS, PROGRAMS, RUNS, Run, SCRATCH, Scratch},
     record,
 };
@@ -288,15 +289,15 @@ pub(crate) fn receive(skb: Skb, program: Program) {
         let comes_in = stage == Stage::Rx as u8 || stage == Stage::Receive as u8;
         let is_sent = stage == Stage::Xmit as u8 && !Kind::leaves(packet.kind);
         if comes_in || is_sent {
+            let len = skb.len();
             if packet.flags & flag::GRO != 0 {
                 // GRO put others behind it.
-                let len = skb.len();
                 if len > packet.len {
                     packet.payload += len - packet.len;
                 }
-                packet.len = len;
                 packet.flags &= !flag::GRO;
             }
+            packet.len = len;
             advance(&hop, packet, Stage::Receive, 0);
             hop.run().received = *packet;
             return;
@@ -343,8 +344,15 @@ fn enter(hop: &Hop, stage: Stage, flags: u8) {
 pub(crate) fn deliver(skb: Skb, program: Program) {
     let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
     match hop.entry() {
-        Some(packet) if packet.stage == Stage::Receive as u8 => arrive_at_socket(&hop, packet),
         Some(packet) if packet.node == NO_NODE => {}
+        Some(packet) if packet.stage == Stage::Receive as u8 => {
+            // While the socket was busy, TCP may have put other segments behind it.
+            let whole = skb.len() + skb.network_header_len();
+            if whole > packet.len {
+                packet.payload += whole - packet.len;
+            }
+            arrive_at_socket(&hop, packet);
+        }
         _ if filter::has_scope() => {}
         _ => record::lose(Loss::Orphan),
     }
@@ -372,6 +380,8 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
         let is_its = packet.protocol == protocol as u8
             && (protocol != u16::from(UDP) || packet.destination_port == sock.port());
         if packet.stage == Stage::Receive as u8 && is_its && packet.node != NO_NODE {
+            // A raw socket gets a copy; what becomes of this one is no end any more.
+            packet.flags |= flag::COPIED;
             arrive_at_socket(&hop, packet);
         }
     }
@@ -460,14 +470,15 @@ pub(crate) fn read(skb: Skb, program: Program) {
 #[inline(always)]
 pub(crate) fn drop(skb: Skb, reason: u32, program: Program) {
     let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
-    let Some(packet) = hop.entry() else { return };
+    let Some(packet) = hop.entry() else { return drop_segment(&hop, reason) };
     let stage = packet.stage;
-    if packet.node == NO_NODE || stage == Stage::Read as u8 {
+    if packet.node == NO_NODE || stage == Stage::Read as u8 || packet.flags & flag::COPIED != 0 {
         packet.tag = 0;
         return;
     }
     if !hop.is_same(packet) {
-        return forget(packet);
+        forget(packet);
+        return drop_segment(&hop, reason);
     }
     if packet.flags & flag::HANDED != 0 {
         take(hop.header().mark | 1, 0);
@@ -477,6 +488,19 @@ pub(crate) fn drop(skb: Skb, reason: u32, program: Program) {
     }
     record::drop(packet, reason);
     packet.tag = 0;
+}
+
+/// A segment is dropped before it came to any hop, in the queue that its packet was split for.
+#[inline(always)]
+fn drop_segment(hop: &Hop, reason: u32) {
+    if !hop.read_header() {
+        return;
+    }
+    let header = hop.header();
+    if let Some(parent) = take(header::segment_mark(header.flow, header.sequence), 1) {
+        record::bear(&parent);
+        record::drop(&parent, reason);
+    }
 }
 
 /// A packet ends well: its last owner is done with it, or it was split.
@@ -741,6 +765,8 @@ fn total(hop: &Hop, packet: &Packet) {
 #[inline(always)]
 fn orphan(hop: &Hop, stage: Stage) {
     record::lose(Loss::Orphan);
+    let (found, stood) = hop.entry().map_or((0, 0), |packet| (packet.flags, packet.stage));
+    log::orphan(stage as u32, u32::from(stood), u32::from(found), hop.device.ifindex());
     ignore(hop, stage);
 }
 

@@ -184,6 +184,14 @@ impl Skb {
         self.head().add(u64::from(member::<u16>(self.0, offset!(skb_network_header))))
     }
 
+    /// The length of the network header, as the kernel noted it on the way in.
+    #[inline(always)]
+    pub(crate) fn network_header_len(self) -> u32 {
+        let network: u16 = member(self.0, offset!(skb_network_header));
+        let transport: u16 = member(self.0, offset!(skb_transport_header));
+        u32::from(transport.wrapping_sub(network))
+    }
+
     #[inline(always)]
     pub(crate) fn mac_header(self) -> Bytes {
         self.head().add(u64::from(member::<u16>(self.0, offset!(skb_mac_header))))

@@ -12,6 +12,7 @@ use tracer_common::{
 use crate::{
     header,
     kernel::{self, Device, Skb, setting},
+    log,
     maps::{
         CELL_OF, CELLS, CLAIMS, CONTROL, DROPS, KINDS, LOSSES, NODE_INFO, NODES, PROGRAMS,
         SLOTS, SLOTS_OF, STEPS, Scratch, Slot, claim,
@@ -206,6 +207,8 @@ fn publish(node: u32, info: &mut NodeInfo, scratch: &Scratch) -> u32 {
     }
     // SAFETY: a valid reference.
     unsafe { core::ptr::write_volatile(&raw mut info.ready, 1) };
+    let key = &scratch.key;
+    log::node(node - 1, key.parent, key.stage, key.ifindex);
     node
 }
 

@@ -1,31 +1,67 @@
 //! What the tracer saw of a piece of work, and how a route is found in it.
 
-use tracer::model::{Report, Route, Service};
+use tracer::model::hop::Stage;
+use tracer::model::{Parent, Reading, Report, Route, Service};
 use tracer::source::live::Live;
 use tracer::source::{Settings, Source};
 
 /// Traces while some work is done.
-pub fn trace<T>(settings: &Settings, work: impl FnOnce() -> T) -> (T, Report) {
+pub(crate) fn trace<T>(settings: &Settings, work: impl FnOnce() -> T) -> (T, Report) {
     let live = Live::open(settings).unwrap();
     let done = work();
     let reading = Box::new(live).finish().unwrap();
     (done, Report::from_reading(&reading))
 }
 
+/// The same, with the reading that the report was made of.
+pub(crate) fn trace_all<T>(
+    settings: &Settings,
+    work: impl FnOnce() -> T,
+) -> (T, Reading, Report) {
+    let live = Live::open(settings).unwrap();
+    let done = work();
+    let reading = Box::new(live).finish().unwrap();
+    let report = Report::from_reading(&reading);
+    (done, reading, report)
+}
+
+/// At each node: what came and what was born goes on, or ended there.
+pub(crate) fn check_balance(reading: &Reading) {
+    let mut left = vec![0; reading.nodes.len()];
+    for node in reading.nodes.iter().filter(|node| node.hop.stage != Stage::Read) {
+        if let Parent::Node(parent) = node.parent {
+            left[parent] += node.packets;
+        }
+    }
+    for (node, left) in reading.nodes.iter().zip(left) {
+        if node.hop.stage != Stage::Read {
+            let (came, gone) = (node.packets + node.born, left + node.ends.sum());
+            assert_eq!(came, gone, "{:?}: {left} went on, {:?}", node.hop, node.ends);
+        }
+    }
+}
+
+/// Only what goes from or to the lab's networks.
+pub(crate) fn all_of_the_lab() -> Settings {
+    let mut settings = Settings::default();
+    settings.filter.prefix = Some("10.0.0.0/8".parse().unwrap());
+    settings
+}
+
 /// Only what goes to or from a port: the machine's other packets are none of ours.
-pub fn port(port: u16) -> Settings {
+pub(crate) fn port(port: u16) -> Settings {
     let mut settings = Settings::default();
     settings.filter.port = Some(port);
     settings
 }
 
 /// The routes of requests to a port, the busiest first.
-pub fn requests(report: &Report, port: u16) -> Vec<&Route> {
+pub(crate) fn requests(report: &Report, port: u16) -> Vec<&Route> {
     routes(report, Service::Destination(port))
 }
 
 /// The routes of answers from a port, the busiest first.
-pub fn answers(report: &Report, port: u16) -> Vec<&Route> {
+pub(crate) fn answers(report: &Report, port: u16) -> Vec<&Route> {
     routes(report, Service::Source(port))
 }
 
@@ -34,7 +70,7 @@ fn routes(report: &Report, service: Service) -> Vec<&Route> {
 }
 
 /// A route as a person would tell it, for when an assertion fails.
-pub fn tell(route: &Route) -> String {
+pub(crate) fn tell(route: &Route) -> String {
     let mut text = format!("{} -> {}: {} packets", route.class.source, route.class.destination, route.packets);
     for step in &route.steps {
         let hop = &step.hop;
@@ -53,7 +89,7 @@ pub fn tell(route: &Route) -> String {
 }
 
 /// All that was lost anywhere, in words; empty when nothing was.
-pub fn losses(report: &Report) -> String {
+pub(crate) fn losses(report: &Report) -> String {
     let lost = report.losses.iter().filter(|(_, count)| **count > 0);
     lost.map(|(reason, count)| format!("{reason}: {count} ")).collect()
 }

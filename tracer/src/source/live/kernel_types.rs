@@ -33,13 +33,14 @@ macro_rules! wanted {
 }
 
 /// Every offset that the kernel half needs.
-const OFFSETS: [Wanted; 28] = wanted! {
+const OFFSETS: [Wanted; 29] = wanted! {
     skb_dev: ("sk_buff", "dev");
     skb_len: ("sk_buff", "len");
     skb_data_len: ("sk_buff", "data_len");
     skb_iif: ("sk_buff", "skb_iif");
     skb_protocol: ("sk_buff", "protocol");
     skb_network_header: ("sk_buff", "network_header");
+    skb_transport_header: ("sk_buff", "transport_header");
     skb_mac_header: ("sk_buff", "mac_header");
     skb_head: ("sk_buff", "head");
     skb_data: ("sk_buff", "data");

@@ -75,10 +75,13 @@ fn create(
     let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
     let programs = PROBES.len() as u32;
     let limits = settings.limits;
+    // At 0 the verifier removes the logging; aya's levels begin with 1, error, and end with 5.
+    let log_level = if settings.kernel_log { 5u8 } else { 0 };
     let steps = if settings.passages { 64 << 20 } else { 4096 };
     EbpfLoader::new()
         .override_global("OFFSETS", bytes_of(offsets), true)
         .override_global("SETTINGS", bytes_of(kernel_settings), true)
+        .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
         .map_max_entries("HANDOVER", rules::handover_sets(limits))
         .map_max_entries("CELLS", limits.cells)

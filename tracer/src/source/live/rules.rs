@@ -28,7 +28,6 @@ pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
         ephemeral_from: u32::from(settings.ephemeral_from),
         components: u32::from(!settings.components.is_empty()),
         passages: u32::from(settings.passages),
-        log: u32::from(settings.kernel_log),
         ..KernelSettings::ZERO
     };
     if let Some(name) = &filter.namespace {
