@@ -1,6 +1,7 @@
 //! Puts the eBPF object where the agent includes it from: `$OUT_DIR/tracer.bpf.o`.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,17 @@ use tracer_object::{INSTALL, KernelHalf, Manifest, Toolchain};
 /// Names an object that a packager built by himself.
 const PACKAGERS_OBJECT: &str = "TRACER_EBPF_OBJECT";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let agent = folder("CARGO_MANIFEST_DIR")?;
     let out = folder("OUT_DIR")?;
     watch(&agent);

@@ -377,13 +377,12 @@ fn tree(text: &str, above: &str, found: &mut Vec<String>) -> usize {
         .unwrap_or(text.len());
     let path = format!("{above}{}", &text[..end]);
     let below = text[end..].strip_prefix("::");
-    match below.filter(|below| below.starts_with(|c: char| is_word(c) || c == '{' || c == '*')) {
-        Some(below) => space + end + 2 + tree(below, &format!("{path}::"), found),
-        None => {
-            found.push(path);
-            space + end
-        }
+    let is_more = |below: &&str| below.starts_with(|c: char| is_word(c) || "{*".contains(c));
+    if let Some(below) = below.filter(is_more) {
+        return space + end + 2 + tree(below, &format!("{path}::"), found);
     }
+    found.push(path);
+    space + end
 }
 
 fn group(text: &str, above: &str, found: &mut Vec<String>) -> usize {

@@ -13,8 +13,9 @@ use crate::{KernelHalf, Toolchain};
 /// What shapes the object besides its sources and its toolchain.
 ///
 /// The object speaks of `pt_regs` nowhere, so one architecture's does for all.
-pub const FLAGS: [&str; 4] = [
+pub const FLAGS: [&str; 5] = [
     "-Cdebuginfo=2",
+    "-Clinker=bpf-linker",
     "-Clink-arg=--btf",
     "--cfg=bpf_target_arch=\"x86_64\"",
     "--remap-path-prefix",
@@ -102,16 +103,16 @@ fn cargo(half: &KernelHalf, toolchain: &Toolchain, verb: &str, target_dir: &Path
     command.env("RUSTC", route.rustc());
     // aya-ebpf uses unstable features of the compiler.
     command.env("RUSTC_BOOTSTRAP", "1");
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(half, toolchain));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(half));
+    // By name and not by path, which would be part of what cargo names the crates by.
+    command.env("PATH", path(&toolchain.linker_path));
     command
 }
 
 /// The flags, with every path that differs from machine to machine mapped to a fixed name.
-fn flags(half: &KernelHalf, toolchain: &Toolchain) -> OsString {
+fn flags(half: &KernelHalf) -> OsString {
     let [fixed @ .., remap] = FLAGS;
     let mut flags = OsString::from(fixed.join("\x1f"));
-    flags.push("\x1f-Clinker=");
-    flags.push(&toolchain.linker_path);
     let sources = registries().into_iter().map(|path| (path, "/crates"));
     for (path, name) in sources.chain([(half.workspace().as_os_str().to_owned(), "/tracer")]) {
         flags.push(format!("\x1f{remap}="));
@@ -119,6 +120,18 @@ fn flags(half: &KernelHalf, toolchain: &Toolchain) -> OsString {
         flags.push(format!("={name}"));
     }
     flags
+}
+
+/// `PATH` with the folder of `program` before all others.
+fn path(program: &Path) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = program
+        .parent()
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(env::split_paths(&path));
+    // A folder that came out of PATH, or cargo's, holds no separator.
+    env::join_paths(folders).unwrap_or(path)
 }
 
 /// The folders of the crates' sources, one for each registry.

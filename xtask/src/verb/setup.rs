@@ -176,11 +176,18 @@ fn compare_with_manifest(workspace: &Workspace) -> Result<()> {
         return Ok(());
     };
     for toolchain in &toolchains {
-        let whose = if manifest.is_by(toolchain) { "built the object" } else { "another" };
+        let whose = if manifest.is_by(toolchain) {
+            "built the object"
+        } else {
+            "another"
+        };
         eprintln!("{}; {}: {whose}", toolchain.rustc, toolchain.linker);
     }
     if !toolchains.iter().any(|toolchain| manifest.is_by(toolchain)) {
-        eprintln!("warning: the object was built by {}; {}", manifest.rustc, manifest.linker);
+        eprintln!(
+            "warning: the object was built by {}; {}",
+            manifest.rustc, manifest.linker
+        );
     }
     Ok(())
 }
