@@ -4,5 +4,7 @@
 mod conserved;
 #[path = "traced/exact.rs"]
 mod exact;
+#[path = "traced/joins.rs"]
+mod joins;
 #[path = "traced/seen.rs"]
 mod seen;

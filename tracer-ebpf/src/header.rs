@@ -309,6 +309,12 @@ pub(crate) fn segment_mark(flow: u64, sequence: u32) -> u64 {
     mix(mix(flow, 0x5e9), u64::from(sequence)) | 1
 }
 
+/// Whether only some packets are asked for.
+#[inline(always)]
+pub(crate) fn has_filter() -> bool {
+    setting!(filter_protocols) != 0 || setting!(filter_port) != 0 || setting!(filter_family) != 0
+}
+
 /// Whether the packet is one that the filter asks for; all are where there is none.
 #[inline(always)]
 pub(crate) fn is_wanted(header: &Header) -> bool {

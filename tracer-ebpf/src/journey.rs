@@ -354,7 +354,7 @@ pub(crate) fn deliver(skb: Skb, program: Program) {
             arrive_at_socket(&hop, packet);
         }
         _ if filter::has_scope() => {}
-        _ => record::lose(Loss::Orphan),
+        _ => orphan(&hop, Stage::Deliver),
     }
 }
 
@@ -764,9 +764,12 @@ fn total(hop: &Hop, packet: &Packet) {
 /// A hop of a packet whose past is not known.
 #[inline(always)]
 fn orphan(hop: &Hop, stage: Stage) {
+    if header::has_filter() && hop.read_header() && !header::is_wanted(hop.header()) {
+        return ignore(hop, stage);
+    }
     record::lose(Loss::Orphan);
     let (found, stood) = hop.entry().map_or((0, 0), |packet| (packet.flags, packet.stage));
-    log::orphan(stage as u32, u32::from(stood), u32::from(found), hop.device.ifindex());
+    log::orphan(stage as u32, u32::from(stood), u32::from(found));
     ignore(hop, stage);
 }
 

@@ -7,8 +7,8 @@ use aya_log_ebpf::debug;
 
 /// A packet whose beginning was not seen.
 #[inline(never)]
-pub(crate) fn orphan(stage: u32, stood: u32, flags: u32, ifindex: u32) -> u32 {
-    debug!((), "orphan at stage {} of device {}; its address stood at {}, flags {}", stage, ifindex, stood, flags);
+pub(crate) fn orphan(stage: u32, stood: u32, flags: u32) -> u32 {
+    debug!((), "orphan at stage {}; its address stood at {}, flags {}", stage, stood, flags);
     0
 }
 
