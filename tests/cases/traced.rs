@@ -6,5 +6,9 @@ mod conserved;
 mod exact;
 #[path = "traced/joins.rs"]
 mod joins;
+#[path = "traced/passages.rs"]
+mod passages;
 #[path = "traced/seen.rs"]
 mod seen;
+#[path = "traced/truth.rs"]
+mod truth;

@@ -22,7 +22,9 @@ pub const BOUNDS_LEN: usize = OCTAVES * PER_OCTAVE + 1;
 pub const BUCKETS: usize = BOUNDS_LEN + 1;
 
 /// The index in Prometheus's numbering (schema 3) of our bucket 0.
-pub const NATIVE_OFFSET: i32 = LOWEST_EXPONENT * PER_OCTAVE as i32;
+pub const NATIVE_OFFSET: i32 = LOWEST_EXPONENT * 8;
+
+const _: () = assert!(PER_OCTAVE == 8);
 
 /// 2^(j/8) for j = 0..8, times 2^60, rounded down.
 const EIGHTHS: [u128; PER_OCTAVE] = [
@@ -46,9 +48,10 @@ const fn bounds() -> [u64; BOUNDS_LEN] {
     let mut bounds = [0; BOUNDS_LEN];
     let mut index = 0;
     while index < BOUNDS_LEN {
-        let octave = (index / PER_OCTAVE) as i32 + LOWEST_EXPONENT;
         let scaled = 1_000_000_000 * EIGHTHS[index % PER_OCTAVE];
-        bounds[index] = (scaled >> (60 - octave)) as u64;
+        // The octave counts from 2^-22.
+        bounds[index] =
+            (scaled >> (60 + LOWEST_EXPONENT.unsigned_abs() as usize - index / PER_OCTAVE)) as u64;
         index += 1;
     }
     bounds
@@ -92,8 +95,12 @@ const fn guess() -> [u8; GUESS_LEN] {
 /// Two table look-ups and no division, so that the kernel half can afford it at each hop.
 #[inline(always)]
 pub fn index(latency_ns: u64) -> usize {
-    let latency_ns = if latency_ns < STEPS as u64 { STEPS as u64 } else { latency_ns };
-    let octave = 63 - latency_ns.leading_zeros();
+    let latency_ns = if latency_ns < STEPS as u64 {
+        STEPS as u64
+    } else {
+        latency_ns
+    };
+    let octave = latency_ns.ilog2();
     let step = (latency_ns >> (octave - STEPS_BITS)) as usize & (STEPS - 1);
     let guess = GUESS[(octave as usize * STEPS + step) & (GUESS_LEN - 1)] as usize;
     if guess < BOUNDS_LEN && latency_ns > BOUNDS[guess] {

@@ -84,7 +84,12 @@ fn key_of<'a>(header: &Header, device: Device, key: &'a mut ClassKey) -> &'a Cla
     let mut source = 0;
     let mut destination = 0;
     if setting!(components) != 0 && tuple.family != 0 {
-        source = component(tuple.family, &tuple.source, tuple.source_port, device.inode());
+        source = component(
+            tuple.family,
+            &tuple.source,
+            tuple.source_port,
+            device.inode(),
+        );
         destination = component(tuple.family, &tuple.destination, tuple.destination_port, 0);
     }
     key.source_component = source;
@@ -132,7 +137,9 @@ fn rank(port: u16) -> u32 {
     if port == 0 {
         return 0;
     }
-    let listed = SERVICES.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 != 0);
+    let listed = SERVICES
+        .get(u32::from(port >> 6))
+        .is_some_and(|word| word >> (port & 63) & 1 != 0);
     if listed {
         2
     } else {
@@ -145,8 +152,11 @@ fn rank(port: u16) -> u32 {
 /// An inode of 0 fits every component: where a packet is going to, its namespace isn't known yet.
 #[inline(always)]
 fn component(family: u8, address: &[u32; 4], port: u16, inode: u32) -> u16 {
-    let words =
-        if family == 4 { [0, 0, 0xffff_0000u32, address[0]] } else { *address };
+    let words = if family == 4 {
+        [0, 0, 0xffff_0000u32, address[0]]
+    } else {
+        *address
+    };
     let mut data = [0u8; 16];
     let mut index = 0;
     while index < 4 {

@@ -52,7 +52,11 @@ pub(crate) fn read(skb: Skb, scratch: *mut Scratch, at_data: u32) -> u32 {
     // SAFETY: the scratch belongs to this program on this CPU, and programs don't nest in themselves.
     let scratch = unsafe { &mut *scratch };
     let mut protocol = skb.protocol();
-    let mut network = if at_data != 0 { skb.data() } else { skb.network_header() };
+    let mut network = if at_data != 0 {
+        skb.data()
+    } else {
+        skb.network_header()
+    };
     if protocol == VLAN || protocol == SERVICE_VLAN {
         if at_data != 0 {
             protocol = network.add(2).u16();
@@ -137,7 +141,11 @@ fn ipv4(scratch: &mut Scratch, network: Bytes) -> Layer {
     scratch.header.fragment = u32::from(fragment != 0);
     if length > 20 {
         // Options: the transport header is put where it is without them.
-        kernel::copy(&raw mut scratch.raw[5], 10, network.add(u64::from(length & 60)));
+        kernel::copy(
+            &raw mut scratch.raw[5],
+            10,
+            network.add(u64::from(length & 60)),
+        );
     }
     layer
 }
@@ -174,7 +182,11 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
             break;
         }
         let mut head = [0u32; 2];
-        kernel::copy(head.as_mut_ptr(), 2, network.add(u64::from(layer.length & 0xfff)));
+        kernel::copy(
+            head.as_mut_ptr(),
+            2,
+            network.add(u64::from(layer.length & 0xfff)),
+        );
         let first = u32::from_be(head[0]);
         let length = (first >> 16) & 0xff;
         layer.length += if next == 44 {
@@ -193,7 +205,11 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
     scratch.header.tuple.protocol = next;
     scratch.header.fragment = fragment;
     if extensions > 0 {
-        kernel::copy(&raw mut scratch.raw[10], 10, network.add(u64::from(layer.length & 0xfff)));
+        kernel::copy(
+            &raw mut scratch.raw[10],
+            10,
+            network.add(u64::from(layer.length & 0xfff)),
+        );
     }
     layer
 }
@@ -201,14 +217,26 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
 #[inline(always)]
 fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
     let mut upper = [0u32; 10];
-    let base = if scratch.header.tuple.family == 4 { 5 } else { 10 };
+    let base = if scratch.header.tuple.family == 4 {
+        5
+    } else {
+        10
+    };
     let mut index = 0;
     while index < 10 {
-        upper[index] = if base == 5 { scratch.raw[5 + index] } else { scratch.raw[10 + index] };
+        upper[index] = if base == 5 {
+            scratch.raw[5 + index]
+        } else {
+            scratch.raw[10 + index]
+        };
         index += 1;
     }
     let header = &mut scratch.header;
-    let total = if layer.total == 0 { linear } else { layer.total };
+    let total = if layer.total == 0 {
+        linear
+    } else {
+        layer.total
+    };
     let packet = total.saturating_sub(layer.length);
     // Bytes that are there to be read, of this packet and not behind it.
     let there = linear.saturating_sub(layer.length).min(packet);
@@ -248,7 +276,10 @@ fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
     } else if (protocol == ICMP || protocol == ICMPV6) && there >= 8 {
         own = 8;
         // The checksum and the identifier change with NAT, type, code and sequence don't.
-        fingerprint = mix(fingerprint, words(upper[0] & 0xffff, upper[1] & 0xffff_0000));
+        fingerprint = mix(
+            fingerprint,
+            words(upper[0] & 0xffff, upper[1] & 0xffff_0000),
+        );
         if there >= 24 {
             rest = mix(rest, words(upper[2], upper[3]));
             rest = mix(rest, words(upper[4], upper[5]));
@@ -261,19 +292,32 @@ fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
         header.tuple.source_port = (ports >> 16) as u16;
         header.tuple.destination_port = ports as u16;
     }
-    header.payload = if header.fragment == 0 { packet.saturating_sub(own) } else { packet };
+    header.payload = if header.fragment == 0 {
+        packet.saturating_sub(own)
+    } else {
+        packet
+    };
     header.fingerprint = mix(fingerprint, u64::from(protocol));
     if header.fragment != 0 && (protocol == TCP || protocol == UDP) {
         fragment_ports(header, layer);
     }
     let tuple = &header.tuple;
-    let mut flow = mix(words(tuple.source[0], tuple.destination[0]), u64::from(protocol));
+    let mut flow = mix(
+        words(tuple.source[0], tuple.destination[0]),
+        u64::from(protocol),
+    );
     if tuple.family == 6 {
         flow = mix(flow, words(tuple.source[1], tuple.destination[1]));
         flow = mix(flow, words(tuple.source[2], tuple.destination[2]));
         flow = mix(flow, words(tuple.source[3], tuple.destination[3]));
     }
-    flow = mix(flow, words(u32::from(tuple.source_port), u32::from(tuple.destination_port)));
+    flow = mix(
+        flow,
+        words(
+            u32::from(tuple.source_port),
+            u32::from(tuple.destination_port),
+        ),
+    );
     header.flow = flow;
     header.mark = mix(mix(header.fingerprint, flow), rest);
     header.valid = 1;
@@ -283,7 +327,10 @@ fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
 #[inline(always)]
 fn fragment_ports(header: &mut Header, layer: Layer) {
     let tuple = &mut header.tuple;
-    let mut mark = mix(words(tuple.source[0], tuple.destination[0]), u64::from(layer.id));
+    let mut mark = mix(
+        words(tuple.source[0], tuple.destination[0]),
+        u64::from(layer.id),
+    );
     mark = mix(mark, words(tuple.source[3], tuple.destination[3]));
     mark = mix(mark, u64::from(tuple.protocol)) | 1;
     let Some(ports) = FRAGMENTS.get_ptr_mut((mark >> 16) as u32 & FRAGMENT_MASK) else {
@@ -326,7 +373,10 @@ pub(crate) fn is_wanted(header: &Header) -> bool {
         }
     }
     let port = setting!(filter_port);
-    if port != 0 && u32::from(tuple.source_port) != port && u32::from(tuple.destination_port) != port {
+    if port != 0
+        && u32::from(tuple.source_port) != port
+        && u32::from(tuple.destination_port) != port
+    {
         return false;
     }
     let family = setting!(filter_family);

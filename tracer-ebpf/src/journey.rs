@@ -8,7 +8,8 @@
 use tracer_common::{
     hop::Stage,
     layout::{
-        End, HANDED_WAYS, HandedSet, Kind, NO_NODE, NodeKey, Packet, PacketSet, ROOT, flag, silent_end,
+        End, HANDED_WAYS, HandedSet, Kind, NO_NODE, NodeKey, Packet, PacketSet, ROOT, flag,
+        silent_end,
     },
     loss::Loss,
 };
@@ -99,7 +100,9 @@ impl Hop {
 /// A packet is handed to a device, in front of its queueing discipline.
 #[inline(always)]
 pub(crate) fn queue(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, skb.device(), program) else { return };
+    let Some(hop) = Hop::new(skb, skb.device(), program) else {
+        return;
+    };
     if !filter::is_in_scope(hop.device) {
         return leave(&hop);
     }
@@ -164,12 +167,18 @@ fn queue_slowly(hop: &Hop) {
 /// A packet reaches the driver.
 #[inline(always)]
 pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
-    let Some(hop) = Hop::new(skb, device, program) else { return };
+    let Some(hop) = Hop::new(skb, device, program) else {
+        return;
+    };
     if !filter::is_in_scope(hop.device) {
         return leave(&hop);
     }
     hop.run().sent = hop.tag;
-    let mac = if device.is_ethernet() && !device.is_loopback() { skb.data().mac() } else { 0 };
+    let mac = if device.is_ethernet() && !device.is_loopback() {
+        skb.data().mac()
+    } else {
+        0
+    };
     if let Some(packet) = hop.entry() {
         if packet.stage == Stage::Queue as u8 {
             advance(&hop, packet, Stage::Xmit, mac);
@@ -219,7 +228,9 @@ fn depart(hop: &Hop) {
 /// A packet is taken from a driver or from the peer device.
 #[inline(always)]
 pub(crate) fn rx(skb: Skb, program: Program, flags: u8) {
-    let Some(hop) = Hop::new(skb, skb.device(), program) else { return };
+    let Some(hop) = Hop::new(skb, skb.device(), program) else {
+        return;
+    };
     if !filter::is_in_scope(hop.device) {
         return leave(&hop);
     }
@@ -263,15 +274,17 @@ fn quick_upper(hop: &Hop) -> bool {
 /// A packet is handed up without GRO, by `netif_receive_skb`.
 #[inline(always)]
 pub(crate) fn rx_direct(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, skb.device(), program) else { return };
-    if let Some(packet) = hop.entry() {
+    let Some(hop) = Hop::new(skb, skb.device(), program) else {
+        return;
+    };
+    // At a device where packets are born an entry says nothing: the address may be used again.
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && hop.run().received.tag == hop.tag
+        && !Kind::enters(record::quick_kind(hop.device))
+    {
         // A bridge hands it up as its own; that is one `receive` after the other, not a hop.
-        if packet.stage == Stage::Receive as u8 && hop.run().received.tag == hop.tag {
-            return;
-        }
-        if packet.stage == Stage::Rx as u8 && hop.is_same(packet) {
-            return;
-        }
+        return;
     }
     rx(skb, program, 0);
 }
@@ -279,7 +292,9 @@ pub(crate) fn rx_direct(skb: Skb, program: Program) {
 /// A packet is handed to the protocols.
 #[inline(always)]
 pub(crate) fn receive(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, skb.device(), program) else { return };
+    let Some(hop) = Hop::new(skb, skb.device(), program) else {
+        return;
+    };
     if !filter::is_in_scope(hop.device) {
         hop.run().received.tag = 0;
         return leave(&hop);
@@ -342,7 +357,9 @@ fn enter(hop: &Hop, stage: Stage, flags: u8) {
 /// A TCP segment reaches its socket.
 #[inline(always)]
 pub(crate) fn deliver(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
+    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else {
+        return;
+    };
     match hop.entry() {
         Some(packet) if packet.node == NO_NODE => {}
         Some(packet) if packet.stage == Stage::Receive as u8 => {
@@ -372,10 +389,14 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     if deliver_queued(queued, sock, program) || deliver_queued(queued.previous(), sock, program) {
         return;
     }
-    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else { return };
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return;
+    };
     // SAFETY: it belongs to this CPU.
     let tag = unsafe { (*run).received.tag };
-    let Some(hop) = Hop::with_tag(tag, program) else { return };
+    let Some(hop) = Hop::with_tag(tag, program) else {
+        return;
+    };
     if let Some(packet) = hop.entry() {
         let is_its = packet.protocol == protocol as u8
             && (protocol != u16::from(UDP) || packet.destination_port == sock.port());
@@ -406,7 +427,9 @@ impl Hop {
 
 #[inline(always)]
 fn deliver_queued(skb: Skb, sock: Sock, program: Program) -> bool {
-    let Some(hop) = Hop::with_tag(skb.tag(), program) else { return false };
+    let Some(hop) = Hop::with_tag(skb.tag(), program) else {
+        return false;
+    };
     if let Some(packet) = hop.entry()
         && packet.stage == Stage::Receive as u8
         && packet.node != NO_NODE
@@ -422,10 +445,14 @@ fn deliver_queued(skb: Skb, sock: Sock, program: Program) -> bool {
 /// which `tcp_probe` does not see.
 #[inline(always)]
 pub(crate) fn deliver_handshake(sock: Sock, program: Program) {
-    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else { return };
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return;
+    };
     // SAFETY: it belongs to this CPU.
     let tag = unsafe { (*run).received.tag };
-    let Some(hop) = Hop::with_tag(tag, program) else { return };
+    let Some(hop) = Hop::with_tag(tag, program) else {
+        return;
+    };
     if let Some(packet) = hop.entry()
         && packet.stage == Stage::Receive as u8
         && packet.node != NO_NODE
@@ -457,7 +484,9 @@ pub(crate) fn read(skb: Skb, program: Program) {
     if protocol != 0x0800 && protocol != 0x86dd {
         return;
     }
-    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
+    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else {
+        return;
+    };
     if let Some(packet) = hop.entry()
         && packet.stage == Stage::Deliver as u8
         && packet.node != NO_NODE
@@ -469,8 +498,12 @@ pub(crate) fn read(skb: Skb, program: Program) {
 /// The kernel drops a packet.
 #[inline(always)]
 pub(crate) fn drop(skb: Skb, reason: u32, program: Program) {
-    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
-    let Some(packet) = hop.entry() else { return drop_segment(&hop, reason) };
+    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else {
+        return;
+    };
+    let Some(packet) = hop.entry() else {
+        return drop_segment(&hop, reason);
+    };
     let stage = packet.stage;
     if packet.node == NO_NODE || stage == Stage::Read as u8 || packet.flags & flag::COPIED != 0 {
         packet.tag = 0;
@@ -506,7 +539,9 @@ fn drop_segment(hop: &Hop, reason: u32) {
 /// A packet ends well: its last owner is done with it, or it was split.
 #[inline(always)]
 pub(crate) fn consume(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else { return };
+    let Some(hop) = Hop::new(skb, Device::new(core::ptr::null()), program) else {
+        return;
+    };
     let Some(packet) = hop.entry() else { return };
     let stage = packet.stage;
     if packet.node == NO_NODE || packet.flags & (flag::ENDED | flag::HANDED) != 0 {
@@ -524,10 +559,7 @@ pub(crate) fn consume(skb: Skb, program: Program) {
         packet.tag = 0;
         return;
     }
-    if stage == Stage::Receive as u8
-        && packet.flags & flag::FRAGMENT == 0
-        && hop.is_same(packet)
-    {
+    if stage == Stage::Receive as u8 && packet.flags & flag::FRAGMENT == 0 && hop.is_same(packet) {
         record::end(packet, End::Delivered);
         total(&hop, packet);
         packet.tag = 0;
@@ -552,7 +584,11 @@ const SEGMENTS: u32 = 64;
 #[inline(always)]
 fn split(hop: &Hop, packet: &Packet, size: u32, count: u32) {
     let header = *hop.header();
-    let step = if header.tuple.protocol == TCP { size } else { 1 };
+    let step = if header.tuple.protocol == TCP {
+        size
+    } else {
+        1
+    };
     let mut index = 0;
     while index < SEGMENTS {
         if index >= count {
@@ -560,7 +596,11 @@ fn split(hop: &Hop, packet: &Packet, size: u32, count: u32) {
         }
         // An IP ID has 16 bits, a sequence number 32.
         let sequence = header.sequence.wrapping_add(index * step);
-        let sequence = if step == 1 { sequence & 0xffff } else { sequence };
+        let sequence = if step == 1 {
+            sequence & 0xffff
+        } else {
+            sequence
+        };
         hand_over(header::segment_mark(header.flow, sequence), 1, packet);
         index += 1;
     }
@@ -629,7 +669,11 @@ fn birth(hop: &Hop, stage: Stage, flags: u8) {
         record::lose(Loss::Nodes);
         return ignore(hop, stage);
     };
-    let fragment = if header.fragment != 0 { flag::FRAGMENT } else { 0 };
+    let fragment = if header.fragment != 0 {
+        flag::FRAGMENT
+    } else {
+        0
+    };
     let packet = Packet {
         tag: 0,
         node: found.node,
@@ -723,7 +767,14 @@ fn advance(hop: &Hop, packet: &mut Packet, stage: Stage, mac: u64) {
         mac,
     };
     let found = if at_device {
-        record::node_at_device(&key, hop.program, hop.skb, hop.device, hop.scratch, packet.tuple)
+        record::node_at_device(
+            &key,
+            hop.program,
+            hop.skb,
+            hop.device,
+            hop.scratch,
+            packet.tuple,
+        )
     } else {
         record::node_at_socket(&key, hop.program, hop.scratch)
     };
@@ -768,7 +819,9 @@ fn orphan(hop: &Hop, stage: Stage) {
         return ignore(hop, stage);
     }
     record::lose(Loss::Orphan);
-    let (found, stood) = hop.entry().map_or((0, 0), |packet| (packet.flags, packet.stage));
+    let (found, stood) = hop
+        .entry()
+        .map_or((0, 0), |packet| (packet.flags, packet.stage));
     log::orphan(stage as u32, u32::from(stood), u32::from(found));
     ignore(hop, stage);
 }
@@ -788,7 +841,10 @@ fn ignore(hop: &Hop, stage: Stage) {
     } else {
         return;
     };
-    *way = Packet { last_ns: 1, ..*NOBODY };
+    *way = Packet {
+        last_ns: 1,
+        ..*NOBODY
+    };
     way.tag = hop.tag;
     way.stage = stage as u8;
 }
@@ -878,7 +934,10 @@ fn hand_over(mark: u64, segment: u32, packet: &Packet) {
             record::lose(Loss::Handover);
         } else {
             // An old one left for good.
-            record::end(&way.packet, if is_young { End::Displaced } else { End::Left });
+            record::end(
+                &way.packet,
+                if is_young { End::Displaced } else { End::Left },
+            );
         }
     }
     // SAFETY: a valid reference.
@@ -913,7 +972,9 @@ fn take(mark: u64, segment: u32) -> Option<Packet> {
 
 #[inline(always)]
 fn is_ambiguous(mark: u64) -> bool {
-    let Some(set) = set_of(mark) else { return false };
+    let Some(set) = set_of(mark) else {
+        return false;
+    };
     // SAFETY: the map's memory.
     let ways = unsafe { &(*set).ways };
     ways.iter().any(|way| way.mark == mark && way.state == 2)

@@ -181,7 +181,10 @@ impl Skb {
 
     #[inline(always)]
     pub(crate) fn network_header(self) -> Bytes {
-        self.head().add(u64::from(member::<u16>(self.0, offset!(skb_network_header))))
+        self.head().add(u64::from(member::<u16>(
+            self.0,
+            offset!(skb_network_header),
+        )))
     }
 
     /// The length of the network header, as the kernel noted it on the way in.
@@ -194,13 +197,16 @@ impl Skb {
 
     #[inline(always)]
     pub(crate) fn mac_header(self) -> Bytes {
-        self.head().add(u64::from(member::<u16>(self.0, offset!(skb_mac_header))))
+        self.head()
+            .add(u64::from(member::<u16>(self.0, offset!(skb_mac_header))))
     }
 
     /// The size of the segments that it is to be split into, and how many they are; 0 where it is not.
     #[inline(always)]
     pub(crate) fn segments(self) -> (u16, u16) {
-        let shared = self.head().add(u64::from(member::<u32>(self.0, offset!(skb_end))));
+        let shared = self
+            .head()
+            .add(u64::from(member::<u32>(self.0, offset!(skb_end))));
         (
             shared.add(u64::from(offset!(shinfo_gso_size))).u16(),
             shared.add(u64::from(offset!(shinfo_gso_segs))).u16(),

@@ -8,14 +8,20 @@ use aya_log_ebpf::debug;
 /// A packet whose beginning was not seen.
 #[inline(never)]
 pub(crate) fn orphan(stage: u32, stood: u32, flags: u32) -> u32 {
-    debug!((), "orphan at stage {}; its address stood at {}, flags {}", stage, stood, flags);
+    debug!(
+        (),
+        "orphan at stage {}; its address stood at {}, flags {}", stage, stood, flags
+    );
     0
 }
 
 /// A new node of a route tree.
 #[inline(never)]
 pub(crate) fn node(node: u32, parent: u32, stage: u32, ifindex: u32) -> u32 {
-    debug!((), "node {} after {}: stage {} of device {}", node, parent, stage, ifindex);
+    debug!(
+        (),
+        "node {} after {}: stage {} of device {}", node, parent, stage, ifindex
+    );
     0
 }
 

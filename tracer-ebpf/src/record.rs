@@ -14,8 +14,8 @@ use crate::{
     kernel::{self, Device, Skb, setting},
     log,
     maps::{
-        CELL_OF, CELLS, CLAIMS, CONTROL, DROPS, KINDS, LOSSES, NODE_INFO, NODES, PROGRAMS,
-        SLOTS, SLOTS_OF, STEPS, Scratch, Slot, claim,
+        CELL_OF, CELLS, CLAIMS, CONTROL, DROPS, KINDS, LOSSES, NODE_INFO, NODES, PROGRAMS, SLOTS,
+        SLOTS_OF, STEPS, Scratch, Slot, claim,
     },
 };
 
@@ -45,7 +45,9 @@ pub(crate) fn node_at_device(
     scratch: *mut Scratch,
     born: u32,
 ) -> Result<Found, End> {
-    let Some(slot) = slot_of(key, program) else { return Err(End::Cells) };
+    let Some(slot) = slot_of(key, program) else {
+        return Err(End::Cells);
+    };
     // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
     let known = unsafe { &*slot };
     if known.node != 0 && known.key == *key {
@@ -66,7 +68,9 @@ pub(crate) fn node_at_socket(
     program: u32,
     scratch: *mut Scratch,
 ) -> Result<Found, End> {
-    let Some(slot) = slot_of(key, program) else { return Err(End::Cells) };
+    let Some(slot) = slot_of(key, program) else {
+        return Err(End::Cells);
+    };
     // SAFETY: as above.
     let known = unsafe { &*slot };
     if known.node != 0 && known.key == *key {
@@ -95,7 +99,11 @@ fn answer(answer: u32, slot: *mut Slot) -> Result<Found, End> {
 impl Slot {
     #[inline(always)]
     fn found(&self) -> Found {
-        Found { node: self.node.wrapping_sub(1), cell: self.cell, kind: self.kind as u8 }
+        Found {
+            node: self.node.wrapping_sub(1),
+            cell: self.cell,
+            kind: self.kind as u8,
+        }
     }
 }
 
@@ -118,7 +126,9 @@ fn find_at_device(skb: Skb, device: Device, scratch: *mut Scratch, slot: *mut Sl
     slot.key = scratch.key;
     let mut node = known_node(scratch);
     if node == 0 {
-        let Some((new, info)) = new_node(scratch) else { return NO_ROOM_FOR_NODE };
+        let Some((new, info)) = new_node(scratch) else {
+            return NO_ROOM_FOR_NODE;
+        };
         describe(info, skb, device, scratch);
         node = publish(new, info, scratch);
     }
@@ -134,7 +144,9 @@ fn find_at_socket(scratch: *mut Scratch, slot: *mut Slot) -> u32 {
     slot.key = scratch.key;
     let mut node = known_node(scratch);
     if node == 0 {
-        let Some((new, info)) = new_node(scratch) else { return NO_ROOM_FOR_NODE };
+        let Some((new, info)) = new_node(scratch) else {
+            return NO_ROOM_FOR_NODE;
+        };
         if let Some(parent) = NODE_INFO.get(scratch.key.parent) {
             info.kind = parent.kind;
         }
@@ -171,7 +183,9 @@ fn known_node(scratch: &mut Scratch) -> u32 {
     if scratch.key.mac == 0 || scratch.key.parent & ROOT != 0 {
         return 0;
     }
-    let Some(parent) = NODE_INFO.get_ptr_mut(scratch.key.parent) else { return 0 };
+    let Some(parent) = NODE_INFO.get_ptr_mut(scratch.key.parent) else {
+        return 0;
+    };
     // SAFETY: the map's memory, and a count that only grows.
     unsafe {
         let children = &raw mut (*parent).children;
@@ -267,7 +281,11 @@ fn find_cell(node: u32) -> u32 {
 pub(crate) fn kind(device: Device) -> (Kind, [u64; 2]) {
     let link_ops = device.link_ops();
     if link_ops.is_null() {
-        let kind = if device.is_loopback() { Kind::Loopback } else { Kind::Physical };
+        let kind = if device.is_loopback() {
+            Kind::Loopback
+        } else {
+            Kind::Physical
+        };
         return (kind, [0; 2]);
     }
     let name = link_ops.kind();
@@ -279,7 +297,11 @@ pub(crate) fn kind(device: Device) -> (Kind, [u64; 2]) {
 pub(crate) fn quick_kind(device: Device) -> u8 {
     let link_ops = device.link_ops();
     if link_ops.is_null() {
-        return if device.is_loopback() { Kind::Loopback as u8 } else { Kind::Physical as u8 };
+        return if device.is_loopback() {
+            Kind::Loopback as u8
+        } else {
+            Kind::Physical as u8
+        };
     }
     // SAFETY: a value of this map is written once.
     if let Some(&kind) = unsafe { KINDS.get(link_ops.tag()) } {
@@ -465,7 +487,10 @@ pub(crate) fn bear(parent: &Packet) {
 #[inline(always)]
 pub(crate) fn drop(packet: &Packet, reason: u32) {
     end(packet, End::Dropped);
-    let key = DropKey { node: packet.node, reason };
+    let key = DropKey {
+        node: packet.node,
+        reason,
+    };
     if let Some(count) = DROPS.get_ptr_mut(key) {
         // SAFETY: the map's memory.
         unsafe { add(count, 1) };

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lab::topology::{Address, Bridged, Line, Vxlan};
-use lab::{Bulk, Hook, Lab, Ns, NumberedUdp, Offload, Pace, Protocol as FirewallProtocol, TcpPairs, TcpServer, Until};
+use lab::{
+    Bulk, Hook, Lab, Ns, NumberedUdp, Offload, Pace, Protocol as FirewallProtocol, TcpPairs,
+    TcpServer, Until,
+};
 use tracer::model::{Report, hop::Stage};
 
 use super::seen::{all_of_the_lab, answers, check_balance, port, requests, tell, trace_all};
@@ -24,12 +27,18 @@ fn check_losses(report: &Report) {
     let packets: u64 = report.routes.iter().map(|route| route.packets).sum();
     let share = lost as f64 / packets.max(1) as f64;
     println!("{packets} packets, {lost} lost: {:?}", report.losses);
-    assert!(share <= LOST, "{lost} of {packets} lost: {:?}", report.losses);
+    assert!(
+        share <= LOST,
+        "{lost} of {packets} lost: {:?}",
+        report.losses
+    );
 }
 
 /// The routes of both directions, for when an assertion fails.
 fn both(report: &Report, port: u16) -> String {
-    let routes = requests(report, port).into_iter().chain(answers(report, port));
+    let routes = requests(report, port)
+        .into_iter()
+        .chain(answers(report, port));
     routes.map(|route| tell(route) + "\n").collect()
 }
 
@@ -38,7 +47,10 @@ fn ten_thousand_requests_and_answers_on_one_connection() {
     let line = Line::new(lab()).unwrap();
     for from in line.app_at.both() {
         let server = TcpServer::start(&line.db, line.db_at.facing(from, PORT)).unwrap();
-        let pairs = TcpPairs { count: 10_000, ..TcpPairs::new((&line.app, from), server.address()) };
+        let pairs = TcpPairs {
+            count: 10_000,
+            ..TcpPairs::new((&line.app, from), server.address())
+        };
         let (done, reading, report) = trace_all(&port(PORT), || pairs.run().unwrap());
         assert_eq!(done.len(), 10_000);
         check_balance(&reading);
@@ -49,9 +61,20 @@ fn ten_thousand_requests_and_answers_on_one_connection() {
             assert!(busiest.ends.delivered >= 10_000, "{}", both(&report, PORT));
             // Requests of 100 bytes and answers of 1000, counted where they are born and where
             // they are delivered.
-            let bytes: u64 = routes.iter().map(|route| route.steps[0].bytes).max().unwrap();
-            assert!(bytes == 1_000_000 || bytes == 10_000_000, "{}", both(&report, PORT));
-            let delivered = busiest.steps.iter().find(|step| step.hop.stage == Stage::Deliver);
+            let bytes: u64 = routes
+                .iter()
+                .map(|route| route.steps[0].bytes)
+                .max()
+                .unwrap();
+            assert!(
+                bytes == 1_000_000 || bytes == 10_000_000,
+                "{}",
+                both(&report, PORT)
+            );
+            let delivered = busiest
+                .steps
+                .iter()
+                .find(|step| step.hop.stage == Stage::Deliver);
             assert_eq!(delivered.unwrap().bytes, bytes, "{}", both(&report, PORT));
         }
     }
@@ -60,7 +83,12 @@ fn ten_thousand_requests_and_answers_on_one_connection() {
 /// Four streams, with what the devices do to them.
 fn bulk(from: (&Ns, IpAddr), to: (&Ns, Address)) -> Report {
     let at = to.1.facing(from.1, PORT);
-    let bulk = Bulk { from, to: (to.0, at), streams: 4, until: Until::Bytes(20_000_000) };
+    let bulk = Bulk {
+        from,
+        to: (to.0, at),
+        streams: 4,
+        until: Until::Bytes(20_000_000),
+    };
     let (totals, reading, report) = trace_all(&port(PORT), || bulk.run().unwrap());
     assert_eq!(totals.received, 80_000_000);
     check_balance(&reading);
@@ -69,9 +97,20 @@ fn bulk(from: (&Ns, IpAddr), to: (&Ns, Address)) -> Report {
     // Retransmissions come on top of what was sent.
     let carried = |at: usize| route.steps[at].bytes;
     assert!(carried(0) >= 80_000_000, "{}", both(&report, PORT));
-    for step in route.steps.iter().filter(|step| step.hop.stage != Stage::Read) {
-        let gone: u64 = step.ends.dropped.values().chain(step.ends.lost.values()).sum();
-        if gone == 0 && route.ends.sum() == route.ends.delivered + route.ends.merged + route.ends.split {
+    for step in route
+        .steps
+        .iter()
+        .filter(|step| step.hop.stage != Stage::Read)
+    {
+        let gone: u64 = step
+            .ends
+            .dropped
+            .values()
+            .chain(step.ends.lost.values())
+            .sum();
+        if gone == 0
+            && route.ends.sum() == route.ends.delivered + route.ends.merged + route.ends.split
+        {
             assert_eq!(step.bytes, carried(0), "{}", both(&report, PORT));
         }
     }
@@ -98,10 +137,16 @@ fn bulk_merged_by_gro_and_split_again() {
     line.router.offload("r-db", Offload::Tso, false).unwrap();
     for from in line.app_at.both() {
         let report = bulk((&line.app, from), (&line.db, line.db_at));
-        let ends = requests(&report, PORT).iter().fold((0, 0), |(merged, split), route| {
-            (merged + route.ends.merged, split + route.ends.split)
-        });
-        assert!(ends.0 > 0 && ends.1 > 0, "nothing was merged or split: {}", both(&report, PORT));
+        let ends = requests(&report, PORT)
+            .iter()
+            .fold((0, 0), |(merged, split), route| {
+                (merged + route.ends.merged, split + route.ends.split)
+            });
+        assert!(
+            ends.0 > 0 && ends.1 > 0,
+            "nothing was merged or split: {}",
+            both(&report, PORT)
+        );
     }
 }
 
@@ -109,16 +154,29 @@ fn bulk_merged_by_gro_and_split_again() {
 fn bulk_through_a_token_bucket_that_splits_and_drops() {
     let line = Line::new(lab()).unwrap();
     // 100 Mbit/s with 32 KiB at once: larger packets are split in the queue.
-    line.app.token_bucket("app0", 12_500_000, 32 << 10, 200 << 10).unwrap();
+    line.app
+        .token_bucket("app0", 12_500_000, 32 << 10, 200 << 10)
+        .unwrap();
     let from = line.app_at.v4.into();
     let at = line.db_at.facing(from, PORT);
-    let bulk = Bulk { from: (&line.app, from), to: (&line.db, at), streams: 4, until: Until::Bytes(3_000_000) };
+    let bulk = Bulk {
+        from: (&line.app, from),
+        to: (&line.db, at),
+        streams: 4,
+        until: Until::Bytes(3_000_000),
+    };
     let (_, reading, report) = trace_all(&port(PORT), || bulk.run().unwrap());
     check_balance(&reading);
     check_losses(&report);
     let route = requests(&report, PORT)[0];
     assert!(route.ends.split > 0, "{}", both(&report, PORT));
-    let waits = route.steps[1].segment.as_ref().unwrap().latency.quantile_ns(0.5).unwrap();
+    let waits = route.steps[1]
+        .segment
+        .as_ref()
+        .unwrap()
+        .latency
+        .quantile_ns(0.5)
+        .unwrap();
     assert!(waits > 1_000_000, "a full queue takes its time: {waits} ns");
 }
 
@@ -138,17 +196,30 @@ fn a_bridge_floods_what_it_does_not_know() {
     let udp = NumberedUdp {
         count: 2_000,
         target: Some(nowhere),
-        ..NumberedUdp::new((&bridged.app, from), (&bridged.db, bridged.db_at.facing(from, PORT)))
+        ..NumberedUdp::new(
+            (&bridged.app, from),
+            (&bridged.db, bridged.db_at.facing(from, PORT)),
+        )
     };
     let (_, reading, report) = trace_all(&port(PORT), || udp.run().unwrap());
     check_balance(&reading);
     check_losses(&report);
     let routes = requests(&report, PORT);
-    assert_eq!(routes.len(), 2, "one for each other port: {}", both(&report, PORT));
+    assert_eq!(
+        routes.len(),
+        2,
+        "one for each other port: {}",
+        both(&report, PORT)
+    );
     for route in routes {
         let (came, dropped) = (route.packets, route.ends.dropped.values().sum::<u64>());
         let born = route.steps.iter().map(|step| step.born).sum::<u64>();
-        assert_eq!((came, dropped, born), (2_000, 2_000, 2_000), "{}", both(&report, PORT));
+        assert_eq!(
+            (came, dropped, born),
+            (2_000, 2_000, 2_000),
+            "{}",
+            both(&report, PORT)
+        );
     }
 }
 
@@ -158,7 +229,9 @@ fn fragments_belong_to_their_datagram() {
     for from in line.app_at.both() {
         let udp = NumberedUdp {
             count: 1_000,
-            pace: Pace::Constant { per_second: 1_000.0 },
+            pace: Pace::Constant {
+                per_second: 1_000.0,
+            },
             payload_len: |_| 4_000,
             ..NumberedUdp::new((&line.app, from), (&line.db, line.db_at.facing(from, PORT)))
         };
@@ -169,7 +242,12 @@ fn fragments_belong_to_their_datagram() {
         let routes = requests(&report, PORT);
         assert_eq!(routes.len(), 1, "{}", both(&report, PORT));
         let ends = &routes[0].ends;
-        assert_eq!((ends.delivered, ends.merged), (1_000, 2_000), "{}", both(&report, PORT));
+        assert_eq!(
+            (ends.delivered, ends.merged),
+            (1_000, 2_000),
+            "{}",
+            both(&report, PORT)
+        );
     }
 }
 
@@ -180,13 +258,19 @@ fn multicast_reaches_those_who_joined() {
     let udp = NumberedUdp {
         count: 1_000,
         group_devices: Some(("app0", "db0")),
-        ..NumberedUdp::new((&bridged.app, from), (&bridged.db, ([239, 1, 2, 3], PORT).into()))
+        ..NumberedUdp::new(
+            (&bridged.app, from),
+            (&bridged.db, ([239, 1, 2, 3], PORT).into()),
+        )
     };
     let (delivery, reading, report) = trace_all(&port(PORT), || udp.run().unwrap());
     assert_eq!(delivery.received, 1_000);
     check_balance(&reading);
     check_losses(&report);
-    let delivered: u64 = requests(&report, PORT).iter().map(|route| route.ends.delivered).sum();
+    let delivered: u64 = requests(&report, PORT)
+        .iter()
+        .map(|route| route.ends.delivered)
+        .sum();
     assert_eq!(delivered, 1_000, "{}", both(&report, PORT));
 }
 
@@ -211,10 +295,21 @@ fn echoes_and_errors_are_packets_of_their_own() {
         .map(|route| route.ends.delivered)
         .sum();
     // Requests, answers, and one error each.
-    assert_eq!(icmp, 1_040, "{}", report.routes.iter().map(|route| tell(route) + "\n").collect::<String>());
+    assert_eq!(
+        icmp,
+        1_040,
+        "{}",
+        report
+            .routes
+            .iter()
+            .map(|route| tell(route) + "\n")
+            .collect::<String>()
+    );
     let udp = requests(&report, PORT);
     let dropped = |reason: &str| {
-        udp.iter().filter_map(|route| route.ends.dropped.get(reason)).sum::<u64>()
+        udp.iter()
+            .filter_map(|route| route.ends.dropped.get(reason))
+            .sum::<u64>()
     };
     assert_eq!(dropped("NO_SOCKET"), 20, "{}", both(&report, PORT));
 }
@@ -222,7 +317,9 @@ fn echoes_and_errors_are_packets_of_their_own() {
 #[test]
 fn what_a_firewall_drops_is_dropped_at_its_hop() {
     let line = Line::new(lab()).unwrap();
-    line.router.drop_port(Hook::Forward, FirewallProtocol::Udp, PORT).unwrap();
+    line.router
+        .drop_port(Hook::Forward, FirewallProtocol::Udp, PORT)
+        .unwrap();
     let from = line.app_at.v4.into();
     let udp = NumberedUdp {
         count: 1_000,
@@ -235,6 +332,14 @@ fn what_a_firewall_drops_is_dropped_at_its_hop() {
     check_losses(&report);
     let route = requests(&report, PORT)[0];
     let last = route.steps.last().unwrap();
-    assert_eq!((last.hop.device.as_str(), last.hop.stage), ("r-app", Stage::Receive));
-    assert_eq!(last.ends.dropped.get("NETFILTER_DROP"), Some(&1_000), "{}", tell(route));
+    assert_eq!(
+        (last.hop.device.as_str(), last.hop.stage),
+        ("r-app", Stage::Receive)
+    );
+    assert_eq!(
+        last.ends.dropped.get("NETFILTER_DROP"),
+        Some(&1_000),
+        "{}",
+        tell(route)
+    );
 }

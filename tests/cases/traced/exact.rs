@@ -22,28 +22,47 @@ fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) 
     };
     let wanted = target.map_or(to.1.port(), |target| target.port());
     // The first packets find their neighbours before anything is traced.
-    NumberedUdp { count: 10, ..udp_like(&udp) }.run().unwrap();
+    NumberedUdp {
+        count: 10,
+        ..udp_like(&udp)
+    }
+    .run()
+    .unwrap();
     let (delivery, report) = trace(&port(wanted), || udp.run().unwrap());
-    assert_eq!((delivery.sent, delivery.received, delivery.duplicates), (COUNT, COUNT, 0));
+    assert_eq!(
+        (delivery.sent, delivery.received, delivery.duplicates),
+        (COUNT, COUNT, 0)
+    );
     report
 }
 
 fn udp_like<'a>(udp: &NumberedUdp<'a>) -> NumberedUdp<'a> {
-    NumberedUdp { target: udp.target, ..NumberedUdp::new(udp.from, udp.to) }
+    NumberedUdp {
+        target: udp.target,
+        ..NumberedUdp::new(udp.from, udp.to)
+    }
 }
 
 /// One route, each of its hops with all packets, all delivered, nothing lost.
 fn check(report: &Report, service: u16, hops: &[(&str, Stage)]) {
     let routes = requests(report, service);
-    assert_eq!(routes.len(), 1, "{}", routes.iter().map(|route| tell(route)).collect::<String>());
+    assert_eq!(
+        routes.len(),
+        1,
+        "{}",
+        routes.iter().map(|route| tell(route)).collect::<String>()
+    );
     let route = routes[0];
     check_route(route, hops);
     assert_eq!(losses(report), "", "{}", tell(route));
 }
 
 fn check_route(route: &Route, hops: &[(&str, Stage)]) {
-    let seen: Vec<_> =
-        route.steps.iter().map(|step| (step.hop.device.as_str(), step.hop.stage)).collect();
+    let seen: Vec<_> = route
+        .steps
+        .iter()
+        .map(|step| (step.hop.device.as_str(), step.hop.stage))
+        .collect();
     assert_eq!(seen, hops, "{}", tell(route));
     for step in &route.steps {
         assert_eq!(step.packets, COUNT, "{}", tell(route));
@@ -57,7 +76,11 @@ fn check_route(route: &Route, hops: &[(&str, Stage)]) {
     assert_eq!(route.balance.difference, 0, "{}", tell(route));
     let first = route.steps[0].bytes;
     assert_eq!(first, COUNT * 64, "{}", tell(route));
-    assert!(route.steps.iter().all(|step| step.bytes == first), "{}", tell(route));
+    assert!(
+        route.steps.iter().all(|step| step.bytes == first),
+        "{}",
+        tell(route)
+    );
 }
 
 fn lab() -> Lab {
@@ -86,7 +109,11 @@ fn through_a_router_by_both_families() {
         let report = send((&line.app, from), (&line.db, to), None);
         check(&report, PORT, &ROUTED);
         let route = requests(&report, PORT)[0];
-        let names: Vec<_> = route.steps.iter().map(|step| step.hop.namespace.name.as_str()).collect();
+        let names: Vec<_> = route
+            .steps
+            .iter()
+            .map(|step| step.hop.namespace.name.as_str())
+            .collect();
         assert_eq!(names[0], line.app.name());
         assert_eq!(names[8], line.db.name());
     }
@@ -146,11 +173,25 @@ fn through_nat_of_both_addresses() {
     check(&report, nat.service.port(), &ROUTED);
     let route = requests(&report, nat.service.port())[0];
     let first = route.class.first.unwrap();
-    assert_eq!((first.destination, first.destination_port), (IpAddr::from(*nat.service.ip()), nat.service.port()));
-    let behind = route.steps[4].translated.expect("the router's way out knows the new addresses");
-    assert_eq!((behind.destination, behind.destination_port), (IpAddr::from(*nat.behind.ip()), nat.behind.port()));
+    assert_eq!(
+        (first.destination, first.destination_port),
+        (IpAddr::from(*nat.service.ip()), nat.service.port())
+    );
+    let behind = route.steps[4]
+        .translated
+        .expect("the router's way out knows the new addresses");
+    assert_eq!(
+        (behind.destination, behind.destination_port),
+        (IpAddr::from(*nat.behind.ip()), nat.behind.port())
+    );
     assert_eq!(behind.source, IpAddr::from(nat.mask));
-    assert!(route.steps[..4].iter().all(|step| step.translated.is_none()), "{}", tell(route));
+    assert!(
+        route.steps[..4]
+            .iter()
+            .all(|step| step.translated.is_none()),
+        "{}",
+        tell(route)
+    );
 }
 
 #[test]
@@ -159,7 +200,13 @@ fn through_loopback() {
     for from in loopback.at.both() {
         let to = loopback.at.facing(from, PORT);
         let report = send((&loopback.host, from), (&loopback.host, to), None);
-        let hops = [("lo", Queue), ("lo", Xmit), ("lo", Rx), ("lo", Receive), ("lo", Deliver)];
+        let hops = [
+            ("lo", Queue),
+            ("lo", Xmit),
+            ("lo", Rx),
+            ("lo", Receive),
+            ("lo", Deliver),
+        ];
         check(&report, PORT, &hops);
     }
 }
@@ -170,8 +217,13 @@ fn through_a_wire_that_ends_the_packets_and_makes_new_ones() {
     for from in wired.app_at.both() {
         let to = wired.db_at.facing(from, PORT);
         let report = send((&wired.app, from), (&wired.db, to), None);
-        let hops =
-            [("app0", Queue), ("app0", Xmit), ("db0", Rx), ("db0", Receive), ("db0", Deliver)];
+        let hops = [
+            ("app0", Queue),
+            ("app0", Xmit),
+            ("db0", Rx),
+            ("db0", Receive),
+            ("db0", Deliver),
+        ];
         check(&report, PORT, &hops);
     }
 }

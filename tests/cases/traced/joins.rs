@@ -6,81 +6,41 @@
 //! nothing with the programs under test.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 
 use lab::topology::{Address, Bridged, Line};
-use lab::{Bulk, EventKind, KernelEvent, Lab, Ns, NumberedUdp, Offload, Pace, Recorder, Recording, TcpPairs, TcpServer, Until};
-use serde::Deserialize;
+use lab::{
+    Bulk, EventKind, KernelEvent, Lab, Ns, NumberedUdp, Offload, Pace, Recorder, Recording,
+    TcpPairs, TcpServer, Until,
+};
 use tracer::model::Reading;
-use tracer::source::live::Live;
-use tracer::source::Source;
 
-use super::seen::{check_balance, port};
+use super::passages::{Hop, trace_hops};
+use super::seen::check_balance;
 
 const PORT: u16 = 9200;
 
-/// One line that `--passages` writes.
-#[derive(Clone, Debug, Deserialize)]
-struct Hop {
-    born_ns: u64,
-    address: String,
-    at_ns: u64,
-    stage: String,
-    device: String,
-}
-
-impl Hop {
-    fn tag(&self) -> u64 {
-        u64::from_str_radix(&self.address, 16).unwrap()
-    }
-
-    /// The tracepoints that this hop may be.
-    fn kinds(&self) -> &'static [EventKind] {
-        match self.stage.as_str() {
-            "queue" => &[EventKind::NetDevQueue],
-            "xmit" => &[EventKind::NetDevStartXmit],
-            "rx" => &[
-                EventKind::NetifRx,
-                EventKind::NapiGroReceiveEntry,
-                EventKind::NetifReceiveSkbEntry,
-            ],
-            "receive" => &[EventKind::NetifReceiveSkb],
-            _ => &[],
-        }
-    }
-}
-
-/// A writer whose bytes can be had when it is gone.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// The tracepoints that a hop may be.
+fn kinds(hop: &Hop) -> &'static [EventKind] {
+    match hop.stage.as_str() {
+        "queue" => &[EventKind::NetDevQueue],
+        "xmit" => &[EventKind::NetDevStartXmit],
+        "rx" => &[
+            EventKind::NetifRx,
+            EventKind::NapiGroReceiveEntry,
+            EventKind::NetifReceiveSkbEntry,
+        ],
+        "receive" => &[EventKind::NetifReceiveSkb],
+        _ => &[],
     }
 }
 
 /// Traces and records the same work.
 fn watch(lab: &Lab, work: impl FnOnce()) -> (Vec<Hop>, Recording, Reading) {
-    let mut settings = port(PORT);
-    settings.passages = true;
     let recorder = Recorder::start(lab).unwrap();
-    let lines = Shared::default();
-    let mut live = Live::open(&settings).unwrap();
-    live.write_passages(Box::new(lines.clone()));
-    work();
-    let reading = Box::new(live).finish().unwrap();
+    let (hops, reading) = trace_hops(PORT, work);
     let recording = recorder.stop().unwrap();
     assert_eq!(recording.lost, 0, "the kernel's recording has a hole");
-    assert_eq!(reading.losses["ring"], 0, "the timelines have a hole");
-    let lines = lines.0.lock().unwrap();
-    let hops = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    (hops.map(|line| serde_json::from_slice(line).unwrap()).collect(), recording, reading)
+    (hops, recording, reading)
 }
 
 /// The kernel's events with an address and a place on a packet's way, by address, in order.
@@ -94,7 +54,11 @@ fn by_address(recording: &Recording) -> HashMap<u64, Vec<&KernelEvent>> {
         EventKind::NetifReceiveSkbEntry,
         EventKind::NetifReceiveSkb,
     ];
-    for event in recording.events.iter().filter(|event| hop_kinds.contains(&event.kind)) {
+    for event in recording
+        .events
+        .iter()
+        .filter(|event| hop_kinds.contains(&event.kind))
+    {
         if let Some(skb) = event.skb {
             by_address.entry(skb).or_default().push(event);
         }
@@ -106,20 +70,30 @@ fn by_address(recording: &Recording) -> HashMap<u64, Vec<&KernelEvent>> {
 fn distance(hops: &[Hop], recording: &Recording) -> u64 {
     let mut votes: HashMap<u64, usize> = HashMap::new();
     let events = &recording.events;
-    for hop in hops.iter().filter(|hop| !hop.kinds().is_empty()).take(200) {
+    for hop in hops.iter().filter(|hop| !kinds(hop).is_empty()).take(200) {
         let near = events.partition_point(|event| event.ts_ns < hop.at_ns.saturating_sub(20_000));
-        for event in events[near..].iter().take_while(|event| event.ts_ns < hop.at_ns + 20_000) {
-            if let (Some(skb), true) = (event.skb, hop.kinds().contains(&event.kind)) {
+        for event in events[near..]
+            .iter()
+            .take_while(|event| event.ts_ns < hop.at_ns + 20_000)
+        {
+            if let (Some(skb), true) = (event.skb, kinds(hop).contains(&event.kind)) {
                 *votes.entry(skb.wrapping_sub(hop.tag())).or_default() += 1;
             }
         }
     }
-    votes.into_iter().max_by_key(|(_, votes)| *votes).expect("some hop is near some event").0
+    votes
+        .into_iter()
+        .max_by_key(|(_, votes)| *votes)
+        .expect("some hop is near some event")
+        .0
 }
 
 /// Bytes from the network header on, as far as a tracepoint tells them.
 fn network_len(event: &KernelEvent) -> u32 {
-    let has_ethernet = matches!(event.kind, EventKind::NetDevQueue | EventKind::NetDevStartXmit);
+    let has_ethernet = matches!(
+        event.kind,
+        EventKind::NetDevQueue | EventKind::NetDevStartXmit
+    );
     event.len.unwrap() - if has_ethernet { 14 } else { 0 }
 }
 
@@ -130,15 +104,22 @@ fn check(hops: &[Hop], recording: &Recording, merges: bool) {
     let events = by_address(recording);
     let distance = distance(hops, recording);
     let mut timelines: BTreeMap<(u64, u64), Vec<&Hop>> = BTreeMap::new();
-    for hop in hops.iter().filter(|hop| !hop.kinds().is_empty()) {
-        timelines.entry((hop.born_ns, hop.tag())).or_default().push(hop);
+    for hop in hops.iter().filter(|hop| !kinds(hop).is_empty()) {
+        timelines
+            .entry((hop.born_ns, hop.tag()))
+            .or_default()
+            .push(hop);
     }
     let (mut compared, mut false_joins) = (0u64, 0u64);
     for ((_, tag), mut timeline) in timelines {
         timeline.sort_by_key(|hop| hop.at_ns);
-        let at_address = events.get(&tag.wrapping_add(distance)).expect("the kernel knows the address");
-        let places: Vec<usize> =
-            timeline.iter().map(|hop| place_of(hop, at_address, timeline[0])).collect();
+        let at_address = events
+            .get(&tag.wrapping_add(distance))
+            .expect("the kernel knows the address");
+        let places: Vec<usize> = timeline
+            .iter()
+            .map(|hop| place_of(hop, at_address, timeline[0]))
+            .collect();
         for (hop, pair) in timeline[1..].iter().zip(places.windows(2)) {
             let (before, event) = (at_address[pair[0]], at_address[pair[1]]);
             compared += 1;
@@ -152,7 +133,9 @@ fn check(hops: &[Hop], recording: &Recording, merges: bool) {
             let same_length = len == len_before || grows && len > len_before;
             if skipped > 0 || pair[1] <= pair[0] || !same_length {
                 false_joins += 1;
-                eprintln!("false: {hop:?}\n  before {before:?}\n  now {event:?}\n  {skipped} between");
+                eprintln!(
+                    "false: {hop:?}\n  before {before:?}\n  now {event:?}\n  {skipped} between"
+                );
             }
         }
     }
@@ -168,7 +151,7 @@ fn place_of(hop: &Hop, at_address: &[&KernelEvent], first: &Hop) -> usize {
     at_address[..until]
         .iter()
         .rposition(|event| {
-            hop.kinds().contains(&event.kind) && event.device.as_deref() == Some(&hop.device)
+            kinds(hop).contains(&event.kind) && event.device.as_deref() == Some(&hop.device)
         })
         .unwrap_or_else(|| panic!("no event for {hop:?} of {first:?}"))
 }
@@ -227,10 +210,15 @@ fn floods_and_copies() {
     let from = bridged.app_at.v4.into();
     let udp = NumberedUdp {
         count: 20_000,
-        pace: Pace::Constant { per_second: 20_000.0 },
+        pace: Pace::Constant {
+            per_second: 20_000.0,
+        },
         target: Some(bridged.nowhere.facing(from, PORT)),
         payload_len: |i| 64 + (i * 7 % 997) as usize,
-        ..NumberedUdp::new((&bridged.app, from), (&bridged.db, bridged.db_at.facing(from, PORT)))
+        ..NumberedUdp::new(
+            (&bridged.app, from),
+            (&bridged.db, bridged.db_at.facing(from, PORT)),
+        )
     };
     let (hops, recording, reading) = watch(&bridged.lab, || {
         udp.run().unwrap();

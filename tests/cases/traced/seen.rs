@@ -1,5 +1,7 @@
 //! What the tracer saw of a piece of work, and how a route is found in it.
 
+use std::fmt::Write;
+
 use tracer::model::hop::Stage;
 use tracer::model::{Parent, Reading, Report, Route, Service};
 use tracer::source::live::Live;
@@ -14,10 +16,7 @@ pub(crate) fn trace<T>(settings: &Settings, work: impl FnOnce() -> T) -> (T, Rep
 }
 
 /// The same, with the reading that the report was made of.
-pub(crate) fn trace_all<T>(
-    settings: &Settings,
-    work: impl FnOnce() -> T,
-) -> (T, Reading, Report) {
+pub(crate) fn trace_all<T>(settings: &Settings, work: impl FnOnce() -> T) -> (T, Reading, Report) {
     let live = Live::open(settings).unwrap();
     let done = work();
     let reading = Box::new(live).finish().unwrap();
@@ -28,7 +27,11 @@ pub(crate) fn trace_all<T>(
 /// At each node: what came and what was born goes on, or ended there.
 pub(crate) fn check_balance(reading: &Reading) {
     let mut left = vec![0; reading.nodes.len()];
-    for node in reading.nodes.iter().filter(|node| node.hop.stage != Stage::Read) {
+    for node in reading
+        .nodes
+        .iter()
+        .filter(|node| node.hop.stage != Stage::Read)
+    {
         if let Parent::Node(parent) = node.parent {
             left[parent] += node.packets;
         }
@@ -36,7 +39,11 @@ pub(crate) fn check_balance(reading: &Reading) {
     for (node, left) in reading.nodes.iter().zip(left) {
         if node.hop.stage != Stage::Read {
             let (came, gone) = (node.packets + node.born, left + node.ends.sum());
-            assert_eq!(came, gone, "{:?}: {left} went on, {:?}", node.hop, node.ends);
+            assert_eq!(
+                came, gone,
+                "{:?}: {left} went on, {:?}",
+                node.hop, node.ends
+            );
         }
     }
 }
@@ -66,15 +73,23 @@ pub(crate) fn answers(report: &Report, port: u16) -> Vec<&Route> {
 }
 
 fn routes(report: &Report, service: Service) -> Vec<&Route> {
-    report.routes.iter().filter(|route| route.class.service == Some(service)).collect()
+    report
+        .routes
+        .iter()
+        .filter(|route| route.class.service == Some(service))
+        .collect()
 }
 
 /// A route as a person would tell it, for when an assertion fails.
 pub(crate) fn tell(route: &Route) -> String {
-    let mut text = format!("{} -> {}: {} packets", route.class.source, route.class.destination, route.packets);
+    let mut text = format!(
+        "{} -> {}: {} packets",
+        route.class.source, route.class.destination, route.packets
+    );
     for step in &route.steps {
         let hop = &step.hop;
-        text += &format!(
+        let _ = write!(
+            text,
             "\n  {} {} {}: {} packets, {} bytes, {} born, {:?}",
             hop.namespace.name,
             hop.device,
@@ -91,5 +106,8 @@ pub(crate) fn tell(route: &Route) -> String {
 /// All that was lost anywhere, in words; empty when nothing was.
 pub(crate) fn losses(report: &Report) -> String {
     let lost = report.losses.iter().filter(|(_, count)| **count > 0);
-    lost.map(|(reason, count)| format!("{reason}: {count} ")).collect()
+    let words: Vec<_> = lost
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
+    words.join(", ")
 }

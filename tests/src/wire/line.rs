@@ -14,7 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::{TimeSpec, TimeValLike};
 
 use super::{Crossing, Direction, WireSpec, locked};
-use crate::clock::{now_ns, wake_on_time};
+use crate::clock::{now_ns, run_first, wake_on_time};
 
 /// The largest packet that a TUN device hands out.
 const LARGEST: usize = 1 << 16;
@@ -79,6 +79,7 @@ impl Line {
     /// Carries packets until the line is closed and empty.
     pub(super) fn carry(&self) {
         wake_on_time();
+        run_first();
         let mut fates = Fates::new(locked(&self.spec).seed, self.direction);
         let mut under_way = BinaryHeap::new();
         let mut buffer = vec![0; LARGEST];

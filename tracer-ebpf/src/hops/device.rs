@@ -19,7 +19,11 @@ pub(crate) fn net_dev_queue(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "net_dev_start_xmit")]
 pub(crate) fn net_dev_start_xmit(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("net_dev_start_xmit");
-    journey::xmit(Skb::new(context.arg(0)), Device::new(context.arg(1)), PROGRAM);
+    journey::xmit(
+        Skb::new(context.arg(0)),
+        Device::new(context.arg(1)),
+        PROGRAM,
+    );
     0
 }
 

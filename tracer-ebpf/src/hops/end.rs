@@ -12,7 +12,11 @@ use crate::{
 #[btf_tracepoint(function = "kfree_skb")]
 pub(crate) fn kfree_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("kfree_skb");
-    let reason = if setting!(drop_reasons) != 0 { context.arg(2) } else { 0 };
+    let reason = if setting!(drop_reasons) != 0 {
+        context.arg(2)
+    } else {
+        0
+    };
     journey::drop(Skb::new(context.arg(0)), reason, PROGRAM);
     0
 }

@@ -69,7 +69,9 @@ impl Live {
         }
         let recursion = load::recursion_misses(&self.ebpf);
         let drops = load::drops(&self.ebpf)?;
-        self.assembly.read(&self.memory, &drops, recursion, self.started.elapsed())
+        Ok(self
+            .assembly
+            .read(&self.memory, &drops, recursion, self.started.elapsed()))
     }
 }
 

@@ -13,10 +13,10 @@ use super::namespaces::Namespaces;
 use super::sweep;
 use super::tally::{Tallies, Tally};
 use crate::model::{
-    Availability, Class, End as Side, Ends, Hop, Histogram, Losses, Namespace, Node, Parent,
+    Availability, Class, End as Side, Ends, Histogram, Hop, Losses, Namespace, Node, Parent,
     Protocol, Reading, Service, Tuple,
 };
-use crate::source::{Error, Settings};
+use crate::source::Settings;
 
 /// Ends that are losses, with the loss that they are.
 const LOST: [(End, Loss); 5] = [
@@ -35,7 +35,7 @@ const RECURSION: &str = "recursion";
 const WIRE: &str = "wire";
 
 /// What is kept between two readings.
-pub struct Assembly {
+pub(super) struct Assembly {
     tallies: Tallies,
     namespaces: Namespaces,
     components: Vec<String>,
@@ -48,7 +48,7 @@ pub struct Assembly {
 
 impl Assembly {
     /// Starts with nothing counted.
-    pub fn new(
+    pub(super) fn new(
         settings: &Settings,
         drop_reasons: BTreeMap<u32, String>,
         availability: Vec<Availability>,
@@ -57,7 +57,11 @@ impl Assembly {
         Self {
             tallies: Tallies::default(),
             namespaces: Namespaces::default(),
-            components: settings.components.iter().map(|component| component.name.clone()).collect(),
+            components: settings
+                .components
+                .iter()
+                .map(|component| component.name.clone())
+                .collect(),
             drop_reasons,
             availability,
             kernel: release.trim_end().to_owned(),
@@ -66,13 +70,13 @@ impl Assembly {
     }
 
     /// All that is known now.
-    pub fn read(
+    pub(super) fn read(
         &mut self,
         memory: &Memory,
         drops: &HashMap<DropKey, u64>,
         recursion: u64,
         duration: Duration,
-    ) -> Result<Reading, Error> {
+    ) -> Reading {
         self.tallies.update(memory);
         let (classes, class_places) = self.classes(memory);
         let mut reading = Reading {
@@ -84,9 +88,15 @@ impl Assembly {
             availability: self.availability.clone(),
         };
         self.places.clear();
-        let given_out = memory.control.get(0).map_or(0, |control| control.nodes as usize);
+        let given_out = memory
+            .control
+            .get(0)
+            .map_or(0, |control| control.nodes as usize);
         for number in 0..given_out.min(memory.nodes.len()) as u32 {
-            let Some(info) = memory.nodes.get(number as usize).filter(|info| info.ready == 1)
+            let Some(info) = memory
+                .nodes
+                .get(number as usize)
+                .filter(|info| info.ready == 1)
             else {
                 continue;
             };
@@ -94,14 +104,17 @@ impl Assembly {
         }
         self.add_drops(drops, &mut reading);
         count_losses(&mut reading);
-        Ok(reading)
+        reading
     }
 
     fn classes(&self, memory: &Memory) -> (Vec<Class>, HashMap<u32, usize>) {
         let mut keys: HashMap<ClassKey, usize> = HashMap::new();
         let mut places = HashMap::new();
         let mut classes = Vec::new();
-        let given_out = memory.control.get(0).map_or(0, |control| control.classes as usize);
+        let given_out = memory
+            .control
+            .get(0)
+            .map_or(0, |control| control.classes as usize);
         let ready = (0..given_out.min(memory.classes.len()))
             .filter_map(|number| Some((number as u32, memory.classes.get(number)?)))
             .filter(|(_, info)| info.ready == 1);
@@ -138,7 +151,9 @@ impl Assembly {
     }
 
     fn side(&self, family: u8, component: u16, address: &[u32; 4]) -> Side {
-        let named = usize::from(component).checked_sub(1).and_then(|at| self.components.get(at));
+        let named = usize::from(component)
+            .checked_sub(1)
+            .and_then(|at| self.components.get(at));
         match (named, family) {
             (Some(name), _) => Side::Component(name.clone()),
             (None, 4) => Side::Prefix(ip(4, address), 24),
@@ -156,7 +171,9 @@ impl Assembly {
     ) {
         let parent = info.key.parent;
         let parent = if parent & ROOT != 0 {
-            classes.get(&(parent & !ROOT)).map(|&place| Parent::Class(place))
+            classes
+                .get(&(parent & !ROOT))
+                .map(|&place| Parent::Class(place))
         } else {
             self.places.get(&parent).map(|&place| Parent::Node(place))
         };
@@ -195,7 +212,11 @@ impl Assembly {
 
     fn hop(&mut self, info: &NodeInfo, stage: Stage) -> Hop {
         let namespace: Namespace = self.namespaces.get(info.key.cookie, info.inode);
-        let previous = if info.previous_mac != 0 { info.previous_mac } else { info.key.mac };
+        let previous = if info.previous_mac != 0 {
+            info.previous_mac
+        } else {
+            info.key.mac
+        };
         Hop {
             namespace,
             device: text(&info.device),
@@ -226,7 +247,7 @@ impl Assembly {
     }
 
     /// Puts packets that no end was counted for where they belong, when all is over.
-    pub fn settle(&self, memory: &Memory, reading: &mut Reading) {
+    pub(super) fn settle(&self, memory: &Memory, reading: &mut Reading) {
         let standing = sweep::standing(memory);
         let mut add = |by_node: &HashMap<u32, u64>, put: fn(&mut Ends, u64)| {
             for (number, &count) in by_node {
@@ -269,7 +290,12 @@ fn lose_on_wires(reading: &mut Reading) {
 fn losses(memory: &Memory, recursion: u64) -> Losses {
     let mut losses: Losses = Loss::ALL
         .into_iter()
-        .map(|loss| (loss.name().to_owned(), memory.losses.get(loss as usize).unwrap_or_default()))
+        .map(|loss| {
+            (
+                loss.name().to_owned(),
+                memory.losses.get(loss as usize).unwrap_or_default(),
+            )
+        })
         .collect();
     losses.insert(RECURSION.to_owned(), recursion);
     losses.insert(WIRE.to_owned(), 0);
@@ -285,7 +311,11 @@ fn count_losses(reading: &mut Reading) {
 }
 
 fn lost_at_nodes(reading: &Reading, reason: &str) -> u64 {
-    reading.nodes.iter().filter_map(|node| node.ends.lost.get(reason)).sum()
+    reading
+        .nodes
+        .iter()
+        .filter_map(|node| node.ends.lost.get(reason))
+        .sum()
 }
 
 fn ends(tally: &Tally) -> Ends {
@@ -311,7 +341,11 @@ fn way_back(key: &ClassKey) -> ClassKey {
         destination: key.source,
         source_component: key.destination_component,
         destination_component: key.source_component,
-        answer: if key.port == 0 { key.answer } else { 1 - key.answer.min(1) },
+        answer: if key.port == 0 {
+            key.answer
+        } else {
+            1 - key.answer.min(1)
+        },
         ..*key
     }
 }
@@ -342,7 +376,10 @@ fn mac(number: u64) -> Option<[u8; 6]> {
 }
 
 /// A name of the kernel's, up to its first zero.
-pub fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+pub(super) fn text(bytes: &[u8]) -> String {
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

@@ -14,8 +14,16 @@ const OLDEST: (u32, u32) = (5, 10);
 /// Capabilities by number (include/uapi/linux/capability.h), and what each is for.
 const RIGHTS: [(u32, &str, &str); 3] = [
     (39, "CAP_BPF", "loads the programs"),
-    (38, "CAP_PERFMON", "attaches them to tracepoints and reads the kernel's structures"),
-    (21, "CAP_SYS_ADMIN", "enters network namespaces to learn their names"),
+    (
+        38,
+        "CAP_PERFMON",
+        "attaches them to tracepoints and reads the kernel's structures",
+    ),
+    (
+        21,
+        "CAP_SYS_ADMIN",
+        "enters network namespaces to learn their names",
+    ),
 ];
 
 /// Asks the system for everything that tracing needs.
@@ -25,7 +33,13 @@ pub fn examine() -> Vec<Availability> {
     let mut rows = vec![kernel(), types()];
     rows.extend(rights());
     let settings = Settings {
-        limits: Limits { packets: 64, nodes: 16, classes: 16, cells: 16, handover: 16 },
+        limits: Limits {
+            packets: 64,
+            nodes: 16,
+            classes: 16,
+            cells: 16,
+            handover: 16,
+        },
         ..Settings::default()
     };
     match load::load(&settings) {
@@ -56,21 +70,30 @@ fn row(name: &str, meaning: &str, missing: Option<(String, &str)>) -> Availabili
 fn kernel() -> Availability {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim_end();
-    let missing = (version(release) < Some(OLDEST))
-        .then(|| (format!("it is older than {}.{}", OLDEST.0, OLDEST.1), "a newer kernel"));
+    let missing = (version(release) < Some(OLDEST)).then(|| {
+        (
+            format!("it is older than {}.{}", OLDEST.0, OLDEST.1),
+            "a newer kernel",
+        )
+    });
     row(&format!("kernel {release}"), "runs the programs", missing)
 }
 
 /// The first two numbers of a release.
 fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    let mut numbers = release
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn types() -> Availability {
-    let missing = fs::metadata(VMLINUX)
-        .err()
-        .map(|cause| (format!("{VMLINUX}: {cause}"), "a kernel built with CONFIG_DEBUG_INFO_BTF=y"));
+    let missing = fs::metadata(VMLINUX).err().map(|cause| {
+        (
+            format!("{VMLINUX}: {cause}"),
+            "a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+        )
+    });
     row("BTF", "tells where the kernel keeps what is read", missing)
 }
 

@@ -10,10 +10,10 @@ use tracer_common::settings::Offsets;
 use crate::source::Error;
 
 /// The kernel's own description of its types.
-pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// What is asked of the running kernel's types.
-pub struct KernelTypes {
+pub(super) struct KernelTypes {
     btf: Btf,
 }
 
@@ -72,7 +72,7 @@ impl KernelTypes {
     ///
     /// # Errors
     /// When the kernel describes none: it was built without `CONFIG_DEBUG_INFO_BTF`.
-    pub fn read() -> Result<Self, Error> {
+    pub(super) fn read() -> Result<Self, Error> {
         let btf = Btf::from_file(VMLINUX).map_err(|cause| Error::Kernel {
             doing: format!("read the kernel's types from {VMLINUX}"),
             because: cause.to_string(),
@@ -85,10 +85,13 @@ impl KernelTypes {
     ///
     /// # Errors
     /// When this kernel has a member nowhere that is known.
-    pub fn offsets(&self) -> Result<Offsets, Error> {
+    pub(super) fn offsets(&self) -> Result<Offsets, Error> {
         let mut offsets = Offsets::ZERO;
         for wanted in &OFFSETS {
-            let offset = wanted.ways.iter().find_map(|(name, path)| self.offset(name, path));
+            let offset = wanted
+                .ways
+                .iter()
+                .find_map(|(name, path)| self.offset(name, path));
             let (name, path) = wanted.ways[0];
             let offset = offset.ok_or_else(|| Error::Kernel {
                 doing: format!("find {name}.{path} in the kernel's types"),
@@ -101,13 +104,15 @@ impl KernelTypes {
     }
 
     /// The values of an enumeration by number; empty where the kernel has no such.
-    pub fn enumeration(&self, name: &str) -> BTreeMap<u32, String> {
+    pub(super) fn enumeration(&self, name: &str) -> BTreeMap<u32, String> {
         let types = self.btf.resolve_types_by_name(name).unwrap_or_default();
         let found = types.into_iter().find_map(|found| match found {
             Type::Enum(found) => Some(found),
             _ => None,
         });
-        let Some(found) = found else { return BTreeMap::new() };
+        let Some(found) = found else {
+            return BTreeMap::new();
+        };
         found
             .members
             .iter()
@@ -116,18 +121,25 @@ impl KernelTypes {
     }
 
     /// Whether the kernel has a tracepoint that programs can be attached to by type.
-    pub fn has_tracepoint(&self, name: &str) -> bool {
-        self.btf.resolve_ids_by_name(&format!("btf_trace_{name}")).is_ok_and(|ids| !ids.is_empty())
+    pub(super) fn has_tracepoint(&self, name: &str) -> bool {
+        self.btf
+            .resolve_ids_by_name(&format!("btf_trace_{name}"))
+            .is_ok_and(|ids| !ids.is_empty())
     }
 
     /// How many arguments a tracepoint has, its context not counted.
-    pub fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
-        let types = self.btf.resolve_types_by_name(&format!("btf_trace_{name}")).ok()?;
+    pub(super) fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
+        let types = self
+            .btf
+            .resolve_types_by_name(&format!("btf_trace_{name}"))
+            .ok()?;
         let typedef = types.into_iter().find_map(|found| match found {
             Type::Typedef(typedef) => Some(typedef),
             _ => None,
         })?;
-        let Ok(Type::Ptr(pointer)) = self.btf.resolve_chained_type(&typedef) else { return None };
+        let Ok(Type::Ptr(pointer)) = self.btf.resolve_chained_type(&typedef) else {
+            return None;
+        };
         match self.btf.resolve_chained_type(&pointer) {
             Ok(Type::FuncProto(function)) => Some(function.parameters.len().saturating_sub(1)),
             _ => None,
@@ -151,7 +163,9 @@ impl KernelTypes {
 
     /// A member by name and its offset in bits, looked for in unnamed members too.
     fn member(&self, structure: &Type, name: &str) -> Option<(Member, u32)> {
-        let (Type::Struct(structure) | Type::Union(structure)) = structure else { return None };
+        let (Type::Struct(structure) | Type::Union(structure)) = structure else {
+            return None;
+        };
         structure.members.iter().find_map(|member| {
             let own = self.btf.resolve_name(member).unwrap_or_default();
             if own == name {
@@ -171,8 +185,9 @@ impl KernelTypes {
         loop {
             current = match current {
                 Type::Typedef(named) => self.btf.resolve_chained_type(&named).ok()?,
-                Type::Const(named) => self.btf.resolve_chained_type(&named).ok()?,
-                Type::Volatile(named) => self.btf.resolve_chained_type(&named).ok()?,
+                Type::Const(named) | Type::Volatile(named) => {
+                    self.btf.resolve_chained_type(&named).ok()?
+                }
                 other => return Some(other),
             };
         }

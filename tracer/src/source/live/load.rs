@@ -24,7 +24,7 @@ use crate::source::{Error, Settings};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
 
 /// The kernel half's memory.
-pub struct Memory {
+pub(super) struct Memory {
     pub packets: Array<PacketSet>,
     pub handover: Array<HandedSet>,
     pub cells: Array<Cell>,
@@ -35,7 +35,7 @@ pub struct Memory {
 }
 
 /// What loading gives.
-pub struct Loaded {
+pub(super) struct Loaded {
     pub ebpf: Ebpf,
     pub memory: Memory,
     pub drop_reasons: BTreeMap<u32, String>,
@@ -47,13 +47,16 @@ pub struct Loaded {
 const SLOTS: u32 = 64;
 
 /// Loads and attaches everything that this kernel can.
-pub fn load(settings: &Settings) -> Result<Loaded, Error> {
+pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let types = KernelTypes::read()?;
     let offsets = types.offsets()?;
     let drop_reasons = types.enumeration("skb_drop_reason");
     let mut kernel_settings = rules::compile(settings)?;
-    kernel_settings.drop_reasons =
-        u32::from(types.tracepoint_arguments("kfree_skb").is_some_and(|count| count >= 3));
+    kernel_settings.drop_reasons = u32::from(
+        types
+            .tracepoint_arguments("kfree_skb")
+            .is_some_and(|count| count >= 3),
+    );
     let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
         doing: "read the kernel's types".to_owned(),
         because: chain(&cause),
@@ -62,9 +65,18 @@ pub fn load(settings: &Settings) -> Result<Loaded, Error> {
     let mut ebpf = create(settings, &offsets, &kernel_settings)?;
     fill(&mut ebpf, settings)?;
     let memory = map_memory(&ebpf)?;
-    let log = settings.kernel_log.then(|| KernelLog::start(&mut ebpf)).flatten();
+    let log = settings
+        .kernel_log
+        .then(|| KernelLog::start(&mut ebpf))
+        .flatten();
     let availability = attach_all(&mut ebpf, &btf, &types)?;
-    Ok(Loaded { ebpf, memory, drop_reasons, availability, log })
+    Ok(Loaded {
+        ebpf,
+        memory,
+        drop_reasons,
+        availability,
+        log,
+    })
 }
 
 fn create(
@@ -124,7 +136,9 @@ fn fill(ebpf: &mut Ebpf, settings: &Settings) -> Result<(), Error> {
         components.try_into().map_err(failed)?;
     for (prefix, rules) in rules::by_prefix(settings)? {
         let (length, address) = prefix;
-        components.insert(&Key::new(length, address), PodRules(rules), 0).map_err(failed)?;
+        components
+            .insert(&Key::new(length, address), PodRules(rules), 0)
+            .map_err(failed)?;
     }
     Ok(())
 }
@@ -192,7 +206,10 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
     for probe in loaded.into_iter().rev() {
         if let Err(cause) = program(ebpf, probe).attach() {
             let state = refused(probe, "attach", &cause)?;
-            availability.iter_mut().filter(|(of, _)| *of == probe).for_each(|row| row.1 = state.clone());
+            availability
+                .iter_mut()
+                .filter(|(of, _)| *of == probe)
+                .for_each(|row| row.1 = state.clone());
         }
     }
     Ok(availability
@@ -206,11 +223,17 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> &'a mut BtfTracePoint {
-    let program = ebpf.program_mut(probe.program).expect("the object has a program for each row");
+    let program = ebpf
+        .program_mut(probe.program)
+        .expect("the object has a program for each row");
     program.try_into().expect("all programs are of this type")
 }
 
-fn refused(probe: &Probe, doing: &str, cause: &aya::programs::ProgramError) -> Result<State, Error> {
+fn refused(
+    probe: &Probe,
+    doing: &str,
+    cause: &aya::programs::ProgramError,
+) -> Result<State, Error> {
     let because = chain(cause);
     if probe.required {
         return Err(Error::Kernel {
@@ -219,14 +242,21 @@ fn refused(probe: &Probe, doing: &str, cause: &aya::programs::ProgramError) -> R
             advice: rights_advice(),
         });
     }
-    Ok(State::Unavailable { because, advice: rights_advice() })
+    Ok(State::Unavailable {
+        because,
+        advice: rights_advice(),
+    })
 }
 
 fn absent(probe: &Probe) -> Result<State, Error> {
     let because = format!("this kernel has no tracepoint {}", probe.tracepoint);
     let advice = "a newer kernel".to_owned();
     if probe.required {
-        return Err(Error::Kernel { doing: format!("attach {}", probe.program), because, advice });
+        return Err(Error::Kernel {
+            doing: format!("attach {}", probe.program),
+            because,
+            advice,
+        });
     }
     Ok(State::Unavailable { because, advice })
 }
@@ -246,7 +276,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn bytes_of<T>(value: &T) -> &[u8] {
@@ -255,7 +289,7 @@ fn bytes_of<T>(value: &T) -> &[u8] {
 }
 
 /// Detaches all programs; packets that are in them come out first.
-pub fn detach(ebpf: &mut Ebpf) {
+pub(super) fn detach(ebpf: &mut Ebpf) {
     for (_, program) in ebpf.programs_mut() {
         if let Ok(program) = <&mut BtfTracePoint>::try_from(program) {
             let _ = program.unload();
@@ -264,7 +298,7 @@ pub fn detach(ebpf: &mut Ebpf) {
 }
 
 /// Lets no packet be born any more.
-pub fn close(ebpf: &mut Ebpf) -> Result<(), Error> {
+pub(super) fn close(ebpf: &mut Ebpf) -> Result<(), Error> {
     let failed = |cause: aya::maps::MapError| Error::Kernel {
         doing: "end the tracing".to_owned(),
         because: chain(&cause),
@@ -278,7 +312,7 @@ pub fn close(ebpf: &mut Ebpf) -> Result<(), Error> {
 }
 
 /// Drops by node and reason.
-pub fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
+pub(super) fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
     let failed = |cause: aya::maps::MapError| Error::Kernel {
         doing: "read the drops".to_owned(),
         because: chain(&cause),
@@ -286,11 +320,13 @@ pub fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
     };
     let map = ebpf.map("DROPS").expect("the object has this map");
     let map: BpfHashMap<_, PodDropKey, u64> = map.try_into().map_err(failed)?;
-    map.iter().map(|row| row.map(|(key, count)| (key.0, count)).map_err(failed)).collect()
+    map.iter()
+        .map(|row| row.map(|(key, count)| (key.0, count)).map_err(failed))
+        .collect()
 }
 
 /// How many runs of our programs the kernel skipped, because the program was running on that CPU.
-pub fn recursion_misses(ebpf: &Ebpf) -> u64 {
+pub(super) fn recursion_misses(ebpf: &Ebpf) -> u64 {
     ebpf.programs()
         .filter_map(|(_, program)| match program {
             aya::programs::Program::BtfTracePoint(program) => program.fd().ok(),
@@ -314,16 +350,29 @@ fn misses_of(fd: i32) -> u64 {
     // SAFETY: a structure of numbers, for which zeros are valid.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
     let len = size_of::<bpf_prog_info>() as u32;
-    let mut request = Request { fd: fd as u32, len, info: (&raw mut info) as u64 };
+    let mut request = Request {
+        fd: fd as u32,
+        len,
+        info: (&raw mut info) as u64,
+    };
     // SAFETY: the request and what it points to live as long as the call, with their true sizes.
     let answer = unsafe {
-        libc::syscall(libc::SYS_bpf, GET_INFO, &raw mut request, size_of::<Request>())
+        libc::syscall(
+            libc::SYS_bpf,
+            GET_INFO,
+            &raw mut request,
+            size_of::<Request>(),
+        )
     };
-    if answer == 0 && request.len as usize >= END { info.recursion_misses } else { 0 }
+    if answer == 0 && request.len as usize >= END {
+        info.recursion_misses
+    } else {
+        0
+    }
 }
 
 /// What the kernel half logs on its slow paths.
-pub struct KernelLog(EbpfLogger<&'static dyn log::Log>);
+pub(super) struct KernelLog(EbpfLogger<&'static dyn log::Log>);
 
 impl KernelLog {
     fn start(ebpf: &mut Ebpf) -> Option<Self> {
@@ -331,7 +380,7 @@ impl KernelLog {
     }
 
     /// Passes on what came since the last time.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.0.flush();
     }
 }

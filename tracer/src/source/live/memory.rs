@@ -5,9 +5,7 @@ use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData};
 use memmap2::{Mmap, MmapOptions};
-use tracer_common::layout::{
-    Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet,
-};
+use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet};
 
 use crate::source::Error;
 
@@ -15,7 +13,7 @@ use crate::source::Error;
 ///
 /// # Safety
 /// The type must be `repr(C)` and hold numbers only.
-pub unsafe trait Record: Copy {}
+pub(super) unsafe trait Record: Copy {}
 
 // SAFETY: all are `repr(C)` and hold numbers only; both halves compile the same definition.
 unsafe impl Record for Cell {}
@@ -33,7 +31,7 @@ unsafe impl Record for PacketSet {}
 unsafe impl Record for u64 {}
 
 /// An array of the kernel half, to be read while it changes.
-pub struct Array<T> {
+pub(super) struct Array<T> {
     memory: Mmap,
     len: usize,
     record: PhantomData<T>,
@@ -44,42 +42,54 @@ impl<T: Record> Array<T> {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn map(name: &str, map: &Map) -> Result<Self, Error> {
+    pub(super) fn map(name: &str, map: &Map) -> Result<Self, Error> {
         let failed = |because: String| Error::Kernel {
             doing: format!("map the kernel half's {name}"),
             because,
             advice: "smaller limits in the configuration".to_owned(),
         };
-        let Map::Array(data) = map else { return Err(failed("it is no array".to_owned())) };
+        let Map::Array(data) = map else {
+            return Err(failed("it is no array".to_owned()));
+        };
         let info = data.info().map_err(|cause| failed(cause.to_string()))?;
         let len = info.max_entries() as usize;
         // Elements stand at multiples of eight bytes (kernel/bpf/arraymap.c).
         let bytes = len * Self::STRIDE;
         // SAFETY: the map lives as long as the mapping does, since that holds a reference to it;
         // what changes in it is read by volatile reads of numbers only.
-        let memory = unsafe { MmapOptions::new().len(bytes).map(&raw_fd(data)) };
+        let memory = unsafe { MmapOptions::new().len(bytes).map(raw_fd(data)) };
         let memory = memory.map_err(|cause| failed(cause.to_string()))?;
-        Ok(Self { memory, len, record: PhantomData })
+        Ok(Self {
+            memory,
+            len,
+            record: PhantomData,
+        })
     }
 
     const STRIDE: usize = size_of::<T>().next_multiple_of(8);
 
     /// How many records there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// A copy of one record; it may be torn while the kernel half writes it.
-    pub fn get(&self, index: usize) -> Option<T> {
+    pub(super) fn get(&self, index: usize) -> Option<T> {
         if index >= self.len {
             return None;
         }
         // SAFETY: the index is within the mapping, and a record is valid for any bytes.
-        Some(unsafe { self.memory.as_ptr().add(index * Self::STRIDE).cast::<T>().read_volatile() })
+        Some(unsafe {
+            self.memory
+                .as_ptr()
+                .add(index * Self::STRIDE)
+                .cast::<T>()
+                .read_volatile()
+        })
     }
 
     /// Copies of all records.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
         (0..self.len).filter_map(|index| self.get(index))
     }
 }

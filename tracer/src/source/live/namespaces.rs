@@ -14,7 +14,7 @@ const NAMED: &str = "/run/netns";
 
 /// The names of namespaces, by cookie.
 #[derive(Default)]
-pub struct Namespaces {
+pub(super) struct Namespaces {
     known: HashMap<u64, Namespace>,
 }
 
@@ -23,17 +23,25 @@ impl Namespaces {
     ///
     /// An inode is used again as soon as its namespace is gone, so a name counts only when the
     /// namespace of that name has the cookie.
-    pub fn get(&mut self, cookie: u64, inode: u32) -> Namespace {
+    pub(super) fn get(&mut self, cookie: u64, inode: u32) -> Namespace {
         if let Some(known) = self.known.get(&cookie) {
             return known.clone();
         }
         match name_of(cookie, inode) {
             Some(name) => {
-                let namespace = Namespace { name, cookie, inode };
+                let namespace = Namespace {
+                    name,
+                    cookie,
+                    inode,
+                };
                 self.known.insert(cookie, namespace.clone());
                 namespace
             }
-            None => Namespace { name: format!("net:[{inode}]"), cookie, inode },
+            None => Namespace {
+                name: format!("net:[{inode}]"),
+                cookie,
+                inode,
+            },
         }
     }
 }
@@ -42,11 +50,15 @@ impl Namespaces {
 ///
 /// # Errors
 /// When there is no such namespace, or entering it needs more rights.
-pub fn cookie_of_name(name: &str) -> io::Result<u64> {
+pub(super) fn cookie_of_name(name: &str) -> io::Result<u64> {
     if name == "host" {
         return cookie_at(Path::new("/proc/1/ns/net"));
     }
-    let path = if name.contains('/') { PathBuf::from(name) } else { Path::new(NAMED).join(name) };
+    let path = if name.contains('/') {
+        PathBuf::from(name)
+    } else {
+        Path::new(NAMED).join(name)
+    };
     cookie_at(&path)
 }
 
@@ -54,7 +66,7 @@ pub fn cookie_of_name(name: &str) -> io::Result<u64> {
 ///
 /// # Errors
 /// When there is no such namespace.
-pub fn inode_of_name(name: &str) -> io::Result<u32> {
+pub(super) fn inode_of_name(name: &str) -> io::Result<u32> {
     let path = match name {
         "host" => PathBuf::from("/proc/1/ns/net"),
         path if path.contains('/') => PathBuf::from(path),
@@ -72,17 +84,22 @@ fn name_of(cookie: u64, inode: u32) -> Option<String> {
         return Some("host".to_owned());
     }
     let named = fs::read_dir(NAMED).into_iter().flatten().flatten();
-    let mut names: Vec<_> =
-        named.filter(|entry| is_it(&entry.path())).map(|entry| entry.file_name()).collect();
-    names.sort();
-    if let Some(name) = names.first() {
+    let mut fitting: Vec<_> = named
+        .filter(|entry| is_it(&entry.path()))
+        .map(|entry| entry.file_name())
+        .collect();
+    fitting.sort();
+    if let Some(name) = fitting.first() {
         return Some(name.to_string_lossy().into_owned());
     }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> =
-        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let mut pids: Vec<u32> = processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     pids.sort_unstable();
-    let pid = pids.into_iter().find(|pid| is_it(Path::new(&format!("/proc/{pid}/ns/net"))))?;
+    let pid = pids
+        .into_iter()
+        .find(|pid| is_it(Path::new(&format!("/proc/{pid}/ns/net"))))?;
     let command = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(format!("{}[{pid}]", command.trim_end()))
 }
@@ -124,7 +141,11 @@ fn own_cookie() -> io::Result<u64> {
             &raw mut size,
         )
     };
-    if answer == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::source::Error;
 const REST: Duration = Duration::from_millis(5);
 
 /// The writer of timelines, on a thread of its own.
-pub struct Passages {
+pub(super) struct Passages {
     ends: Arc<AtomicBool>,
     writer: JoinHandle<io::Result<()>>,
 }
@@ -47,14 +47,16 @@ impl Passages {
     ///
     /// # Errors
     /// When the ring buffer or the nodes can't be mapped.
-    pub fn start(steps: Map, ebpf: &Ebpf, to: Box<dyn Write + Send>) -> Result<Self, Error> {
+    pub(super) fn start(steps: Map, ebpf: &Ebpf, to: Box<dyn Write + Send>) -> Result<Self, Error> {
         let failed = |because: String| Error::Kernel {
             doing: "read packets' timelines".to_owned(),
             because,
             advice: "without --passages".to_owned(),
         };
         let ring = RingBuf::try_from(steps).map_err(|cause| failed(cause.to_string()))?;
-        let info = ebpf.map("NODE_INFO").ok_or_else(|| failed("no nodes".to_owned()))?;
+        let info = ebpf
+            .map("NODE_INFO")
+            .ok_or_else(|| failed("no nodes".to_owned()))?;
         let nodes = Array::map("NODE_INFO", info)?;
         let ends = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&ends);
@@ -66,9 +68,12 @@ impl Passages {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn finish(self) -> Result<(), Error> {
+    pub(super) fn finish(self) -> Result<(), Error> {
         self.ends.store(true, Ordering::Release);
-        let written = self.writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended")));
+        let written = self
+            .writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writer ended")));
         written.map_err(|cause| Error::Kernel {
             doing: "write packets' timelines".to_owned(),
             because: cause.to_string(),

@@ -16,7 +16,7 @@ use crate::source::{Error, Settings};
 ///
 /// # Errors
 /// When a namespace to filter by does not exist.
-pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
+pub(super) fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
     let filter = &settings.filter;
     let limits = settings.limits;
     let mut compiled = KernelSettings {
@@ -31,8 +31,8 @@ pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
         ..KernelSettings::ZERO
     };
     if let Some(name) = &filter.namespace {
-        compiled.filter_cookie = namespaces::cookie_of_name(name)
-            .map_err(|cause| no_namespace(name, &cause))?;
+        compiled.filter_cookie =
+            namespaces::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?;
     }
     if let Some(name) = &filter.device {
         compiled.filter_device = device_words(name);
@@ -56,20 +56,23 @@ pub fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
 }
 
 /// How many sets the packet table has: a power of two.
-pub fn packet_sets(limits: Limits) -> u32 {
+pub(super) fn packet_sets(limits: Limits) -> u32 {
     (limits.packets / 2).max(1).next_power_of_two()
 }
 
 /// How many sets the handover table has: a power of two.
-pub fn handover_sets(limits: Limits) -> u32 {
-    (limits.handover / HANDED_WAYS as u32).max(1).next_power_of_two()
+pub(super) fn handover_sets(limits: Limits) -> u32 {
+    (limits.handover / HANDED_WAYS as u32)
+        .max(1)
+        .next_power_of_two()
 }
 
 fn no_namespace(name: &str, cause: &std::io::Error) -> Error {
     Error::Kernel {
         doing: format!("find the network namespace {name}"),
         because: cause.to_string(),
-        advice: "a name that `ip netns` lists, \"host\", or a path like /proc/PID/ns/net".to_owned(),
+        advice: "a name that `ip netns` lists, \"host\", or a path like /proc/PID/ns/net"
+            .to_owned(),
     }
 }
 
@@ -99,7 +102,7 @@ fn words(address: IpAddr) -> [u32; 4] {
 }
 
 /// A prefix as the kernel's trie takes it: length and address, IPv4 mapped into IPv6.
-pub type TrieKey = (u32, [u8; 16]);
+pub(super) type TrieKey = (u32, [u8; 16]);
 
 /// The rules of each prefix that a component names, those of shorter prefixes behind its own.
 ///
@@ -107,7 +110,7 @@ pub type TrieKey = (u32, [u8; 16]);
 ///
 /// # Errors
 /// When a component's namespace does not exist, or a prefix has more rules than there is room.
-pub fn by_prefix(settings: &Settings) -> Result<BTreeMap<TrieKey, Rules>, Error> {
+pub(super) fn by_prefix(settings: &Settings) -> Result<BTreeMap<TrieKey, Rules>, Error> {
     let mut all: Vec<(IpNet, Rule, usize)> = Vec::new();
     for (index, component) in settings.components.iter().enumerate() {
         let rules = rules_of(index, component)?;
@@ -117,11 +120,15 @@ pub fn by_prefix(settings: &Settings) -> Result<BTreeMap<TrieKey, Rules>, Error>
     }
     let mut found = BTreeMap::new();
     for (prefix, ..) in &all {
-        let mut fitting: Vec<_> =
-            all.iter().filter(|(of, ..)| of.contains(prefix)).collect();
+        let mut fitting: Vec<_> = all.iter().filter(|(of, ..)| of.contains(prefix)).collect();
         // The narrower claim comes first: longer prefix, then a port, then a namespace.
         fitting.sort_by_key(|(of, rule, index)| {
-            (std::cmp::Reverse(of.prefix_len()), rule.port == 0, rule.inode == 0, *index)
+            (
+                std::cmp::Reverse(of.prefix_len()),
+                rule.port == 0,
+                rule.inode == 0,
+                *index,
+            )
         });
         if fitting.len() > RULES {
             return Err(Error::Kernel {
@@ -141,7 +148,10 @@ pub fn by_prefix(settings: &Settings) -> Result<BTreeMap<TrieKey, Rules>, Error>
 
 fn prefixes_of(component: &Component) -> Vec<IpNet> {
     if component.prefixes.is_empty() {
-        vec![IpNet::new_assert(IpAddr::from([0; 4]), 0), IpNet::new_assert(IpAddr::from([0; 16]), 0)]
+        vec![
+            IpNet::new_assert(IpAddr::from([0; 4]), 0),
+            IpNet::new_assert(IpAddr::from([0; 16]), 0),
+        ]
     } else {
         component.prefixes.iter().map(IpNet::trunc).collect()
     }
@@ -154,7 +164,11 @@ fn rules_of(index: usize, component: &Component) -> Result<Vec<Rule>, Error> {
         }
         None => 0,
     };
-    let rule = |port| Rule { component: index as u16 + 1, port, inode };
+    let rule = |port| Rule {
+        component: index as u16 + 1,
+        port,
+        inode,
+    };
     if component.ports.is_empty() {
         return Ok(vec![rule(0)]);
     }
@@ -163,9 +177,10 @@ fn rules_of(index: usize, component: &Component) -> Result<Vec<Rule>, Error> {
 
 fn trie_key(prefix: IpNet) -> TrieKey {
     match prefix {
-        IpNet::V4(prefix) => {
-            (u32::from(prefix.prefix_len()) + 96, prefix.network().to_ipv6_mapped().octets())
-        }
+        IpNet::V4(prefix) => (
+            u32::from(prefix.prefix_len()) + 96,
+            prefix.network().to_ipv6_mapped().octets(),
+        ),
         IpNet::V6(prefix) => (u32::from(prefix.prefix_len()), prefix.network().octets()),
     }
 }
@@ -177,7 +192,10 @@ mod tests {
     fn component(name: &str, prefixes: &[&str], ports: &[u16]) -> Component {
         Component {
             name: name.to_owned(),
-            prefixes: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+            prefixes: prefixes
+                .iter()
+                .map(|prefix| prefix.parse().unwrap())
+                .collect(),
             ports: ports.to_vec(),
             namespace: None,
         }
@@ -189,7 +207,11 @@ mod tests {
             component("site", &["10.0.0.0/8"], &[]),
             component("db", &["10.2.0.0/16"], &[5432]),
         ];
-        let found = by_prefix(&Settings { components, ..Settings::default() }).unwrap();
+        let found = by_prefix(&Settings {
+            components,
+            ..Settings::default()
+        })
+        .unwrap();
         let db: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 2, 0, 0];
         let rules = found[&(112, db)].rules;
         assert_eq!((rules[0].component, rules[0].port), (2, 5432));
@@ -200,7 +222,11 @@ mod tests {
     #[test]
     fn a_component_without_prefix_has_all_addresses() {
         let components = vec![component("dns", &[], &[53])];
-        let found = by_prefix(&Settings { components, ..Settings::default() }).unwrap();
+        let found = by_prefix(&Settings {
+            components,
+            ..Settings::default()
+        })
+        .unwrap();
         assert!(found.contains_key(&(0, [0; 16])));
         assert!(found.keys().any(|(length, _)| *length == 96));
     }
@@ -209,7 +235,11 @@ mod tests {
     fn too_many_names_for_one_prefix_are_refused() {
         let ports: Vec<u16> = (1..=9).collect();
         let components = vec![component("many", &["10.0.0.0/8"], &ports)];
-        let error = by_prefix(&Settings { components, ..Settings::default() }).unwrap_err();
+        let error = by_prefix(&Settings {
+            components,
+            ..Settings::default()
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("at most 8"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use super::load::Memory;
 
 /// Where the packets stand that no end was counted for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// By node: on their way.
     pub in_flight: HashMap<u32, u64>,
     /// By node: merged into others.
@@ -21,12 +21,17 @@ pub struct Standing {
 }
 
 /// Finds them all.
-pub fn standing(memory: &Memory) -> Standing {
+pub(super) fn standing(memory: &Memory) -> Standing {
     let mut found = Standing::default();
     for packet in memory.packets.iter().flat_map(|set| set.ways) {
         sort(&packet, &mut found);
     }
-    for handed in memory.handover.iter().flat_map(|set| set.ways).filter(waits) {
+    for handed in memory
+        .handover
+        .iter()
+        .flat_map(|set| set.ways)
+        .filter(waits)
+    {
         *found.left.entry(handed.packet.node).or_default() += 1;
     }
     found
@@ -62,12 +67,20 @@ fn waits(handed: &Handed) -> bool {
 /// Whether packets are on their way.
 ///
 /// Those that left by a device are waited for too: a wire may lead them back.
-pub fn is_busy(memory: &Memory) -> bool {
+pub(super) fn is_busy(memory: &Memory) -> bool {
     let under_way = |packet: &Packet| {
         packet.tag != 0 && silent_end(packet) == Some(End::Unseen) && is_between(packet)
     };
-    memory.packets.iter().flat_map(|set| set.ways).any(|packet| under_way(&packet))
-        || memory.handover.iter().flat_map(|set| set.ways).any(|handed| waits(&handed))
+    memory
+        .packets
+        .iter()
+        .flat_map(|set| set.ways)
+        .any(|packet| under_way(&packet))
+        || memory
+            .handover
+            .iter()
+            .flat_map(|set| set.ways)
+            .any(|handed| waits(&handed))
 }
 
 #[cfg(test)]
@@ -76,7 +89,14 @@ mod tests {
     use tracer_common::layout::flag;
 
     fn packet(stage: Stage, kind: Kind, flags: u8) -> Packet {
-        Packet { tag: 1, node: 7, stage: stage as u8, kind: kind as u8, flags, ..Packet::default() }
+        Packet {
+            tag: 1,
+            node: 7,
+            stage: stage as u8,
+            kind: kind as u8,
+            flags,
+            ..Packet::default()
+        }
     }
 
     #[test]

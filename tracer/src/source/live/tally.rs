@@ -10,7 +10,7 @@ use crate::model::Histogram;
 
 /// What was counted at one node, on all CPUs, since the start.
 #[derive(Clone)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Packets that came.
     pub packets: u64,
     /// Their payload in bytes.
@@ -42,7 +42,7 @@ impl Default for Tally {
 
 impl Tally {
     /// The latencies.
-    pub fn histogram(&self) -> Histogram {
+    pub(super) fn histogram(&self) -> Histogram {
         Histogram::from_counts(*self.counts, self.sum_ns, self.min_ns, self.max_ns)
     }
 
@@ -70,17 +70,22 @@ impl Tally {
 
 /// All tallies, by node.
 #[derive(Default)]
-pub struct Tallies {
+pub(super) struct Tallies {
     by_node: HashMap<u32, Tally>,
     last: Vec<Cell>,
 }
 
 impl Tallies {
     /// Adds what was counted since the last time.
-    pub fn update(&mut self, memory: &Memory) {
-        let given_out = memory.control.get(0).map_or(0, |control| control.cells as usize);
+    pub(super) fn update(&mut self, memory: &Memory) {
+        let given_out = memory
+            .control
+            .get(0)
+            .map_or(0, |control| control.cells as usize);
         for index in 0..given_out.min(memory.cells.len()) {
-            let Some(cell) = memory.cells.get(index) else { continue };
+            let Some(cell) = memory.cells.get(index) else {
+                continue;
+            };
             if cell.owner != 0 {
                 let tally = self.by_node.entry(cell.owner - 1).or_default();
                 tally.add(&cell, self.last.get(index));
@@ -93,7 +98,7 @@ impl Tallies {
     }
 
     /// What was counted at a node.
-    pub fn of(&self, node: u32) -> Option<&Tally> {
+    pub(super) fn of(&self, node: u32) -> Option<&Tally> {
         self.by_node.get(&node)
     }
 }
