@@ -7,9 +7,8 @@ use tracer_common::{
 };
 
 use crate::{
-    header::{Header, known_protocol, mix},
+    header::{known_protocol, mix},
     kernel::{Device, setting},
-    log,
     maps::{CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch, claim},
     record,
 };
@@ -45,7 +44,8 @@ pub(crate) fn of(device: Device, scratch: *mut Scratch) -> u32 {
 fn find(device: Device, scratch: *mut Scratch) -> u32 {
     // SAFETY: the scratch belongs to this program on this CPU.
     let scratch = unsafe { &mut *scratch };
-    let key = key_of(&scratch.header, device, &mut scratch.class);
+    write_class(scratch, device);
+    let key = &scratch.class;
     // SAFETY: a value of this map is written once.
     if let Some(&class) = unsafe { CLASSES.get(key) } {
         return class + 1;
@@ -68,39 +68,32 @@ fn find(device: Device, scratch: *mut Scratch) -> u32 {
             core::ptr::write_volatile(&raw mut (*info).ready, 1);
         }
     }
-    log::class(class - 1, u32::from(key.port));
     class
 }
 
 #[inline(always)]
-fn key_of<'a>(header: &Header, device: Device, key: &'a mut ClassKey) -> &'a ClassKey {
-    let tuple = &header.tuple;
+fn write_class(scratch: &mut Scratch, device: Device) {
+    let tuple = &scratch.header.tuple;
+    let key = &mut scratch.class;
     *key = ClassKey::default();
     key.family = tuple.family;
     key.protocol = known_protocol(tuple.protocol);
     let (port, answer) = service(tuple);
     key.port = port;
     key.answer = u32::from(answer);
-    let mut source = 0;
-    let mut destination = 0;
     if setting!(components) != 0 && tuple.family != 0 {
-        source = component(
-            tuple.family,
-            &tuple.source,
-            tuple.source_port,
-            device.inode(),
-        );
-        destination = component(tuple.family, &tuple.destination, tuple.destination_port, 0);
+        let words = &mut scratch.address;
+        write_key(words, tuple.family, &tuple.source);
+        key.source_component = component(as_key(words), tuple.source_port, device.inode());
+        write_key(words, tuple.family, &tuple.destination);
+        key.destination_component = component(as_key(words), tuple.destination_port, 0);
     }
-    key.source_component = source;
-    key.destination_component = destination;
-    if source == 0 {
+    if key.source_component == 0 {
         key.source = prefix(tuple.family, &tuple.source);
     }
-    if destination == 0 {
+    if key.destination_component == 0 {
         key.destination = prefix(tuple.family, &tuple.destination);
     }
-    key
 }
 
 /// The first address of the prefix that a class is made of: /24 of IPv4, /64 of IPv6.
@@ -147,27 +140,12 @@ fn rank(port: u16) -> u32 {
     }
 }
 
-/// The component that an end belongs to, plus one; 0 for none.
+/// The component that an end belongs to, plus one; 0 for none. The address is in the scratch.
 ///
 /// An inode of 0 fits every component: where a packet is going to, its namespace isn't known yet.
 #[inline(always)]
-fn component(family: u8, address: &[u32; 4], port: u16, inode: u32) -> u16 {
-    let words = if family == 4 {
-        [0, 0, 0xffff_0000u32, address[0]]
-    } else {
-        *address
-    };
-    let mut data = [0u8; 16];
-    let mut index = 0;
-    while index < 4 {
-        let bytes = words[index].to_ne_bytes();
-        data[index * 4] = bytes[0];
-        data[index * 4 + 1] = bytes[1];
-        data[index * 4 + 2] = bytes[2];
-        data[index * 4 + 3] = bytes[3];
-        index += 1;
-    }
-    let Some(Rules { rules }) = COMPONENTS.get(Key::new(128, data)) else {
+fn component(address: &Key<[u8; 16]>, port: u16, inode: u32) -> u16 {
+    let Some(Rules { rules }) = COMPONENTS.get(address) else {
         return 0;
     };
     let mut index = 0;
@@ -184,4 +162,29 @@ fn component(family: u8, address: &[u32; 4], port: u16, inode: u32) -> u16 {
         index += 1;
     }
     0
+}
+
+/// Writes an address as the trie of components takes it: its length, IPv4 mapped into IPv6.
+#[inline(always)]
+fn write_key(words: &mut [u32; 5], family: u8, address: &[u32; 4]) {
+    words[0] = 128;
+    if family == 4 {
+        words[1] = 0;
+        words[2] = 0;
+        words[3] = 0xffff_0000;
+        words[4] = address[0];
+    } else {
+        words[1] = address[0];
+        words[2] = address[1];
+        words[3] = address[2];
+        words[4] = address[3];
+    }
+}
+
+/// The words as the map's key, which is a length and bytes.
+#[inline(always)]
+fn as_key(words: &[u32; 5]) -> &Key<[u8; 16]> {
+    const _: () = assert!(size_of::<Key<[u8; 16]>>() == size_of::<[u32; 5]>());
+    // SAFETY: the same size, a smaller alignment, and any bytes are valid.
+    unsafe { &*words.as_ptr().cast() }
 }

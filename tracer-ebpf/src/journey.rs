@@ -147,9 +147,9 @@ fn queue_slowly(hop: &Hop) {
     {
         return advance(hop, packet, Stage::Queue, 0);
     }
-    let received = hop.run().received;
+    let received = &hop.run().received;
     if received.tag != 0 && received.tag != hop.tag && received.fingerprint == fingerprint {
-        return join(hop, &received, Stage::Queue, 0);
+        return join(hop, received, Stage::Queue, 0);
     }
     if let Some(packet) = hop.entry()
         && packet.node == NO_NODE
@@ -399,7 +399,9 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     };
     if let Some(packet) = hop.entry() {
         let is_its = packet.protocol == protocol as u8
-            && (protocol != u16::from(UDP) || packet.destination_port == sock.port());
+            && (protocol != u16::from(UDP)
+                || packet.destination_port == sock.port()
+                || record::translated_port(packet.node) == sock.port());
         if packet.stage == Stage::Receive as u8 && is_its && packet.node != NO_NODE {
             // A raw socket gets a copy; what becomes of this one is no end any more.
             packet.flags |= flag::COPIED;
@@ -632,14 +634,14 @@ fn birth(hop: &Hop, stage: Stage, flags: u8) {
         return;
     }
     let header = hop.header();
-    let upper = hop.run().upper;
+    let upper = &hop.run().upper;
     if stage == Stage::Queue
         && upper.tag != 0
         && upper.fingerprint == header.fingerprint
         && hop.run().upper_head == hop.skb.head().number()
         && upper.tag != hop.tag
     {
-        return join(hop, &upper, stage, 0);
+        return join(hop, upper, stage, 0);
     }
     if !header::is_wanted(header) {
         return ignore(hop, stage);
@@ -741,12 +743,13 @@ fn join(hop: &Hop, parent: &Packet, stage: Stage, mac: u64) {
 
 #[inline(always)]
 fn join_as(hop: &Hop, past: &Packet, stage: Stage, mac: u64) {
-    let mut packet = *past;
-    packet.flags &= !(flag::ENDED | flag::HANDED);
-    insert(hop, &packet);
+    insert(hop, past);
     match hop.entry() {
-        Some(entry) => advance(hop, entry, stage, mac),
-        None => record::end(&packet, End::Displaced),
+        Some(entry) => {
+            entry.flags &= !(flag::ENDED | flag::HANDED);
+            advance(hop, entry, stage, mac);
+        }
+        None => record::end(past, End::Displaced),
     }
 }
 
@@ -877,10 +880,26 @@ fn insert(hop: &Hop, packet: &Packet) {
     // SAFETY: a valid reference.
     unsafe {
         core::ptr::write_volatile(&raw mut way.tag, 0);
-        let mut entry = *packet;
-        entry.tag = 0;
-        *way = entry;
+        copy_all_but_tag(packet, way);
         core::ptr::write_volatile(&raw mut way.tag, hop.tag);
+    }
+}
+
+/// Copies an entry word by word, so that it takes no room on the stack.
+///
+/// # Safety
+/// `to` must be valid.
+#[inline(always)]
+unsafe fn copy_all_but_tag(from: &Packet, to: *mut Packet) {
+    const WORDS: usize = size_of::<Packet>() / 8;
+    let from = (&raw const *from).cast::<u64>();
+    let mut word = 1;
+    while word < WORDS {
+        // SAFETY: both are packets, and the tag is the first word.
+        unsafe {
+            core::ptr::write_volatile(to.cast::<u64>().add(word), from.add(word).read_volatile());
+        }
+        word += 1;
     }
 }
 

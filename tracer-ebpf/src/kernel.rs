@@ -89,7 +89,12 @@ impl Bytes {
     /// A number that stands for the address.
     #[inline(always)]
     pub(crate) fn number(self) -> u64 {
-        number(self.0)
+        // A number to the verifier already, until it came to know it as memory.
+        if setting!(direct_head) != 0 {
+            number(self.0)
+        } else {
+            self.0 as u64
+        }
     }
 
     /// The distance from an earlier address.

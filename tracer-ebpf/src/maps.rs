@@ -60,6 +60,8 @@ pub(crate) struct Scratch {
     pub(crate) header: Header,
     pub(crate) class: ClassKey,
     pub(crate) key: NodeKey,
+    /// An address as the trie of components takes it.
+    pub(crate) address: [u32; 5],
     /// The hash of the addresses that a packet was born with, to see NAT at a new node.
     pub(crate) born: u32,
     pub(crate) zero: u32,

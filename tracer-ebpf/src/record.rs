@@ -12,7 +12,6 @@ use tracer_common::{
 use crate::{
     header,
     kernel::{self, Device, Skb, setting},
-    log,
     maps::{
         CELL_OF, CELLS, CLAIMS, CONTROL, DROPS, KINDS, LOSSES, NODE_INFO, NODES, PROGRAMS, SLOTS,
         SLOTS_OF, STEPS, Scratch, Slot, claim,
@@ -221,8 +220,6 @@ fn publish(node: u32, info: &mut NodeInfo, scratch: &Scratch) -> u32 {
     }
     // SAFETY: a valid reference.
     unsafe { core::ptr::write_volatile(&raw mut info.ready, 1) };
-    let key = &scratch.key;
-    log::node(node - 1, key.parent, key.stage, key.ifindex);
     node
 }
 
@@ -272,6 +269,15 @@ fn find_cell(node: u32) -> u32 {
         unsafe { core::ptr::write_volatile(&raw mut (*counters).owner, node + 1) };
     }
     cell
+}
+
+/// The destination port behind NAT at a node, 0 where there is none.
+#[inline(always)]
+pub(crate) fn translated_port(node: u32) -> u16 {
+    match NODE_INFO.get(node) {
+        Some(info) if info.translated == 1 => info.tuple.destination_port,
+        _ => 0,
+    }
 }
 
 /// The kind of a device, and its name.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::kernel_types::VMLINUX;
+use super::kernel_types::{VMLINUX, version};
 use super::load;
 use crate::model::{Availability, State};
 use crate::source::Settings;
@@ -77,14 +77,6 @@ fn kernel() -> Availability {
         )
     });
     row(&format!("kernel {release}"), "runs the programs", missing)
-}
-
-/// The first two numbers of a release.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release
-        .split(|letter: char| !letter.is_ascii_digit())
-        .map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn types() -> Availability {

@@ -12,6 +12,20 @@ use crate::source::Error;
 /// The kernel's own description of its types.
 pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// The running kernel's version, as far as it matters; zeros where it can't be read.
+pub(super) fn release() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    version(&release).unwrap_or_default()
+}
+
+/// The first two numbers of a release.
+pub(super) fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// What is asked of the running kernel's types.
 pub(super) struct KernelTypes {
     btf: Btf,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
-use aya::programs::BtfTracePoint;
+use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
@@ -14,7 +14,7 @@ use tracer_common::layout::{
 };
 use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings};
 
-use super::kernel_types::KernelTypes;
+use super::kernel_types::{self, KernelTypes};
 use super::memory::Array;
 use super::rules;
 use crate::model::{Availability, State};
@@ -43,6 +43,10 @@ pub(super) struct Loaded {
     pub log: Option<KernelLog>,
 }
 
+/// Since when the verifier knows a packet's head as memory, which may be read directly ("bpf: make
+/// untrusted mem reads possible", Linux 6.17).
+const DIRECT_HEAD: (u32, u32) = (6, 17);
+
 /// Slots of a program's node cache on each CPU, as the kernel half has them.
 const SLOTS: u32 = 64;
 
@@ -57,6 +61,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
             .tracepoint_arguments("kfree_skb")
             .is_some_and(|count| count >= 3),
     );
+    kernel_settings.direct_head = u32::from(kernel_types::release() >= DIRECT_HEAD);
     let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
         doing: "read the kernel's types".to_owned(),
         because: chain(&cause),
@@ -229,12 +234,16 @@ fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> &'a mut BtfTracePoint {
     program.try_into().expect("all programs are of this type")
 }
 
-fn refused(
-    probe: &Probe,
-    doing: &str,
-    cause: &aya::programs::ProgramError,
-) -> Result<State, Error> {
-    let because = chain(cause);
+fn refused(probe: &Probe, doing: &str, cause: &ProgramError) -> Result<State, Error> {
+    let because = match cause {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            format!("{io_error}{}", verdict(&verifier_log.to_string()))
+        }
+        other => chain(other),
+    };
     if probe.required {
         return Err(Error::Kernel {
             doing: format!("{doing} {}", probe.program),
@@ -246,6 +255,22 @@ fn refused(
         because,
         advice: rights_advice(),
     })
+}
+
+/// What the verifier said last, in brackets; the way there fills pages and goes to the log.
+fn verdict(log: &str) -> String {
+    tracing::debug!("the verifier's log:\n{log}");
+    let is_statistics = |line: &&str| {
+        ["processed ", "verification time", "stack depth"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let last = log
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !is_statistics(line));
+    last.map_or(String::new(), |line| format!(" (the verifier: {line})"))
 }
 
 fn absent(probe: &Probe) -> Result<State, Error> {
