@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::topology::{Bridged, Line, Nat, Story};
 use lab::{
     Bulk, Hook, Lab, NextHop, NumberedUdp, Offload, Pace, Protocol, TcpPairs, TcpServer, Until,
-    closed_port, inject_garbage, low_ttl, ping,
+    Users, closed_port, inject_garbage, low_ttl, ping,
 };
 
 fn line() -> Line {
@@ -118,6 +118,26 @@ fn a_thinking_server_delays_answers_and_not_an_open_schedule() {
         pairs[39].latency() > think * 15,
         "{:?}",
         pairs[39].latency()
+    );
+}
+
+#[test]
+fn users_wait_for_the_server_behind_the_server() {
+    let line = line();
+    let db = TcpServer::start(&line.db, (line.db_at.v4, 5432).into()).unwrap();
+    let think = Duration::from_millis(5);
+    db.set_think(think);
+    let app = (line.app_at.v4, 8080).into();
+    let app = TcpServer::asking(&line.app, app, db.address()).unwrap();
+    let web = (&line.router, [10, 1, 0, 1].into());
+    let users = Users::start(web, app.address(), 4, Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(500));
+    let pairs = users.stop().unwrap();
+    assert!(pairs.len() >= 40, "{}", pairs.len());
+    assert!(pairs.iter().all(|pair| pair.latency() >= think));
+    assert_eq!(
+        (app.requests(), db.requests()),
+        (pairs.len() as u64, pairs.len() as u64)
     );
 }
 

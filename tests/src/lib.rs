@@ -52,5 +52,6 @@ pub use traffic::{
     pace::Pace,
     tcp::{Pair, TcpPairs, TcpServer},
     udp::{Delivery, NumberedUdp},
+    users::Users,
 };
 pub use wire::{Crossing, Direction, Distribution, Wire, WireSpec};

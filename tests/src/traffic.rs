@@ -6,6 +6,7 @@ pub(crate) mod icmp;
 pub(crate) mod pace;
 pub(crate) mod tcp;
 pub(crate) mod udp;
+pub(crate) mod users;
 
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;

@@ -9,6 +9,6 @@ mod picture;
 pub mod routes_compare;
 pub mod routes_json;
 pub mod routes_text;
-mod units;
+pub mod units;
 
 pub use look::Look;

@@ -27,20 +27,46 @@ pub struct TcpServer {
 
 #[derive(Default)]
 struct Shared {
+    backend: Option<Backend>,
     think_ns: AtomicU64,
     requests: AtomicU64,
     closing: AtomicBool,
     connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
 }
 
+/// Another server that has to be asked before each answer.
+struct Backend {
+    ns: Ns,
+    ip: IpAddr,
+    server: SocketAddr,
+}
+
 impl TcpServer {
     /// Listens in a namespace and answers any number of connections.
     pub fn start(ns: &Ns, address: SocketAddr) -> Result<Self> {
+        Self::listen(ns, address, None)
+    }
+
+    /// Listens as [`TcpServer::start`] does, and asks another server before each answer: 100
+    /// bytes for 1000, on one connection for each of its own.
+    pub fn asking(ns: &Ns, address: SocketAddr, server: SocketAddr) -> Result<Self> {
+        let backend = Backend {
+            ns: ns.clone(),
+            ip: address.ip(),
+            server,
+        };
+        Self::listen(ns, address, Some(backend))
+    }
+
+    fn listen(ns: &Ns, address: SocketAddr, backend: Option<Backend>) -> Result<Self> {
         let listener = ns
             .run(|| TcpListener::bind(address))
             .with_context(|| format!("listen on {address} in {}", ns.name()))?;
         listener.set_nonblocking(true)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            backend,
+            ..Shared::default()
+        });
         Ok(Self {
             address: listener.local_addr()?,
             shared: shared.clone(),
@@ -103,10 +129,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, shared: &Shared) -> Result<()> {
     wake_on_time();
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
+    let backend = shared.backend.as_ref().map(Backend::connect).transpose()?;
     let mut buffer = Vec::new();
     loop {
         let mut header = [0; HEADER];
@@ -119,8 +146,19 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             0 => {}
             think_ns => sleep_until(now_ns() + think_ns),
         }
+        if let Some((questions, stream)) = &backend {
+            questions.pair(stream, 0)?;
+        }
         buffer.resize(answer_len, 0);
         stream.write_all(&buffer)?;
+    }
+}
+
+impl Backend {
+    fn connect(&self) -> Result<(TcpPairs<'_>, TcpStream)> {
+        let questions = TcpPairs::new((&self.ns, self.ip), self.server);
+        let stream = questions.connect()?;
+        Ok((questions, stream))
     }
 }
 
@@ -182,16 +220,21 @@ impl<'a> TcpPairs<'a> {
 
     /// Connects, does them all, and closes.
     pub fn run(&self) -> Result<Vec<Pair>> {
-        let stream = connect(self.from, self.to, self.patience)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(self.patience))?;
+        let stream = self.connect()?;
         match self.pace {
             Pace::BackToBack => (0..self.count).map(|i| self.pair(&stream, i)).collect(),
             _ => self.by_schedule(&stream),
         }
     }
 
-    fn pair(&self, stream: &TcpStream, i: u64) -> Result<Pair> {
+    pub(super) fn connect(&self) -> Result<TcpStream> {
+        let stream = connect(self.from, self.to, self.patience)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(self.patience))?;
+        Ok(stream)
+    }
+
+    pub(super) fn pair(&self, stream: &TcpStream, i: u64) -> Result<Pair> {
         let sent_ns = self.request(stream, i)?;
         Ok(Pair {
             due_ns: sent_ns,

@@ -5,16 +5,18 @@ mod columns;
 
 use super::fit;
 use super::look::{Ink, Look};
-use super::routes_text::{by_class, class_heading, device_line, kinds, same_device};
+use super::routes_text::{by_class, class_heading, device_line, kinds};
 use super::units;
-use crate::model::hop::{Stage, mac_text};
+use crate::model::hop::{Hop, Stage, mac_text};
 use crate::model::report::class_key;
-use crate::model::{Report, Route};
+use crate::model::{Report, Route, Step};
 use align::Pair;
 use columns::{Columns, Line};
 
 /// How much a segment must have grown to be marked, as a share of the whole way before.
 const NOTABLE: f64 = 0.05;
+/// How much a segment must have grown to be marked, as a share of what grew most on any route.
+const BESIDE_THE_LARGEST: f64 = 0.1;
 
 /// Each class's routes before and after, segment by segment.
 ///
@@ -28,9 +30,10 @@ pub fn to_text(before: &Report, after: &Report, look: Look) -> String {
         units::counted(after.packets(), "packet"),
     );
     let mut blocks = vec![look.paint(Ink::Faint, &fit::wrap(&heading, look.width, 2)) + "\n"];
-    for pair in routes(before, after) {
-        blocks.push(block(&pair, look));
-    }
+    let pairs = routes(before, after);
+    let growth = |pair| worst(&lines(&aligned(pair))).map_or(0.0, Line::growth);
+    let largest = pairs.iter().map(growth).fold(0.0, f64::max);
+    blocks.extend(pairs.iter().map(|pair| block(pair, largest, look)));
     blocks.join("\n")
 }
 
@@ -62,37 +65,39 @@ fn routes<'a>(before: &'a Report, after: &'a Report) -> Vec<Pair<&'a Route>> {
     pairs
 }
 
-fn block(pair: &Pair<&Route>, look: Look) -> String {
-    let route = pair.any();
-    let steps =
-        |route: Option<&&'_ Route>| route.map_or(&[][..], |route| &route.steps[..]).to_vec();
-    let (before, after) = (steps(pair.before()), steps(pair.after()));
-    let aligned = align::steps(&before, &after);
-    let lines: Vec<Line<'_>> = aligned.iter().filter_map(Line::of_segment).collect();
+fn block(pair: &Pair<&Route>, largest: f64, look: Look) -> String {
+    let aligned = aligned(pair);
+    let lines = lines(&aligned);
     let total = Line {
         branch: "  ■ ",
         name: "total",
         pair: pair.map(|route| &route.total),
     };
     let columns = Columns::for_lines(lines.iter().chain([&total]), look);
-    let worst = worst(&lines);
-    let mut text = heading(pair, route, look);
+    let worst = worst(&lines).filter(|it| it.growth() >= largest * BESIDE_THE_LARGEST);
+    let mut text = heading(pair, pair.any(), look);
     text += &columns.heading(look);
     let mut last = None;
     for step in &aligned {
-        let hop = &step.any().hop;
-        if last.is_none_or(|last| !same_device(last, hop)) {
-            text += &signed(step, &device_line(hop, look), look);
-        }
+        text += &devices(step, last, look);
         if let Some(line) = Line::of_segment(step) {
             let is_worst = worst.is_some_and(|it| it.same_as(&line));
             text += &signed(step, &columns.line(&line, is_worst, look), look);
         }
         text += &next_hop(step, look);
-        last = Some(hop);
+        last = Some(step);
     }
     text += &columns.line(&total, false, look);
     text + &balances(pair, look)
+}
+
+fn aligned<'a>(pair: &Pair<&'a Route>) -> Vec<Pair<&'a Step>> {
+    let steps = |route: Option<&&'a Route>| route.map_or(&[][..], |route| &route.steps);
+    align::steps(steps(pair.before()), steps(pair.after()))
+}
+
+fn lines<'a>(aligned: &[Pair<&'a Step>]) -> Vec<Line<'a>> {
+    aligned.iter().filter_map(Line::of_segment).collect()
 }
 
 fn heading(pair: &Pair<&Route>, route: &Route, look: Look) -> String {
@@ -126,6 +131,28 @@ fn signed<T>(pair: &Pair<T>, line: &str, look: Look) -> String {
     }
 }
 
+/// The device that a step is at, unless the last was there too; both where it changed.
+fn devices(step: &Pair<&Step>, last: Option<&Pair<&Step>>, look: Look) -> String {
+    let [before, after] = hops(step);
+    let stayed = |last| {
+        let [old_before, old_after] = hops(last);
+        align::same_device(old_before, before) && align::same_device(old_after, after)
+    };
+    if last.is_some_and(stayed) {
+        return String::new();
+    }
+    if align::same_device(before, after) {
+        return signed(step, &device_line(after, look), look);
+    }
+    signed(&Pair::Before(()), &device_line(before, look), look)
+        + &signed(&Pair::After(()), &device_line(after, look), look)
+}
+
+/// The hop before and after; where there is only one, it stands for both.
+fn hops<'a>(step: &Pair<&'a Step>) -> [&'a Hop; 2] {
+    [step.before(), step.after()].map(|side| &side.unwrap_or(step.any()).hop)
+}
+
 /// The segment that grew most, if that is worth a word.
 fn worst<'a>(lines: &'a [Line<'a>]) -> Option<&'a Line<'a>> {
     let before: f64 = lines.iter().map(Line::mean_before).sum();
@@ -135,8 +162,8 @@ fn worst<'a>(lines: &'a [Line<'a>]) -> Option<&'a Line<'a>> {
         .max_by(|a, b| a.growth().total_cmp(&b.growth()))
 }
 
-fn next_hop(pair: &Pair<&crate::model::Step>, look: Look) -> String {
-    let mac = |step: &&crate::model::Step| {
+fn next_hop(pair: &Pair<&Step>, look: Look) -> String {
+    let mac = |step: &&Step| {
         let at_xmit = step.hop.stage == Stage::Xmit;
         step.hop.next_hop_mac.filter(|_| at_xmit).map(mac_text)
     };

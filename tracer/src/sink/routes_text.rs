@@ -13,7 +13,7 @@ use crate::model::{Report, Route, State};
 
 pub(super) use account::kinds;
 pub(super) use class::heading as class_heading;
-pub(super) use way::{device_line, same_device};
+pub(super) use way::device_line;
 
 /// A report as text for a screen.
 pub fn to_text(report: &Report, look: Look) -> String {

@@ -8,7 +8,7 @@ const UNITS: [(u64, f64, &str); 3] = [
 ];
 
 /// A latency with three digits: `238ns`, `1.40µs`, `5.05ms`.
-pub(super) fn latency(ns: u64) -> String {
+pub fn latency(ns: u64) -> String {
     if ns < 1_000 {
         return format!("{ns}ns");
     }
@@ -28,7 +28,7 @@ pub(super) fn latency_or_dash(ns: Option<u64>) -> String {
 }
 
 /// A count with its thousands apart: `12,000`.
-pub(super) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -50,7 +50,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// A share: `4%`; what is there is never shown as nothing.
-pub(super) fn share(share: f64) -> String {
+pub fn share(share: f64) -> String {
     match share * 100.0 {
         percent if percent > 0.0 && percent < 0.5 => "<1%".to_owned(),
         percent => format!("{percent:.0}%"),

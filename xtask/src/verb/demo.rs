@@ -9,7 +9,7 @@ use crate::workspace::{Workspace, step};
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// What the demo is asked for
+    /// What the demonstration is asked for: --help says what there is
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -17,23 +17,16 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
-        step("build the tracer and the demo's network");
-        cmd!(
-            shell,
-            "cargo build --locked --release --package tracer --bin tracer"
-        )
-        .run()?;
+        step("build the demonstration, with the tracer in it");
         cmd!(
             shell,
             "cargo build --locked --release --package lab --bin lab-demo"
         )
         .run()?;
-        let release = workspace.target.join("release");
-        let demo = release.join("lab-demo");
-        shell.set_var("TRACER_BIN", release.join("tracer"));
+        let demo = workspace.target.join("release/lab-demo");
         root::command(shell, &demo.to_string_lossy())?
             .args(self.arguments)
             .run()
-            .context("run the demo")
+            .context("run the demonstration")
     }
 }

@@ -1,6 +1,6 @@
 //! The hops of two ways, side by side where they are the same.
 
-use crate::model::Step;
+use crate::model::{Hop, Step};
 
 /// Something before, after, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +41,20 @@ impl<T> Pair<T> {
     }
 }
 
-/// The longest common subsequence of the hops in pairs, the others between them.
+/// The two ways' hops, in pairs where they have them in common and the others between them.
+///
+/// It is the longest common subsequence; a hop by another device of the same namespace counts
+/// half.
 pub(super) fn steps<'a>(before: &'a [Step], after: &'a [Step]) -> Vec<Pair<&'a Step>> {
-    let lengths = lengths(before, after);
+    let scores = scores(before, after);
     let (mut i, mut j) = (0, 0);
     let mut pairs = Vec::new();
     while i < before.len() || j < after.len() {
-        let one = before.get(i);
-        let other = after.get(j);
-        let pair = match (one, other) {
-            (Some(one), Some(other)) if same_hop(one, other) => Pair::Both(one, other),
-            (Some(one), Some(_)) if lengths[i + 1][j] >= lengths[i][j + 1] => Pair::Before(one),
+        let pair = match (before.get(i), after.get(j)) {
+            (Some(one), Some(other)) if is_pair(&scores, i, j, score(one, other)) => {
+                Pair::Both(one, other)
+            }
+            (Some(one), Some(_)) if scores[i + 1][j] >= scores[i][j + 1] => Pair::Before(one),
             (_, Some(other)) => Pair::After(other),
             (Some(one), None) => Pair::Before(one),
             (None, None) => break,
@@ -63,29 +66,36 @@ pub(super) fn steps<'a>(before: &'a [Step], after: &'a [Step]) -> Vec<Pair<&'a S
     pairs
 }
 
-/// For each pair of ends, how many hops the rest of both has in common.
-fn lengths(before: &[Step], after: &[Step]) -> Vec<Vec<usize>> {
-    let mut lengths = vec![vec![0; after.len() + 1]; before.len() + 1];
-    for (i, one) in before.iter().enumerate().rev() {
-        for (j, other) in after.iter().enumerate().rev() {
-            lengths[i][j] = if same_hop(one, other) {
-                lengths[i + 1][j + 1] + 1
-            } else {
-                lengths[i + 1][j].max(lengths[i][j + 1])
-            };
-        }
-    }
-    lengths
+/// Whether nothing better can be done with two hops than to pair them.
+fn is_pair(scores: &[Vec<usize>], i: usize, j: usize, score: usize) -> bool {
+    score > 0 && scores[i][j] == scores[i + 1][j + 1] + score
 }
 
-/// Whether two hops are the same but for the numbers that the kernel gives and the next hop.
-fn same_hop(one: &Step, other: &Step) -> bool {
-    let key = |step: &Step| {
-        (
-            step.hop.namespace.name.clone(),
-            step.hop.device.clone(),
-            step.hop.stage,
-        )
-    };
-    key(one) == key(other)
+/// For each pair of ends, how much the rest of both has in common.
+fn scores(before: &[Step], after: &[Step]) -> Vec<Vec<usize>> {
+    let mut scores = vec![vec![0; after.len() + 1]; before.len() + 1];
+    for (i, one) in before.iter().enumerate().rev() {
+        for (j, other) in after.iter().enumerate().rev() {
+            let apart = scores[i + 1][j].max(scores[i][j + 1]);
+            let together = scores[i + 1][j + 1] + score(one, other);
+            scores[i][j] = apart.max(together);
+        }
+    }
+    scores
+}
+
+/// How much two hops are the same, but for the numbers that the kernel gives and the next hop.
+fn score(one: &Step, other: &Step) -> usize {
+    let same_stage = one.hop.stage == other.hop.stage;
+    let same_namespace = one.hop.namespace.name == other.hop.namespace.name;
+    match same_stage && same_namespace {
+        true if same_device(&one.hop, &other.hop) => 2,
+        true => 1,
+        false => 0,
+    }
+}
+
+/// Whether two hops, of one report or of two, are at the same device.
+pub(super) fn same_device(one: &Hop, other: &Hop) -> bool {
+    one.namespace.name == other.namespace.name && one.device == other.device
 }

@@ -105,7 +105,7 @@ fn arrival(before: Option<&Step>, step: &Step, look: Look) -> String {
     text
 }
 
-pub(in crate::sink) fn same_device(one: &Hop, other: &Hop) -> bool {
+fn same_device(one: &Hop, other: &Hop) -> bool {
     one.namespace == other.namespace && one.device == other.device
 }
 
