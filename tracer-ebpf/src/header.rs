@@ -94,6 +94,10 @@ pub(crate) fn read(skb: Skb, scratch: *mut Scratch, at_data: u32) -> u32 {
     scratch.header.valid
 }
 
+/// Where the transport header is put, in words, and how much of it is read.
+const UPPER: usize = 10;
+const UPPER_WORDS: usize = 10;
+
 /// The network layer's part.
 #[derive(Clone, Copy)]
 struct Layer {
@@ -139,11 +143,17 @@ fn ipv4(scratch: &mut Scratch, network: Bytes) -> Layer {
     tuple.source[0] = raw[3];
     tuple.destination[0] = raw[4];
     scratch.header.fragment = u32::from(fragment != 0);
-    if length > 20 {
-        // Options: the transport header is put where it is without them.
+    if length == 20 {
+        // The transport header to where it is behind IPv6's, from the end on.
+        let mut word = UPPER_WORDS;
+        while word > 0 {
+            word -= 1;
+            scratch.raw[UPPER + word] = scratch.raw[5 + word];
+        }
+    } else {
         kernel::copy(
-            &raw mut scratch.raw[5],
-            10,
+            &raw mut scratch.raw[UPPER],
+            UPPER_WORDS as u32,
             network.add(u64::from(length & 60)),
         );
     }
@@ -206,8 +216,8 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
     scratch.header.fragment = fragment;
     if extensions > 0 {
         kernel::copy(
-            &raw mut scratch.raw[10],
-            10,
+            &raw mut scratch.raw[UPPER],
+            UPPER_WORDS as u32,
             network.add(u64::from(layer.length & 0xfff)),
         );
     }
@@ -216,21 +226,7 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
 
 #[inline(always)]
 fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
-    let mut upper = [0u32; 10];
-    let base = if scratch.header.tuple.family == 4 {
-        5
-    } else {
-        10
-    };
-    let mut index = 0;
-    while index < 10 {
-        upper[index] = if base == 5 {
-            scratch.raw[5 + index]
-        } else {
-            scratch.raw[10 + index]
-        };
-        index += 1;
-    }
+    let upper = &scratch.raw[UPPER..];
     let header = &mut scratch.header;
     let total = if layer.total == 0 {
         linear

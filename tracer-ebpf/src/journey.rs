@@ -184,7 +184,9 @@ pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
             advance(&hop, packet, Stage::Xmit, mac);
             if packet.kind == Kind::Upper as u8 {
                 // A bridge may hand on copies, which share the head.
-                hop.run().upper = *packet;
+                // SAFETY: it belongs to this CPU.
+                unsafe { copy_all_but_tag(packet, &raw mut hop.run().upper) };
+                hop.run().upper.tag = hop.tag;
                 hop.run().upper_head = skb.head().number();
             }
             return depart(&hop);
@@ -314,15 +316,25 @@ pub(crate) fn receive(skb: Skb, program: Program) {
             }
             packet.len = len;
             advance(&hop, packet, Stage::Receive, 0);
-            hop.run().received = *packet;
-            return;
+            return note_received(&hop);
         }
     }
     enter(&hop, Stage::Receive, 0);
-    hop.run().received = match hop.entry() {
-        Some(packet) => *packet,
-        None => Packet { tag: 0, ..*NOBODY },
-    };
+    note_received(&hop);
+}
+
+/// Remembers what this CPU received last, as it is now.
+#[inline(always)]
+fn note_received(hop: &Hop) {
+    let received = &raw mut hop.run().received;
+    // SAFETY: it belongs to this CPU.
+    unsafe {
+        (*received).tag = 0;
+        if let Some(packet) = hop.entry() {
+            copy_all_but_tag(packet, received);
+            (*received).tag = hop.tag;
+        }
+    }
 }
 
 const NOBODY: &Packet = &Packet {
@@ -561,6 +573,11 @@ pub(crate) fn consume(skb: Skb, program: Program) {
         packet.tag = 0;
         return;
     }
+    if stage == Stage::Receive as u8 && packet.protocol == UDP && hop.run().received.tag != hop.tag
+    {
+        // A reader on another CPU was faster than the word that there is something to read.
+        return;
+    }
     if stage == Stage::Receive as u8 && packet.flags & flag::FRAGMENT == 0 && hop.is_same(packet) {
         record::end(packet, End::Delivered);
         total(&hop, packet);
@@ -622,9 +639,6 @@ fn leave(hop: &Hop) {
 /// A new packet.
 #[inline(never)]
 fn birth(hop: &Hop, stage: Stage, flags: u8) {
-    if is_closing() {
-        return ignore(hop, stage);
-    }
     let at_data = u32::from(stage != Stage::Queue);
     if header::read(hop.skb, hop.scratch, at_data) == 0 {
         record::lose(Loss::Header);
@@ -632,6 +646,9 @@ fn birth(hop: &Hop, stage: Stage, flags: u8) {
     }
     if stage != Stage::Queue && goes_on(hop, stage, flags) {
         return;
+    }
+    if is_closing() {
+        return ignore(hop, stage);
     }
     let header = hop.header();
     let upper = &hop.run().upper;
