@@ -331,6 +331,7 @@ fn note_received(hop: &Hop) {
     unsafe {
         (*received).tag = 0;
         if let Some(packet) = hop.entry() {
+            packet.cpu = kernel::cpu();
             copy_all_but_tag(packet, received);
             (*received).tag = hop.tag;
         }
@@ -353,7 +354,7 @@ const NOBODY: &Packet = &Packet {
     flags: 0,
     protocol: 0,
     kind: 0,
-    spare: 0,
+    cpu: 0,
 };
 
 /// A packet comes in that is not known: new where devices make new ones, else a loss.
@@ -387,7 +388,10 @@ pub(crate) fn deliver(skb: Skb, program: Program) {
     }
 }
 
-/// A socket has something to read: the datagram that was queued last, on this CPU or in the socket.
+/// A socket has something to read: the datagram that this CPU received last.
+///
+/// Where datagrams come in by lists all are received before the first one is delivered; then it is
+/// the one that the socket queued last.
 #[inline(always)]
 pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     let family = sock.family();
@@ -396,30 +400,69 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     if family != 2 && family != 10 || protocol == u16::from(TCP) {
         return;
     }
-    // Mostly it is the one that this CPU received, and no reader took it yet.
-    let queued = sock.last_queued();
-    if deliver_queued(queued, sock, program) || deliver_queued(queued.previous(), sock, program) {
-        return;
-    }
-    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+    let cpu = kernel::cpu();
+    let Some(run) = RUNS.get_ptr_mut(cpu) else {
         return;
     };
-    // SAFETY: it belongs to this CPU.
-    let tag = unsafe { (*run).received.tag };
+    // SAFETY: it belongs to this CPU, and is written with softirqs off.
+    let received = unsafe { &mut (*run).received };
+    let queued = sock.last_queued().tag();
+    if queued != received.tag && deliver_listed(queued, cpu, protocol as u8, program) {
+        return;
+    }
+    let is_its = received.protocol == protocol as u8
+        && (protocol != u16::from(UDP)
+            || received.destination_port == sock.port()
+            || record::translated_port(received.node) == sock.port());
+    if received.tag == 0 || received.stage != Stage::Receive as u8 || !is_its {
+        return;
+    }
+    deliver_received(received, queued, program);
+}
+
+/// The datagram that this CPU received just now reaches its socket.
+///
+/// A reader on another CPU may have it already, and its address may be in use again: so it is this
+/// CPU's own note of the packet that moves on, and the table learns of it only where it still knows
+/// the same packet.
+#[inline(always)]
+fn deliver_received(received: &mut Packet, queued: u64, program: Program) {
+    let tag = received.tag;
+    let came_ns = received.last_ns;
     let Some(hop) = Hop::with_tag(tag, program) else {
         return;
     };
-    if let Some(packet) = hop.entry() {
-        let is_its = packet.protocol == protocol as u8
-            && (protocol != u16::from(UDP)
-                || packet.destination_port == sock.port()
-                || record::translated_port(packet.node) == sock.port());
-        if packet.stage == Stage::Receive as u8 && is_its && packet.node != NO_NODE {
-            // A raw socket gets a copy; what becomes of this one is no end any more.
-            packet.flags |= flag::COPIED;
-            arrive_at_socket(&hop, packet);
-        }
+    arrive_at_socket(&hop, received);
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && packet.last_ns == came_ns
+    {
+        // A raw socket got a copy; what becomes of this one is no end any more.
+        let copied = if queued == tag { 0 } else { flag::COPIED };
+        packet.flags |= flag::ENDED | copied;
+        packet.node = received.node;
+        packet.cell = received.cell;
+        packet.last_ns = received.last_ns;
+        packet.stage = Stage::Deliver as u8;
     }
+}
+
+/// A datagram that came in by a list reaches its socket, after others were received.
+#[inline(always)]
+fn deliver_listed(tag: u64, cpu: u32, protocol: u8, program: Program) -> bool {
+    let Some(hop) = Hop::with_tag(tag, program) else {
+        return false;
+    };
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && packet.node != NO_NODE
+        && packet.protocol == protocol
+        && packet.cpu == cpu
+    {
+        arrive_at_socket(&hop, packet);
+        return true;
+    }
+    false
 }
 
 impl Hop {
@@ -437,22 +480,6 @@ impl Hop {
             scratch: SCRATCH.get_ptr_mut(cpu * PROGRAMS + program.0)?,
         })
     }
-}
-
-#[inline(always)]
-fn deliver_queued(skb: Skb, sock: Sock, program: Program) -> bool {
-    let Some(hop) = Hop::with_tag(skb.tag(), program) else {
-        return false;
-    };
-    if let Some(packet) = hop.entry()
-        && packet.stage == Stage::Receive as u8
-        && packet.node != NO_NODE
-        && packet.protocol == sock.protocol() as u8
-    {
-        arrive_at_socket(&hop, packet);
-        return true;
-    }
-    false
 }
 
 /// TCP changes its state by the segment that this CPU received: it opens or closes a connection,
@@ -478,14 +505,14 @@ pub(crate) fn deliver_handshake(sock: Sock, program: Program) {
 }
 
 #[inline(always)]
-fn arrive_at_socket(hop: &Hop, packet: &'static mut Packet) {
+fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
     if packet.node == NO_NODE {
         return;
     }
+    packet.flags |= flag::ENDED;
     advance(hop, packet, Stage::Deliver, 0);
     if packet.node != NO_NODE {
         record::end(packet, End::Delivered);
-        packet.flags |= flag::ENDED;
         total(hop, packet);
     }
 }
@@ -709,7 +736,7 @@ fn birth(hop: &Hop, stage: Stage, flags: u8) {
         flags: flags | fragment,
         protocol: header.tuple.protocol,
         kind: found.kind,
-        spare: 0,
+        cpu: 0,
     };
     record::arrive(found.cell, packet.payload, 0, now);
     record::step(&packet, hop.tag, 0, now);

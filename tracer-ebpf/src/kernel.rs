@@ -217,12 +217,6 @@ impl Skb {
             shared.add(u64::from(offset!(shinfo_gso_segs))).u16(),
         )
     }
-
-    /// The packet before it in a queue.
-    #[inline(always)]
-    pub(crate) fn previous(self) -> Self {
-        Self(member(self.0, offset!(skb_prev)))
-    }
 }
 
 /// A `struct net_device`.

@@ -263,6 +263,7 @@ impl Assembly {
             *ends.lost.entry(Loss::Unseen.name().to_owned()).or_default() += count;
         });
         lose_on_wires(reading);
+        lose_received(reading);
         for reason in [Loss::Unseen.name(), WIRE] {
             let count = lost_at_nodes(reading, reason);
             reading.losses.insert(reason.to_owned(), count);
@@ -282,6 +283,30 @@ fn lose_on_wires(reading: &mut Reading) {
         if comes_back && node.hop.stage == Stage::Xmit && node.ends.delivered > 0 {
             let gone = std::mem::take(&mut node.ends.delivered);
             *node.ends.lost.entry(WIRE.to_owned()).or_default() += gone;
+        }
+    }
+}
+
+/// Datagrams that were received, and of which nothing more was seen: neither a way on nor an end.
+fn lose_received(reading: &mut Reading) {
+    let mut went_on = vec![0; reading.nodes.len()];
+    for node in reading
+        .nodes
+        .iter()
+        .filter(|node| node.hop.stage != Stage::Read)
+    {
+        if let Parent::Node(parent) = node.parent {
+            went_on[parent] += node.packets;
+        }
+    }
+    for (node, went_on) in reading.nodes.iter_mut().zip(went_on) {
+        let gone = (node.packets + node.born).saturating_sub(went_on + node.ends.sum());
+        if node.hop.stage == Stage::Receive && gone > 0 {
+            *node
+                .ends
+                .lost
+                .entry(Loss::Unseen.name().to_owned())
+                .or_default() += gone;
         }
     }
 }
