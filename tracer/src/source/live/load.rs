@@ -90,6 +90,7 @@ fn create(
         .map_max_entries("CLASS_INFO", limits.classes)
         .map_max_entries("CLASSES", limits.classes)
         .map_max_entries("CELL_OF", limits.cells)
+        .map_max_entries("DROPS", limits.nodes)
         .map_max_entries("CLAIMS", limits.cells + limits.nodes + limits.classes)
         .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
         .map_max_entries("SCRATCH", cpus * programs)
