@@ -301,8 +301,10 @@ pub struct Rule {
     pub component: u16,
     /// The only port that it has, or 0 for any.
     pub port: u16,
-    /// The only namespace that its packets start in, by inode, or 0 for any.
-    pub inode: u32,
+    /// Always 0.
+    pub zero: u32,
+    /// The only namespace that its packets start in, by cookie, or 0 for any.
+    pub cookie: u64,
 }
 
 /// How many rules one prefix may have.

@@ -84,7 +84,7 @@ fn write_class(scratch: &mut Scratch, device: Device) {
     if setting!(components) != 0 && tuple.family != 0 {
         let words = &mut scratch.address;
         write_key(words, tuple.family, &tuple.source);
-        key.source_component = component(as_key(words), tuple.source_port, device.inode());
+        key.source_component = component(as_key(words), tuple.source_port, device.cookie());
         write_key(words, tuple.family, &tuple.destination);
         key.destination_component = component(as_key(words), tuple.destination_port, 0);
     }
@@ -142,9 +142,9 @@ fn rank(port: u16) -> u32 {
 
 /// The component that an end belongs to, plus one; 0 for none. The address is in the scratch.
 ///
-/// An inode of 0 fits every component: where a packet is going to, its namespace isn't known yet.
+/// A cookie of 0 fits every component: where a packet is going to, its namespace isn't known yet.
 #[inline(always)]
-fn component(address: &Key<[u8; 16]>, port: u16, inode: u32) -> u16 {
+fn component(address: &Key<[u8; 16]>, port: u16, cookie: u64) -> u16 {
     let Some(Rules { rules }) = COMPONENTS.get(address) else {
         return 0;
     };
@@ -155,7 +155,7 @@ fn component(address: &Key<[u8; 16]>, port: u16, inode: u32) -> u16 {
             break;
         }
         if (rule.port == 0 || rule.port == port)
-            && (rule.inode == 0 || inode == 0 || rule.inode == inode)
+            && (rule.cookie == 0 || cookie == 0 || rule.cookie == cookie)
         {
             return rule.component;
         }

@@ -709,11 +709,14 @@ fn birth(hop: &Hop, stage: Stage, flags: u8) {
         mac,
     };
     let flow = header.flow as u32;
-    let Ok(found) =
-        record::node_at_device(&key, hop.program, hop.skb, hop.device, hop.scratch, flow)
-    else {
-        record::lose(Loss::Nodes);
-        return ignore(hop, stage);
+    let node = record::node_at_device(&key, hop.program, hop.skb, hop.device, hop.scratch, flow);
+    let found = match node {
+        Ok(found) => found,
+        Err(how) => {
+            let is_node = how as u8 == End::Nodes as u8;
+            record::lose(if is_node { Loss::Nodes } else { Loss::Cells });
+            return ignore(hop, stage);
+        }
     };
     let fragment = if header.fragment != 0 {
         flag::FRAGMENT
@@ -863,6 +866,10 @@ fn total(hop: &Hop, packet: &Packet) {
 #[inline(always)]
 fn orphan(hop: &Hop, stage: Stage) {
     if header::has_filter() && hop.read_header() && !header::is_wanted(hop.header()) {
+        return ignore(hop, stage);
+    }
+    if is_closing() {
+        // It began before or after what is traced.
         return ignore(hop, stage);
     }
     record::lose(Loss::Orphan);

@@ -7,6 +7,7 @@ mod load;
 mod memory;
 mod namespaces;
 mod passages;
+mod rights;
 mod rules;
 mod sweep;
 mod tally;
@@ -81,7 +82,7 @@ impl Source for Live {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
-        load::close(&mut self.ebpf)?;
+        load::set_closing(&mut self.ebpf, true)?;
         let deadline = Instant::now() + LAST_CALL;
         let duration = self.started.elapsed();
         while sweep::is_busy(&self.memory) && Instant::now() < deadline {

@@ -34,6 +34,9 @@ const RECURSION: &str = "recursion";
 /// again.
 const WIRE: &str = "wire";
 
+/// Drops whose reason found no room in the kernel half's table.
+const OTHER: &str = "OTHER";
+
 /// What is kept between two readings.
 pub(super) struct Assembly {
     tallies: Tallies,
@@ -233,6 +236,15 @@ impl Assembly {
             if let Some(&place) = self.places.get(&key.node) {
                 let reason = self.drop_reason(key.reason);
                 *reading.nodes[place].ends.dropped.entry(reason).or_default() += count;
+            }
+        }
+        for (&number, &place) in &self.places {
+            let ends = self.tallies.of(number).map_or(0, |tally| tally.ends[End::Dropped as usize]);
+            let dropped = &mut reading.nodes[place].ends.dropped;
+            let named: u64 = dropped.values().sum();
+            let unnamed = u64::try_from(ends).unwrap_or(0).saturating_sub(named);
+            if unnamed > 0 {
+                dropped.insert(OTHER.to_owned(), unnamed);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::kernel_types::{VMLINUX, version};
 use super::load;
+use super::rights::{self, Right};
 use crate::model::{Availability, State};
 use crate::source::Settings;
 use crate::source::settings::Limits;
@@ -11,27 +12,12 @@ use crate::source::settings::Limits;
 /// The oldest kernel that is tried.
 const OLDEST: (u32, u32) = (5, 10);
 
-/// Capabilities by number (include/uapi/linux/capability.h), and what each is for.
-const RIGHTS: [(u32, &str, &str); 3] = [
-    (39, "CAP_BPF", "loads the programs"),
-    (
-        38,
-        "CAP_PERFMON",
-        "attaches them to tracepoints and reads the kernel's structures",
-    ),
-    (
-        21,
-        "CAP_SYS_ADMIN",
-        "enters network namespaces to learn their names",
-    ),
-];
-
 /// Asks the system for everything that tracing needs.
 ///
 /// The programs are loaded and attached for a moment, since nothing less tells whether they can be.
 pub fn examine() -> Vec<Availability> {
     let mut rows = vec![kernel(), types()];
-    rows.extend(rights());
+    rows.extend(self::rights());
     let settings = Settings {
         limits: Limits {
             packets: 64,
@@ -90,27 +76,19 @@ fn types() -> Availability {
 }
 
 fn rights() -> Vec<Availability> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .unwrap_or(0);
-    RIGHTS
-        .into_iter()
-        .map(|(number, name, meaning)| {
-            let missing = (held >> number & 1 == 0)
-                .then(|| ("this process has not got it".to_owned(), "sudo tracer"));
-            let mut row = row(name, meaning, missing);
-            // Names are a comfort: without them the inodes are shown.
-            if name == "CAP_SYS_ADMIN"
-                && let State::Missing { because, advice } = row.state
-            {
-                row.state = State::Unavailable { because, advice };
-            }
-            row
-        })
-        .collect()
+    let state = |right: &Right| {
+        (!right.is_held()).then(|| ("this process has not got it".to_owned(), "sudo tracer"))
+    };
+    let mut rows: Vec<_> = rights::REQUIRED
+        .iter()
+        .map(|right| row(right.name, right.meaning, state(right)))
+        .collect();
+    let mut names = row(rights::FOR_NAMES.name, rights::FOR_NAMES.meaning, state(&rights::FOR_NAMES));
+    if let State::Missing { because, advice } = names.state {
+        names.state = State::Unavailable { because, advice };
+    }
+    rows.push(names);
+    rows
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings
 
 use super::kernel_types::{self, KernelTypes};
 use super::memory::Array;
-use super::rules;
+use super::{rights, rules};
 use crate::model::{Availability, State};
 use crate::source::{Error, Settings};
 
@@ -52,6 +52,7 @@ const SLOTS: u32 = 64;
 
 /// Loads and attaches everything that this kernel can.
 pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
+    check_rights()?;
     let types = KernelTypes::read()?;
     let offsets = types.offsets()?;
     let drop_reasons = types.enumeration("skb_drop_reason");
@@ -74,13 +75,29 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .kernel_log
         .then(|| KernelLog::start(&mut ebpf))
         .flatten();
+    // What passes between the first attachment and the last has no beginning, and is no loss.
+    set_closing(&mut ebpf, true)?;
     let availability = attach_all(&mut ebpf, &btf, &types)?;
+    set_closing(&mut ebpf, false)?;
     Ok(Loaded {
         ebpf,
         memory,
         drop_reasons,
         availability,
         log,
+    })
+}
+
+/// Nothing works without these, and the kernel would only say "not permitted".
+fn check_rights() -> Result<(), Error> {
+    let missing: Vec<_> = rights::REQUIRED.iter().filter(|right| !right.is_held()).map(|right| right.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Kernel {
+        doing: "load the kernel half".to_owned(),
+        because: format!("this process has not got {}", missing.join(" and ")),
+        advice: rights_advice(),
     })
 }
 
@@ -107,6 +124,7 @@ fn create(
         .map_max_entries("CLASS_INFO", limits.classes)
         .map_max_entries("CLASSES", limits.classes)
         .map_max_entries("CELL_OF", limits.cells)
+        .map_max_entries("DROPS", limits.nodes)
         .map_max_entries("CLAIMS", limits.cells + limits.nodes + limits.classes)
         .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
         .map_max_entries("SCRATCH", cpus * programs)
@@ -156,7 +174,7 @@ struct PodRules(Rules);
 // SAFETY: `Rules` is `repr(C)` and holds numbers only, without padding.
 unsafe impl aya::Pod for PodRules {}
 
-const _: () = assert!(size_of::<Rule>() == 8);
+const _: () = assert!(size_of::<Rule>() == 16);
 
 /// [`DropKey`], as aya wants keys.
 #[derive(Clone, Copy)]
@@ -322,17 +340,19 @@ pub(super) fn detach(ebpf: &mut Ebpf) {
     }
 }
 
-/// Lets no packet be born any more.
-pub(super) fn close(ebpf: &mut Ebpf) -> Result<(), Error> {
+/// Lets packets be born, or none any more.
+pub(super) fn set_closing(ebpf: &mut Ebpf, closing: bool) -> Result<(), Error> {
     let failed = |cause: aya::maps::MapError| Error::Kernel {
-        doing: "end the tracing".to_owned(),
+        doing: "begin or end the tracing".to_owned(),
         because: chain(&cause),
         advice: "again".to_owned(),
     };
-    let control = ebpf.map_mut("CONTROL").expect("the object has this map");
+    let control = ebpf
+        .map_mut("CONTROL")
+        .expect("the object has this map");
     let mut control: BpfArray<_, PodControl> = control.try_into().map_err(failed)?;
     let mut value = control.get(&0, 0).map_err(failed)?;
-    value.0.closing = 1;
+    value.0.closing = u32::from(closing);
     control.set(0, value, 0).map_err(failed)
 }
 

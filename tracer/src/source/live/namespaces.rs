@@ -62,19 +62,6 @@ pub(super) fn cookie_of_name(name: &str) -> io::Result<u64> {
     cookie_at(&path)
 }
 
-/// The inode of the namespace of a name, or of a path.
-///
-/// # Errors
-/// When there is no such namespace.
-pub(super) fn inode_of_name(name: &str) -> io::Result<u32> {
-    let path = match name {
-        "host" => PathBuf::from("/proc/1/ns/net"),
-        path if path.contains('/') => PathBuf::from(path),
-        name => Path::new(NAMED).join(name),
-    };
-    Ok(fs::metadata(path)?.ino() as u32)
-}
-
 fn name_of(cookie: u64, inode: u32) -> Option<String> {
     let is_it = |path: &Path| {
         fs::metadata(path).is_ok_and(|data| data.ino() == u64::from(inode))

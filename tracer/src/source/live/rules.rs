@@ -126,7 +126,7 @@ pub(super) fn by_prefix(settings: &Settings) -> Result<BTreeMap<TrieKey, Rules>,
             (
                 std::cmp::Reverse(of.prefix_len()),
                 rule.port == 0,
-                rule.inode == 0,
+                rule.cookie == 0,
                 *index,
             )
         });
@@ -158,16 +158,17 @@ fn prefixes_of(component: &Component) -> Vec<IpNet> {
 }
 
 fn rules_of(index: usize, component: &Component) -> Result<Vec<Rule>, Error> {
-    let inode = match &component.namespace {
+    let cookie = match &component.namespace {
         Some(name) => {
-            namespaces::inode_of_name(name).map_err(|cause| no_namespace(name, &cause))?
+            namespaces::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?
         }
         None => 0,
     };
     let rule = |port| Rule {
         component: index as u16 + 1,
         port,
-        inode,
+        zero: 0,
+        cookie,
     };
     if component.ports.is_empty() {
         return Ok(vec![rule(0)]);

@@ -1,0 +1,44 @@
+//! A device gets another name while it is traced.
+
+use lab::topology::Line;
+use lab::{Lab, NumberedUdp};
+
+use super::account::trace_checked;
+use super::seen::{port, requests, tell};
+
+const PORT: u16 = 9310;
+const COUNT: u64 = 2_000;
+
+#[test]
+fn a_renamed_device_stays_the_same_hop() {
+    let line = Line::new(Lab::new("renamed").unwrap()).unwrap();
+    let from = line.app_at.v4.into();
+    let udp = NumberedUdp {
+        count: COUNT,
+        ..NumberedUdp::new((&line.app, from), (&line.db, line.db_at.facing(from, PORT)))
+    };
+    let seen = trace_checked(&port(PORT), || {
+        let before = udp.run().unwrap().received;
+        line.app.rename("app0", "lan0").unwrap();
+        line.router.rename("r-db", "backend").unwrap();
+        before + udp.run().unwrap().received
+    });
+    assert_eq!(seen.done, 2 * COUNT);
+    let routes = requests(&seen.report, PORT);
+    assert_eq!(routes.len(), 1);
+    let route = routes[0];
+    assert!(
+        route.steps.iter().all(|step| step.packets == 2 * COUNT),
+        "{}",
+        tell(route)
+    );
+    assert_eq!(route.ends.delivered, 2 * COUNT, "{}", tell(route));
+    for (step, names) in [(0, ["app0", "lan0"]), (4, ["r-db", "backend"])] {
+        assert!(
+            names.contains(&route.steps[step].hop.device.as_str()),
+            "{}",
+            tell(route)
+        );
+    }
+    println!("shown as: {}", tell(route));
+}
