@@ -1,3 +1,4 @@
 //! Where packets spend their time: the agent's rooms.
 
+pub mod detect;
 pub mod model;

@@ -1,0 +1,60 @@
+//! How much evidence a finding needs, so that a host keeps its budget of false ones.
+//!
+//! A cumulative sum of log-likelihood ratios passes h nats by chance about e^-h times an interval,
+//! so the threshold is the logarithm of all the chances that a host has in the time in which one
+//! false finding is granted.
+
+/// Statistics that each stream watches and that may raise a finding.
+const STATISTICS: f64 = 8.0;
+
+/// A warning a week, a page a month.
+const WEEK_S: f64 = 7.0 * 86_400.0;
+const MONTH_S: f64 = 30.0 * 86_400.0;
+
+/// What a host grants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// How many streams it watches.
+    pub streams: u32,
+    /// False warnings in a week, for the host as a whole.
+    pub warnings_a_week: f64,
+    /// False pages in a month, for the host as a whole.
+    pub pages_a_month: f64,
+}
+
+impl Budget {
+    /// One false warning a week and one false page a month.
+    pub fn for_streams(streams: u32) -> Self {
+        Self { streams, warnings_a_week: 1.0, pages_a_month: 1.0 }
+    }
+
+    /// The evidence that keeps the budget.
+    pub fn thresholds(&self) -> Thresholds {
+        let chances = STATISTICS * f64::from(self.streams.max(1));
+        Thresholds {
+            warn: (chances * WEEK_S / self.warnings_a_week.max(1e-6)).ln().max(5.0),
+            page: (chances * MONTH_S / self.pages_a_month.max(1e-6)).ln().max(5.0),
+        }
+    }
+}
+
+/// Evidence in nats that a finding of a tier needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// For a warning.
+    pub warn: f64,
+    /// For a page.
+    pub page: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_times_the_streams_cost_seven_nats() {
+        let [few, many] = [50, 50_000].map(|streams| Budget::for_streams(streams).thresholds());
+        assert!((many.page - few.page - 1000f64.ln()).abs() < 1e-9);
+        assert!(many.warn < many.page);
+    }
+}
