@@ -11,6 +11,7 @@ pub mod budget;
 pub mod dependence;
 pub mod exceedance;
 pub mod finding;
+pub mod habit;
 pub mod increase;
 pub mod leap;
 pub mod mishaps;
@@ -18,5 +19,6 @@ pub mod stream;
 
 pub use budget::{Budget, Thresholds};
 pub use finding::{Direction, Finding, Kind, Tier};
+pub use habit::Habit;
 pub use increase::{Increase, Mishap};
 pub use stream::{Stream, Verdict};

@@ -4,6 +4,8 @@
 //! so the threshold is the logarithm of all the chances that a host has in the time in which one
 //! false finding is granted.
 
+use super::habit::Habit;
+
 /// Statistics that each stream watches and that may raise a finding.
 const STATISTICS: f64 = 8.0;
 
@@ -28,23 +30,26 @@ impl Budget {
         Self { streams, warnings_a_week: 1.0, pages_a_month: 1.0 }
     }
 
-    /// The evidence that keeps the budget.
-    pub fn thresholds(&self) -> Thresholds {
+    /// What keeps the budget on a host of such habits.
+    pub fn thresholds(&self, habit: &Habit) -> Thresholds {
         let chances = STATISTICS * f64::from(self.streams.max(1));
         Thresholds {
             warn: (chances * WEEK_S / self.warnings_a_week.max(1e-6)).ln().max(5.0),
             page: (chances * MONTH_S / self.pages_a_month.max(1e-6)).ln().max(5.0),
+            patience_s: habit.patience_s(),
         }
     }
 }
 
-/// Evidence in nats that a finding of a tier needs.
+/// What a finding needs: evidence in nats, and time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// For a warning.
     pub warn: f64,
     /// For a page.
     pub page: f64,
+    /// How long it must last in seconds when it could be a burst.
+    pub patience_s: f64,
 }
 
 #[cfg(test)]
@@ -53,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_thousand_times_the_streams_cost_seven_nats() {
-        let [few, many] = [50, 50_000].map(|streams| Budget::for_streams(streams).thresholds());
+        let [few, many] = [50, 50_000].map(|streams| Budget::for_streams(streams).thresholds(&Habit::default()));
         assert!((many.page - few.page - 1000f64.ln()).abs() < 1e-9);
         assert!(many.warn < many.page);
     }

@@ -56,6 +56,11 @@ impl Dependence {
     }
 }
 
+/// The weight of a packet given the level of its second: 1 / design effect within the second.
+pub fn worth_within(packets: f64, (within, _): (f64, f64)) -> f64 {
+    (1.0 + (packets - 1.0).max(0.0) * within).recip()
+}
+
 /// The weight of a packet among `packets` of one second: 1 / design effect.
 pub fn worth(packets: f64, (within, across): (f64, f64)) -> f64 {
     let second = 1.0 + (packets - 1.0).max(0.0) * within;
@@ -69,7 +74,6 @@ pub struct Pairs {
     pub(super) above: f32,
     pub(super) packets: f32,
     pub(super) both: f32,
-    pub(super) weight: f32,
     pub(super) groups: f32,
 }
 
@@ -81,7 +85,6 @@ impl Pairs {
         self.above += above as f32;
         self.packets += packets as f32;
         self.both += (above * (above - 1.0).max(0.0) / (packets - 1.0)) as f32;
-        self.weight += packets as f32;
         self.groups += 1.0;
     }
 
@@ -90,7 +93,6 @@ impl Pairs {
             &mut self.above,
             &mut self.packets,
             &mut self.both,
-            &mut self.weight,
             &mut self.groups,
         ] {
             *sum *= factor;
@@ -100,7 +102,7 @@ impl Pairs {
     fn rho(&self, prior_groups: f64) -> f64 {
         let groups = f64::from(self.groups);
         let above = f64::from(self.above / self.packets.max(1.0));
-        let both = f64::from(self.both / self.weight.max(1.0));
+        let both = f64::from(self.both / self.packets.max(1.0));
         let spread = above * (1.0 - above);
         let seen = if spread > 1e-7 { (both - above * above) / spread } else { 0.0 };
         let rho = (seen.max(0.0) * groups + PRIOR_RHO * prior_groups) / (groups + prior_groups);

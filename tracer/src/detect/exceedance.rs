@@ -4,7 +4,7 @@
 //! normal and the least share that would matter, over independent packets ([`super::dependence`]).
 //! The last second at which the sum was zero is the estimate of when it changed.
 
-use super::dependence::{Dependence, worth};
+use super::dependence::{Dependence, worth, worth_within};
 use super::finding::Direction;
 
 /// An alarm needs this multiple of the largest excursion that ended by itself.
@@ -13,6 +13,15 @@ const PAGE_OVER_PEAK: f64 = 1.6;
 
 /// However wild a stream was, its thresholds stay below this multiple.
 const MOST_PATIENCE: f64 = 8.0;
+
+/// The sum stays below so many capped seconds.
+const MOST_NATS: f64 = 100.0;
+
+/// What is no streak must have this many times the evidence: the same burst again and again.
+const AGAIN: f64 = 6.0;
+
+/// Evidence in nats that the excursion paused: a burst ended, a fault did not.
+const PAUSED: f64 = 5.0;
 
 /// The shares that an edge tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,6 +43,8 @@ pub struct Exceedance {
     pub(super) wrong: f32,
     pub(super) sum: f32,
     pub(super) since_s: u32,
+    pub(super) streak_from_s: u32,
+    pub(super) last_bad_s: u32,
     pub(super) peak: f32,
     pub(super) excursion: f32,
     pub(super) back: f32,
@@ -61,41 +72,63 @@ impl Exceedance {
         (bucket > self.edge) != self.below
     }
 
+    /// At most so many packets of a second count as beyond the edge: what matters is that a share
+    /// is there all the time, not that a burst is high.
+    pub fn clip(&self, beyond: f64, packets: f64) -> f64 {
+        let wrong = packets * f64::from(self.wrong);
+        beyond.min(1.5 * wrong + 2.0 * wrong.sqrt() + 1.0)
+    }
+
     /// Weighs a second; says whether it spoke for a change. No second counts more than `cap` nats.
     pub fn weigh(&mut self, at_s: u32, beyond: f64, packets: f64, cap: f64) -> bool {
         if !self.active || packets <= 0.0 {
             return false;
         }
-        let effective = packets * worth(packets, self.dependence.rho());
+        let rho = self.dependence.rho();
+        let beyond = self.clip(beyond, packets);
         let share = beyond / packets;
-        let normal = f64::from(self.normal);
-        let evidence = effective * evidence(share, normal, f64::from(self.wrong));
-        self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, 40.0 * cap) as f32;
-        if self.sum <= 0.0 {
-            if !self.raised {
-                self.end_excursion(true);
-            }
-            self.since_s = at_s;
-        } else {
+        let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
+        let evidence = packets * worth(packets, rho) * evidence(share, normal, wrong);
+        self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, MOST_NATS * cap) as f32;
+        if self.sum > 0.0 {
             self.peak = self.peak.max(self.sum);
             self.beyond += beyond as f32;
             self.packets += packets as f32;
+        } else if !self.raised {
+            self.end_excursion(true);
         }
-        if self.raised {
-            let fault = f64::from(self.beyond / self.packets.max(1.0));
-            let wrong = (normal + 0.5 * (fault - normal)).clamp(f64::from(self.wrong), 0.98);
-            let evidence = effective * evidence_at(share, normal, wrong);
-            self.back = (f64::from(self.back) - evidence.max(-cap)).clamp(0.0, 40.0 * cap) as f32;
+        if self.sum <= 0.0 {
+            (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
+        }
+        if self.sum > 0.0 || self.raised {
+            let fault = normal + 0.5 * (self.share_since() - normal);
+            let fault = fault.clamp(wrong, 0.98);
+            let present = packets * worth_within(packets, rho) * self::evidence(share, normal, fault);
+            self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
+            if self.back <= 0.0 {
+                self.last_bad_s = at_s;
+            }
+            if !self.raised && f64::from(self.back) > PAUSED {
+                self.back = PAUSED as f32;
+                (self.streak_from_s, self.last_bad_s) = (at_s, at_s);
+            }
         }
         evidence > 0.0
     }
 
     /// Whether the evidence passes a threshold, raised by what this stream does when nothing is
-    /// wrong.
-    pub fn passes(&self, threshold: f64, page: bool) -> bool {
+    /// wrong; and has lasted for longer than bursts do, or comes again and again.
+    pub fn passes(&self, at_s: u32, threshold: f64, page: bool, patience_s: f64) -> bool {
         let over = if page { PAGE_OVER_PEAK } else { WARN_OVER_PEAK };
         let peak = over * f64::from(self.excursion);
-        f64::from(self.sum) > threshold.max(peak.min(MOST_PATIENCE * threshold))
+        let threshold = threshold.max(peak.min(MOST_PATIENCE * threshold));
+        let sum = f64::from(self.sum);
+        sum > threshold && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
+    }
+
+    /// How long the excursion lasted without a pause, to the last second that spoke for it.
+    pub fn streak_s(&self) -> f64 {
+        f64::from(self.last_bad_s.saturating_sub(self.streak_from_s))
     }
 
     /// Whether what was raised is back to normal.
@@ -135,13 +168,8 @@ impl Exceedance {
     }
 }
 
-/// The evidence of one packet's share beyond the edge for `wrong`, and for twice the distance when
-/// that explains it better, in nats.
+/// What one packet says for `wrong`, in nats, when a share of them lies beyond the edge.
 fn evidence(share: f64, normal: f64, wrong: f64) -> f64 {
-    evidence_at(share, normal, wrong)
-}
-
-fn evidence_at(share: f64, normal: f64, wrong: f64) -> f64 {
     share * (wrong / normal).ln() + (1.0 - share) * ((1.0 - wrong) / (1.0 - normal)).ln()
 }
 
@@ -164,7 +192,7 @@ mod tests {
         (100..110).for_each(|s| {
             exceedance.weigh(s, 15.0, 20.0, 5.0);
         });
-        assert!(exceedance.passes(20.0, false));
+        assert!(exceedance.passes(109, 20.0, false, 3.0));
         assert_eq!(exceedance.since_s, 99);
     }
 

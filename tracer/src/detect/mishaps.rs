@@ -14,6 +14,9 @@ const TIMES: f64 = 10.0;
 /// An alarm takes at least this many seconds.
 const SECONDS: f64 = 3.0;
 
+/// Evidence in nats that the excursion paused.
+const PAUSED: f64 = 5.0;
+
 /// An alarm needs this multiple of the largest excursion that ended by itself.
 const OVER_PEAK: f64 = 1.3;
 
@@ -30,6 +33,7 @@ pub struct Mishaps {
     pub(super) peak: f32,
     pub(super) excursion: f32,
     pub(super) since_s: u32,
+    pub(super) streak_from_s: u32,
     pub(super) back: f32,
     pub(super) count: f32,
     pub(super) packets: f32,
@@ -65,23 +69,29 @@ impl Mishaps {
             if !self.raised {
                 self.end_excursion(true);
             }
-            self.since_s = at_s;
+            (self.since_s, self.streak_from_s) = (at_s, at_s);
         } else {
             self.peak = self.peak.max(self.sum);
             self.count += count as f32;
             self.packets += packets as f32;
         }
-        if self.raised {
+        if self.sum > 0.0 || self.raised {
             let wrong = (0.5 * self.rate_since()).max(2.0 * rate);
             let evidence = count * (wrong / rate).ln() - packets * (wrong - rate);
             self.back = (f64::from(self.back) - evidence.max(-cap)).clamp(0.0, 20.0 * threshold) as f32;
+            if !self.raised && f64::from(self.back) > PAUSED {
+                self.back = PAUSED as f32;
+                self.streak_from_s = at_s;
+            }
         }
         evidence > 0.0
     }
 
     /// Whether the evidence passes.
-    pub fn passes(&self, threshold: f64) -> bool {
-        f64::from(self.sum) > threshold.max(OVER_PEAK * f64::from(self.excursion).min(6.0 * threshold))
+    pub fn passes(&self, at_s: u32, threshold: f64, patience_s: f64) -> bool {
+        let peak = OVER_PEAK * f64::from(self.excursion);
+        let streak_s = f64::from(at_s.saturating_sub(self.streak_from_s));
+        f64::from(self.sum) > threshold.max(peak.min(6.0 * threshold)) && streak_s >= patience_s
     }
 
     /// Begins to watch for the return to normal.

@@ -7,6 +7,7 @@
 use super::baseline::{Baseline, edge_ns};
 use super::budget::Thresholds;
 use super::exceedance::{Exceedance, Shares};
+use super::habit::LONGEST_BURST_S;
 use super::finding::{Direction, Finding, Kind, Tier};
 use super::increase::{Increase, Mishap};
 use super::leap::Leap;
@@ -76,6 +77,7 @@ pub struct Stream {
     pub(super) batch_s: u32,
     pub(super) calm_s: f32,
     pub(super) refused: u8,
+    pub(super) burst_s: u8,
     pub(super) begun: bool,
     pub(super) open: Option<Box<Open>>,
 }
@@ -104,6 +106,7 @@ impl Default for Stream {
             batch_s: 0,
             calm_s: 0.0,
             refused: 0,
+            burst_s: 0,
             begun: false,
             open: None,
         }
@@ -131,6 +134,12 @@ impl Stream {
     /// The open finding, if there is one.
     pub fn open(&self) -> Option<&Finding> {
         self.open.as_ref().map(|open| &open.finding)
+    }
+
+    /// The longest burst that ended by itself since this was asked, in seconds.
+    pub fn take_burst_s(&mut self) -> Option<f64> {
+        let burst_s = std::mem::take(&mut self.burst_s);
+        (burst_s > 0).then_some(f64::from(burst_s))
     }
 
     /// Whether it has seen enough to judge.
@@ -178,10 +187,15 @@ impl Stream {
         let mut bad = false;
         let learning = self.open.is_none();
         for (edge, beyond) in self.edges.iter_mut().zip(beyond) {
+            let lasted_s = edge.streak_s();
             let spoke = edge.weigh(at_s, beyond as f64, packets, cap);
             bad |= spoke && edge.raised;
+            let ended = !edge.raised && edge.streak_s() < lasted_s;
+            if learning && ended && f64::from(edge.peak) > 0.5 * thresholds.warn && lasted_s <= LONGEST_BURST_S {
+                self.burst_s = self.burst_s.max(lasted_s as u8);
+            }
             if learning && edge.active && packets > 0.0 {
-                edge.dependence.second(beyond as f64, packets);
+                edge.dependence.second(edge.clip(beyond as f64, packets), packets);
             }
         }
         let spoke = self.leap.weigh(at_s, leapt as f64, packets, thresholds.page);
@@ -195,11 +209,12 @@ impl Stream {
     }
 
     /// What the evidence amounts to now: the kind, where to, how loud, and since when.
-    fn evidence(&self, thresholds: &Thresholds) -> Option<(Kind, Direction, Tier, u32)> {
+    fn evidence(&self, at_s: u32, thresholds: &Thresholds) -> Option<(Kind, Direction, Tier, u32)> {
         if !self.is_ready() {
             return None;
         }
         let young = 1.0 + 120.0 / f64::from(self.calm_s.max(60.0));
+        let patience_s = thresholds.patience_s;
         let (warn, page) = (thresholds.warn * young, thresholds.page * young);
         if self.leap.passes(page) {
             return Some((Kind::Shift, Direction::Up, Tier::Page, self.leap.since_s));
@@ -208,12 +223,12 @@ impl Stream {
         let loud = |page_too: bool| {
             kinds.iter().zip(&self.edges).find_map(|(kind, edge)| {
                 let threshold = if page_too { page } else { warn };
-                edge.passes(threshold, page_too).then_some((*kind, edge.since_s))
+                edge.passes(at_s, threshold, page_too, patience_s).then_some((*kind, edge.since_s))
             })
         };
         let lost = |threshold: f64| {
             self.mishaps.iter().zip(Mishap::ALL).find_map(|(mishaps, sort)| {
-                mishaps.passes(threshold).then_some((Kind::Loss(sort), mishaps.since_s))
+                mishaps.passes(at_s, threshold, patience_s).then_some((Kind::Loss(sort), mishaps.since_s))
             })
         };
         let up = |(kind, since), tier| (kind, Direction::Up, tier, since);
@@ -223,16 +238,16 @@ impl Stream {
             .or_else(|| lost(warn).map(|found| up(found, Tier::Warn)))
             .or_else(|| {
                 let lower = &self.edges[LOWER];
-                (lower.passes(warn, false))
+                (lower.passes(at_s, warn, false, patience_s))
                     .then_some((Kind::Shift, Direction::Down, Tier::Notice, lower.since_s))
             })
     }
 
     fn look_for_change(&mut self, at_s: u32, thresholds: &Thresholds) -> Verdict {
-        let Some((kind, direction, tier, since_s)) = self.evidence(thresholds) else {
+        let Some((kind, direction, tier, since_s)) = self.evidence(at_s, thresholds) else {
             return Verdict::Quiet;
         };
-        self.raise(thresholds);
+        self.raise(at_s, thresholds);
         let took_s = at_s.saturating_sub(since_s);
         let mut finding = Finding {
             kind,
@@ -269,16 +284,16 @@ impl Stream {
             open.seen_s += 1;
             open.bad_s += u32::from(bad);
         }
-        if bad {
+        if bad && !self.is_turning() {
             open.finding.last_bad_s = self.epoch_s + u64::from(at_s);
             open.bad_at_last_sign_s = open.bad_s;
             open.seen_at_last_sign_s = open.seen_s;
         }
         open.finding.of_the_time = open.bad_at_last_sign_s as f32 / open.seen_at_last_sign_s.max(1) as f32;
-        let evidence = self.evidence(thresholds);
+        let evidence = self.evidence(at_s, thresholds);
         let mut verdict = Verdict::Quiet;
         if let Some((kind, direction, tier, _)) = evidence {
-            self.raise(thresholds);
+            self.raise(at_s, thresholds);
             if tier > open.finding.tier {
                 open.finding.tier = tier;
                 open.finding.kind = kind;
@@ -312,14 +327,14 @@ impl Stream {
     }
 
     /// Marks every statistic that passes, so that the finding stays until each is back.
-    fn raise(&mut self, thresholds: &Thresholds) {
+    fn raise(&mut self, at_s: u32, thresholds: &Thresholds) {
         for edge in &mut self.edges {
-            if edge.passes(thresholds.warn, false) {
+            if edge.passes(at_s, thresholds.warn, false, thresholds.patience_s) {
                 edge.raise();
             }
         }
         for mishaps in &mut self.mishaps {
-            if mishaps.passes(thresholds.warn) {
+            if mishaps.passes(at_s, thresholds.warn, thresholds.patience_s) {
                 mishaps.raise();
             }
         }
@@ -335,9 +350,20 @@ impl Stream {
             && self.leap.is_back(enough)
     }
 
+    /// Whether all that was raised shows a first sign of being back.
+    fn is_turning(&self) -> bool {
+        self.edges.iter().all(|edge| !edge.raised || edge.back > 0.0)
+            && self.mishaps.iter().all(|mishaps| !mishaps.raised || mishaps.back > 0.0)
+            && (!self.leap.raised || self.leap.back > 0.0)
+    }
+
     fn close(&mut self, at_s: u32, open: Open, by_itself: bool) -> Finding {
-        // What ended within a minute without anyone is what this stream does.
-        let brief = by_itself && open.bad_at_last_sign_s <= 60;
+        let lasted_s = open.finding.last_bad_s.saturating_sub(open.finding.change_s);
+        // What ended soon and without anyone is what this stream does.
+        let brief = by_itself && lasted_s as f64 <= LONGEST_BURST_S;
+        if brief {
+            self.burst_s = self.burst_s.max(lasted_s as u8);
+        }
         self.edges.iter_mut().for_each(|edge| edge.end_excursion(brief));
         self.mishaps.iter_mut().for_each(|mishaps| mishaps.end_excursion(brief));
         self.leap.end();

@@ -5,7 +5,7 @@ use super::table::{poisson_upper, quantile};
 use super::workload::{HOPS, Nature, RATES, Route};
 use clap::Args;
 use std::time::Instant;
-use tracer::detect::{Budget, Direction, Stream, Tier, Verdict};
+use tracer::detect::{Budget, Direction, Habit, Stream, Tier, Verdict};
 
 #[derive(Args)]
 pub(crate) struct Detect {
@@ -24,6 +24,9 @@ pub(crate) struct Detect {
     /// Streams
     #[arg(long, default_value_t = 50_000)]
     streams: u32,
+    /// The longest burst of the host in seconds
+    #[arg(long, default_value_t = 3.0)]
+    habit_s: f64,
 }
 
 impl Detect {
@@ -36,7 +39,9 @@ impl Detect {
     }
 
     fn quiet(&self) {
-        let thresholds = Budget::for_streams(self.streams).thresholds();
+        let mut habit = Habit::known(self.habit_s);
+        let budget = Budget::for_streams(self.streams);
+        let mut thresholds = budget.thresholds(&habit);
         println!("{thresholds:?} {} B", size_of::<Stream>());
         for long in [false, true] {
             for rate in RATES {
@@ -51,6 +56,10 @@ impl Detect {
                         for (hop, (stream, second)) in streams.iter_mut().zip(route.second(at_s, &[])).enumerate() {
                             let verdict = stream.observe(at_s, second, &thresholds);
                             open_s += u64::from(stream.open().is_some_and(|f| f.direction == Direction::Up));
+                            if let Some(burst_s) = stream.take_burst_s() {
+                                habit.learn(burst_s);
+                                thresholds = budget.thresholds(&habit);
+                            }
                             let (Verdict::Opened(finding) | Verdict::Louder(finding)) = verdict else { if let Verdict::Cleared(f) = verdict { if f.direction == Direction::Up { println!("   cleared after {} s, bad {} s", at_s - f.change_s, f.last_bad_s - f.change_s);} } continue };
                             match finding.tier {
                                 Tier::Notice => notices += 1,
@@ -64,13 +73,13 @@ impl Detect {
                     }
                 }
                 let weeks = self.routes as f64 * self.days / 7.0;
-                println!("long {long} rate {rate}: {weeks:.2} route-weeks: warn {warns} page {pages} notice {notices}; page upper {:.3}/rw; open {:.5}; {:.2} us a stream-second", poisson_upper(pages) / weeks, open_s as f64 / (weeks * 7.0 * 86400.0 * 5.0), began.elapsed().as_secs_f64() * 1e6 / (self.routes as f64 * self.days * 86_400.0 * 5.0));
+                println!("{habit:?} long {long} rate {rate}: {weeks:.2} route-weeks: warn {warns} page {pages} notice {notices}; page upper {:.3}/rw; open {:.5}; {:.2} us a stream-second", poisson_upper(pages) / weeks, open_s as f64 / (weeks * 7.0 * 86400.0 * 5.0), began.elapsed().as_secs_f64() * 1e6 / (self.routes as f64 * self.days * 86_400.0 * 5.0));
             }
         }
     }
 
     fn faults(&self) {
-        let thresholds = Budget::for_streams(self.streams).thresholds();
+        let thresholds = Budget::for_streams(self.streams).thresholds(&Habit::known(self.habit_s));
         println!("{thresholds:?}");
         for (name, what) in CATALOGUE {
             for rate in [3.0, 30.0, 300.0] {
