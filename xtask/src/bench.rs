@@ -3,6 +3,7 @@
 pub(crate) mod detect;
 mod dice;
 mod fault;
+mod prototype;
 mod table;
 mod workload;
 

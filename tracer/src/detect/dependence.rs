@@ -9,7 +9,7 @@
 pub const BATCH_S: f64 = 30.0;
 
 /// What is believed before anything was seen, and how many batches that belief is worth.
-const PRIOR_RHO: f64 = 0.02;
+const PRIOR_RHO: f64 = 0.002;
 const PRIOR_BATCHES: f64 = 5.0;
 
 /// Never more trust than this: the arithmetic of a thousand seconds is no proof of independence.
@@ -64,7 +64,7 @@ pub fn worth_within(packets: f64, (within, _): (f64, f64)) -> f64 {
 /// The weight of a packet among `packets` of one second: 1 / design effect.
 pub fn worth(packets: f64, (within, across): (f64, f64)) -> f64 {
     let second = 1.0 + (packets - 1.0).max(0.0) * within;
-    let batch = 1.0 + (BATCH_S * packets - 1.0).max(0.0) * across;
+    let batch = 1.0 + (BATCH_S * (packets - 1.0)).max(0.0) * across;
     second.max(batch).recip()
 }
 

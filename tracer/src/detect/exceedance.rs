@@ -14,6 +14,10 @@ const PAGE_OVER_PEAK: f64 = 1.6;
 /// However wild a stream was, its thresholds stay below this multiple.
 const MOST_PATIENCE: f64 = 8.0;
 
+/// A second sum looks for a share this part of the way from the least that matters to all
+/// packets: few packets prove a strong change.
+const STRONGLY: f64 = 0.4;
+
 /// The sum stays below so many capped seconds.
 const MOST_NATS: f64 = 100.0;
 
@@ -42,6 +46,7 @@ pub struct Exceedance {
     pub(super) normal: f32,
     pub(super) wrong: f32,
     pub(super) sum: f32,
+    pub(super) strong: f32,
     pub(super) since_s: u32,
     pub(super) streak_from_s: u32,
     pub(super) last_bad_s: u32,
@@ -90,8 +95,11 @@ impl Exceedance {
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
         let evidence = packets * worth(packets, rho) * evidence(share, normal, wrong);
         self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, MOST_NATS * cap) as f32;
+        let strongly = wrong + STRONGLY * (1.0 - wrong);
+        let strong = packets * worth(packets, rho) * self::evidence(share, normal, strongly);
+        self.strong = (f64::from(self.strong) + strong.min(cap)).clamp(0.0, MOST_NATS * cap) as f32;
         if self.sum > 0.0 {
-            self.peak = self.peak.max(self.sum);
+            self.peak = self.peak.max(self.sum).max(self.strong);
             self.beyond += beyond as f32;
             self.packets += packets as f32;
         } else if !self.raised {
@@ -122,7 +130,7 @@ impl Exceedance {
         let over = if page { PAGE_OVER_PEAK } else { WARN_OVER_PEAK };
         let peak = over * f64::from(self.excursion);
         let threshold = threshold.max(peak.min(MOST_PATIENCE * threshold));
-        let sum = f64::from(self.sum);
+        let sum = f64::from(self.sum.max(self.strong));
         sum > threshold && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
     }
 
@@ -151,15 +159,26 @@ impl Exceedance {
         }
         self.raised = false;
         self.sum = 0.0;
+        self.strong = 0.0;
         self.peak = 0.0;
         self.back = 0.0;
         self.beyond = 0.0;
         self.packets = 0.0;
     }
 
-    /// Lets the memory of excursions fade.
-    pub fn fade(&mut self, factor: f32) {
-        self.excursion *= factor;
+    /// Forgets the evidence for the fault, while its end is watched.
+    pub fn rest(&mut self) {
+        self.sum = 0.0;
+        self.strong = 0.0;
+    }
+
+    /// Lets the memory of excursions fade, and evidence that is older than what it is judged by.
+    pub fn fade(&mut self, slow: f32, evidence: f32) {
+        self.excursion *= slow;
+        self.sum *= evidence;
+        self.strong *= evidence;
+        self.beyond *= evidence;
+        self.packets *= evidence;
     }
 
     /// The share beyond the edge since the sum left zero.

@@ -4,6 +4,7 @@
 //! so; while a finding is open it learns nothing, so that a level that lasts never becomes normal
 //! unless someone says that it is.
 
+use super::attribution::Growth;
 use super::baseline::{Baseline, edge_ns};
 use super::budget::Thresholds;
 use super::exceedance::{Exceedance, Shares};
@@ -27,7 +28,7 @@ const HABIT_S: f64 = 86_400.0;
 
 /// Packets that a baseline needs for its middle, and for its tail.
 const ENOUGH: f64 = 100.0;
-const ENOUGH_FOR_TAIL: f64 = 500.0;
+const ENOUGH_FOR_TAIL: f64 = 1_500.0;
 
 /// A shift below this is nobody's trouble, in ns.
 const LEAST_SHIFT_NS: f64 = 20_000.0;
@@ -76,6 +77,7 @@ pub struct Stream {
     pub(super) block_s: u32,
     pub(super) batch_s: u32,
     pub(super) calm_s: f32,
+    pub(super) restless: f32,
     pub(super) refused: u8,
     pub(super) burst_s: u8,
     pub(super) begun: bool,
@@ -105,6 +107,7 @@ impl Default for Stream {
             block_s: 0,
             batch_s: 0,
             calm_s: 0.0,
+            restless: 0.01,
             refused: 0,
             burst_s: 0,
             begun: false,
@@ -152,6 +155,14 @@ impl Stream {
         &self.baseline
     }
 
+    /// By how much the mean grew, for the comparison of the hops of a route.
+    pub fn growth(&self) -> Growth {
+        let p99 = |edge: Option<f64>| edge.unwrap_or_default();
+        let cut = p99(self.baseline.quantile(0.99)).max(p99(self.baseline.fresh_quantile(0.99)));
+        let [before, now] = self.baseline.winsorised(cut.ceil().clamp(0.0, 225.0) as u8);
+        Growth { before, now, restless: f64::from(self.restless).sqrt().max(0.02) }
+    }
+
     /// Takes the present level as normal, because a person or the one who made the change said so.
     pub fn adopt(&mut self, at_s: u64) -> Option<Finding> {
         let at_s = self.clock(at_s);
@@ -191,7 +202,8 @@ impl Stream {
             let spoke = edge.weigh(at_s, beyond as f64, packets, cap);
             bad |= spoke && edge.raised;
             let ended = !edge.raised && edge.streak_s() < lasted_s;
-            if learning && ended && f64::from(edge.peak) > 0.5 * thresholds.warn && lasted_s <= LONGEST_BURST_S {
+            // What would have been a finding had it lasted.
+            if learning && ended && f64::from(edge.peak) > thresholds.warn && lasted_s <= LONGEST_BURST_S {
                 self.burst_s = self.burst_s.max(lasted_s as u8);
             }
             if learning && edge.active && packets > 0.0 {
@@ -306,7 +318,7 @@ impl Stream {
         }
         if self.is_back(thresholds) {
             let since_s = *open.back_since_s.get_or_insert(at_s);
-            self.edges.iter_mut().filter(|edge| edge.raised).for_each(|edge| edge.sum = 0.0);
+            self.edges.iter_mut().filter(|edge| edge.raised).for_each(Exceedance::rest);
             if at_s.saturating_sub(since_s) >= PAUSE_S {
                 return Verdict::Cleared(self.close(at_s, *open, true));
             }
@@ -436,9 +448,14 @@ impl Stream {
         if self.baseline.fresh_packets() > 0.0 {
             self.calm_s = (self.calm_s + BLOCK_S as f32).min(1e6);
         }
+        let growth = self.growth();
+        if growth.before.packets >= ENOUGH && growth.now.packets >= 1.0 {
+            let off = (growth.now.mean_ns / growth.before.mean_ns.max(1.0)).ln();
+            self.restless += 0.05 * ((off * off).min(1.0) as f32 - self.restless);
+        }
         self.baseline.settle(u64::from(BLOCK_S));
         for edge in &mut self.edges {
-            edge.fade(slow_fade);
+            edge.fade(slow_fade, fade);
             edge.dependence.fade((-block_s / (0.25 * HABIT_S)).exp() as f32);
         }
         for mishaps in &mut self.mishaps {
