@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic: time arrives with the data, state lives in values that the caller keeps.
 //! A [`Stream`] judges one hop of one route (or one class's round trips) against its own past;
-//! `siblings` compares parts of one component with one another when there is no past;
+//! [`siblings`] compares parts of one component with one another when there is no past;
 //! [`attribution`] says which hop holds how much of a shift; [`incident`] joins findings that
 //! belong together.
 
@@ -18,6 +18,7 @@ pub mod increase;
 pub mod leap;
 pub mod mishaps;
 mod saved;
+pub mod siblings;
 pub mod stream;
 
 pub use budget::{Budget, Thresholds};

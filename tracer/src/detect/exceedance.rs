@@ -18,6 +18,9 @@ const MOST_PATIENCE: f64 = 8.0;
 /// packets: few packets prove a strong change.
 const STRONGLY: f64 = 0.4;
 
+/// Less than this share of packets more can't be told from a rate that breathes.
+const LEAST_ADDITION: f64 = 0.15;
+
 /// The sum stays below so many capped seconds.
 const MOST_NATS: f64 = 100.0;
 
@@ -179,6 +182,20 @@ impl Exceedance {
         self.strong *= evidence;
         self.beyond *= evidence;
         self.packets *= evidence;
+    }
+
+    /// Whether the packets beyond the edge came in addition: as many as ever lie below it, and
+    /// that many more come in all. Then the mix of traffic changed, which is no one's fault.
+    pub fn is_addition(&self, at_s: u32, usual_rate: f64) -> bool {
+        let normal = f64::from(self.normal);
+        let moved = (self.share_since() - normal) / (1.0 - normal);
+        let rate = f64::from(self.packets) / f64::from(at_s.saturating_sub(self.since_s).max(1));
+        if moved < LEAST_ADDITION || usual_rate <= 0.0 {
+            return false;
+        }
+        let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
+        let more = rate / usual_rate - 1.0;
+        (0.8..1.25).contains(&below) && more > 0.6 * moved / (1.0 - moved).max(0.01)
     }
 
     /// The share beyond the edge since the sum left zero.

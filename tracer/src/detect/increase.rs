@@ -41,7 +41,7 @@ impl Increase {
     pub fn add(&mut self, bucket: u8, packets: u32) {
         if packets > 0 {
             self.cells.push((bucket, packets));
-            self.packets += u64::from(packets);
+            self.packets = self.packets.saturating_add(u64::from(packets));
         }
     }
 

@@ -123,7 +123,7 @@ impl Mishaps {
     /// Takes the block since the last call as normal, after fading what was.
     pub fn settle(&mut self, fade: f32, slow_fade: f32) {
         let expected = self.rate() * f64::from(self.fresh_packets);
-        if expected > 0.0 {
+        if self.settled_packets > 2.0 * self.fresh_packets {
             let off = f64::from(self.fresh) - expected;
             self.clumps = self.clumps * slow_fade + (off * off / expected.max(0.1)) as f32;
             self.blocks = self.blocks * slow_fade + 1.0;

@@ -87,7 +87,7 @@ structs! {
     }
     Open { finding, back_since_s, bad_s, seen_s, bad_at_last_sign_s, seen_at_last_sign_s }
     Stream {
-        baseline, edges, leap, mishaps, epoch_s, block_s, batch_s, calm_s, restless, refused,
+        baseline, edges, leap, mishaps, epoch_s, block_s, batch_s, calm_s, settled_s, restless, refused,
         burst_s, begun, open,
     }
     Habit { longest_s, feared_s }
@@ -167,7 +167,8 @@ impl Saved for [f32; WINDOW] {
     fn take(bytes: &mut &[u8]) -> Option<Self> {
         let mut counts = [0.0; WINDOW];
         for _ in 0..u8::take(bytes)? {
-            *counts.get_mut(usize::from(u8::take(bytes)?))? = f32::take(bytes)?;
+            let place = usize::from(u8::take(bytes)?);
+            *counts.get_mut(place)? = f32::take(bytes)?;
         }
         Some(counts)
     }

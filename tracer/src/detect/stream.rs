@@ -36,6 +36,9 @@ const LEAST_SHIFT_NS: f64 = 20_000.0;
 /// 30 % in eighths of an octave.
 const RISE: f64 = 3.03;
 
+/// The middle moved when this share of the packets did.
+const MOST: f64 = 0.6;
+
 /// No second counts for more than this part of the threshold.
 const SECONDS: f64 = 5.0;
 
@@ -77,6 +80,7 @@ pub struct Stream {
     pub(super) block_s: u32,
     pub(super) batch_s: u32,
     pub(super) calm_s: f32,
+    pub(super) settled_s: f32,
     pub(super) restless: f32,
     pub(super) refused: u8,
     pub(super) burst_s: u8,
@@ -107,6 +111,7 @@ impl Default for Stream {
             block_s: 0,
             batch_s: 0,
             calm_s: 0.0,
+            settled_s: 0.0,
             restless: 0.01,
             refused: 0,
             burst_s: 0,
@@ -168,9 +173,14 @@ impl Stream {
         let at_s = self.clock(at_s);
         let open = self.open.take()?;
         self.baseline.adopt();
-        self.calm_s = 0.0;
+        (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
         self.aim();
         Some(self.close(at_s, *open, false))
+    }
+
+    /// The usual rate in packets per second.
+    fn rate(&self) -> f64 {
+        self.baseline.packets() / f64::from(self.settled_s.max(1.0))
     }
 
     fn clock(&mut self, at_s: u64) -> u32 {
@@ -190,9 +200,9 @@ impl Stream {
         let mut leapt = 0u64;
         for &(bucket, count) in increase.cells() {
             for (beyond, edge) in beyond.iter_mut().zip(&self.edges) {
-                *beyond += u64::from(count) * u64::from(edge.is_beyond(bucket));
+                *beyond = beyond.saturating_add(u64::from(count) * u64::from(edge.is_beyond(bucket)));
             }
-            leapt += u64::from(count) * u64::from(bucket > self.leap.edge);
+            leapt = leapt.saturating_add(u64::from(count) * u64::from(bucket > self.leap.edge));
         }
         let cap = thresholds.warn / SECONDS;
         let mut bad = false;
@@ -231,11 +241,16 @@ impl Stream {
         if self.leap.passes(page) {
             return Some((Kind::Shift, Direction::Up, Tier::Page, self.leap.since_s));
         }
-        let kinds = [Kind::Shift, Kind::Share, Kind::Tail];
+        let most_moved = self.edges[MIDDLE].share_since() >= MOST;
+        let kinds = [if most_moved { Kind::Shift } else { Kind::Share }, Kind::Share, Kind::Tail];
+        let rate = self.rate();
+        let added = self.edges[..TAIL].iter().any(|edge| edge.is_addition(at_s, rate));
         let loud = |page_too: bool| {
             kinds.iter().zip(&self.edges).find_map(|(kind, edge)| {
                 let threshold = if page_too { page } else { warn };
-                edge.passes(at_s, threshold, page_too, patience_s).then_some((*kind, edge.since_s))
+                let passes = edge.passes(at_s, threshold, page_too, patience_s)
+                    && !(page_too && added);
+                passes.then_some((*kind, edge.since_s))
             })
         };
         let lost = |threshold: f64| {
@@ -265,10 +280,10 @@ impl Stream {
             kind,
             direction,
             tier,
-            change_s: self.epoch_s + u64::from(since_s),
+            change_s: self.epoch_s.saturating_add(u64::from(since_s)),
             change_error_s: 1.0 + 0.5 * took_s as f32,
-            raised_s: self.epoch_s + u64::from(at_s),
-            last_bad_s: self.epoch_s + u64::from(at_s),
+            raised_s: self.epoch_s.saturating_add(u64::from(at_s)),
+            last_bad_s: self.epoch_s.saturating_add(u64::from(at_s)),
             cleared_s: None,
             share: [0.0; 2],
             median_ns: [0.0; 2],
@@ -297,7 +312,7 @@ impl Stream {
             open.bad_s += u32::from(bad);
         }
         if bad && !self.is_turning() {
-            open.finding.last_bad_s = self.epoch_s + u64::from(at_s);
+            open.finding.last_bad_s = self.epoch_s.saturating_add(u64::from(at_s));
             open.bad_at_last_sign_s = open.bad_s;
             open.seen_at_last_sign_s = open.seen_s;
         }
@@ -326,7 +341,7 @@ impl Stream {
             && at_s.saturating_sub((open.finding.raised_s - self.epoch_s) as u32) >= IMPROVED_S
         {
             self.baseline.adopt();
-            self.calm_s = 0.0;
+            (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
             self.aim();
             return Verdict::Cleared(self.close(at_s, *open, false));
         } else if open.back_since_s.is_some() && bad {
@@ -382,7 +397,7 @@ impl Stream {
         self.baseline.discard();
         (self.block_s, self.batch_s) = (at_s, at_s);
         let ended_s = open.back_since_s.unwrap_or(at_s);
-        Finding { cleared_s: Some(self.epoch_s + u64::from(ended_s)), ..open.finding }
+        Finding { cleared_s: Some(self.epoch_s.saturating_add(u64::from(ended_s))), ..open.finding }
     }
 
     fn measure(&self, finding: &mut Finding) {
@@ -453,6 +468,7 @@ impl Stream {
             let off = (growth.now.mean_ns / growth.before.mean_ns.max(1.0)).ln();
             self.restless += 0.05 * ((off * off).min(1.0) as f32 - self.restless);
         }
+        self.settled_s = self.settled_s * fade + BLOCK_S as f32;
         self.baseline.settle(u64::from(BLOCK_S));
         for edge in &mut self.edges {
             edge.fade(slow_fade, fade);
@@ -505,3 +521,6 @@ fn fallen(edge: f64) -> f64 {
 fn share(part: f64, all: f64) -> f64 {
     ((part + 0.5 + (part + 0.25).sqrt()) / (all + 1.0)).max(1e-4)
 }
+
+#[cfg(test)]
+mod tests;
