@@ -3,7 +3,6 @@
 pub(crate) mod detect;
 mod dice;
 mod fault;
-mod prototype;
 mod table;
 mod workload;
 

@@ -113,7 +113,7 @@ impl Exceedance {
         }
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
-            let fault = fault.clamp(wrong, 0.98);
+            let fault = fault.min(0.98).max(wrong);
             let present = packets * worth_within(packets, rho) * self::evidence(share, normal, fault);
             self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
             if self.back <= 0.0 {

@@ -308,8 +308,8 @@ impl Stream {
 
     fn follow(&mut self, at_s: u32, mut open: Box<Open>, bad: bool, increase: &Increase, thresholds: &Thresholds) -> Verdict {
         if increase.packets() > 0 {
-            open.seen_s += 1;
-            open.bad_s += u32::from(bad);
+            open.seen_s = open.seen_s.saturating_add(1);
+            open.bad_s = open.bad_s.saturating_add(u32::from(bad));
         }
         if bad && !self.is_turning() {
             open.finding.last_bad_s = self.epoch_s.saturating_add(u64::from(at_s));

@@ -63,6 +63,8 @@ struct Hop {
     burst: Option<Burst>,
     loss: f64,
     counts: [u32; 226],
+    median_ns: f64,
+    idle: bool,
 }
 
 struct SecondClass {
@@ -94,6 +96,18 @@ impl Route {
         }
     }
 
+    /// The same nature, other chances.
+    pub(crate) fn reseeded(mut self, seed: u64) -> Self {
+        self.dice = Dice::new(seed, 2);
+        self
+    }
+
+    /// Draws one hop only; the others count nothing.
+    pub(crate) fn with_only(mut self, hop: usize) -> Self {
+        (0..HOPS).for_each(|n| self.hops[n].idle = n != hop);
+        self
+    }
+
     /// What each hop counted in the second that ends at `at_s`.
     pub(crate) fn second(&mut self, at_s: u64, faults: &[Fault]) -> &[Increase; HOPS] {
         let packets = {
@@ -109,12 +123,16 @@ impl Route {
             if let (None, Some(effect), true) = (effects[hop], behind, self.nature.back_pressure > 0.0) {
                 // So much slower that the added time is the given part of the next hop's.
                 let times = (effect.rise / OCTAVE).exp2();
-                let felt = 1.0 + (times - 1.0) * self.nature.back_pressure;
+                let added_ns = (times - 1.0) * self.hops[hop + 1].median_ns * self.nature.back_pressure;
+                let felt = 1.0 + added_ns / self.hops[hop].median_ns;
                 effects[hop] = Some(Effect { rise: OCTAVE * felt.log2(), more: 0.0, loss: 0.0, ..effect });
             }
         }
         for ((hop, second), effect) in self.hops.iter_mut().zip(&mut self.seconds).zip(effects) {
             second.clear();
+            if hop.idle {
+                continue;
+            }
             hop.second(at_s as f64, packets, effect, self.nature, &mut self.dice, second);
         }
         &self.seconds
@@ -160,6 +178,8 @@ impl Hop {
             burst: None,
             loss: dice.log_between(1e-6, 1e-4),
             counts: [0; 226],
+            median_ns,
+            idle: false,
         }
     }
 
