@@ -1,15 +1,15 @@
 //! What is normal for a stream: its latencies of the last half hour that nothing disturbed.
 //!
 //! Latencies are collected in a fresh block of about a minute and settle into the baseline only
-//! when the judge found the minute calm. A window of 15 octaves around the median is kept, not
+//! when the judge found the minute calm. A window of 13 octaves around the median is kept, not
 //! all 28 of the histogram, so that a stream stays within its 1.6 kB.
 
 use super::increase::Increase;
 use crate::model::histogram::{lower_bound, upper_bound};
 use tracer_common::bucket::BUCKETS;
 
-/// How many buckets are kept: 15 octaves of eight.
-pub const WINDOW: usize = 120;
+/// How many buckets are kept: 13 octaves and a half of eight.
+pub const WINDOW: usize = 108;
 
 /// Where in the window the first median is put: 4 octaves and a half from its lower end.
 const ANCHOR: usize = 36;

@@ -16,12 +16,25 @@ const PRIOR_BATCHES: f64 = 5.0;
 const LEAST_RHO: f64 = 2e-4;
 
 /// The correlation of packets above an edge, within seconds and within batches.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Dependence {
     pub(super) within: Pairs,
     pub(super) across: Pairs,
     pub(super) batch_above: f32,
     pub(super) batch_packets: f32,
+    pub(super) rho: [f32; 2],
+}
+
+impl Default for Dependence {
+    fn default() -> Self {
+        Self {
+            within: Pairs::default(),
+            across: Pairs::default(),
+            batch_above: 0.0,
+            batch_packets: 0.0,
+            rho: [PRIOR_RHO as f32; 2],
+        }
+    }
 }
 
 impl Dependence {
@@ -36,6 +49,8 @@ impl Dependence {
     pub fn end_batch(&mut self) {
         self.across.add(f64::from(self.batch_above), f64::from(self.batch_packets));
         self.drop_batch();
+        let within = self.within.rho(PRIOR_BATCHES * BATCH_S);
+        self.rho = [within as f32, self.across.rho(PRIOR_BATCHES) as f32];
     }
 
     /// Forgets the batch that has begun.
@@ -50,9 +65,9 @@ impl Dependence {
         self.across.fade(factor);
     }
 
-    /// ρ within a second, and within a batch.
+    /// ρ within a second, and within a batch, as of the last batch.
     pub fn rho(&self) -> (f64, f64) {
-        (self.within.rho(PRIOR_BATCHES * BATCH_S), self.across.rho(PRIOR_BATCHES))
+        (f64::from(self.rho[0]), f64::from(self.rho[1]))
     }
 }
 

@@ -39,6 +39,24 @@ pub struct Shares {
     pub wrong: f64,
 }
 
+/// What a packet beyond the edge and one within it say for a share, in nats.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Logs {
+    pub(super) beyond: f32,
+    pub(super) within: f32,
+}
+
+impl Logs {
+    fn of(normal: f64, wrong: f64) -> Self {
+        let within = ((1.0 - wrong) / (1.0 - normal)).ln();
+        Self { beyond: (wrong / normal).ln() as f32, within: within as f32 }
+    }
+
+    fn evidence(self, share: f64) -> f64 {
+        share * f64::from(self.beyond) + (1.0 - share) * f64::from(self.within)
+    }
+}
+
 /// One edge, the share of packets beyond it, and the evidence that it grew.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Exceedance {
@@ -48,6 +66,7 @@ pub struct Exceedance {
     pub(super) raised: bool,
     pub(super) normal: f32,
     pub(super) wrong: f32,
+    pub(super) logs: [Logs; 2],
     pub(super) sum: f32,
     pub(super) strong: f32,
     pub(super) since_s: u32,
@@ -72,6 +91,8 @@ impl Exceedance {
         self.edge = edge;
         self.normal = shares.normal as f32;
         self.wrong = shares.wrong as f32;
+        let strongly = shares.wrong + STRONGLY * (1.0 - shares.wrong);
+        self.logs = [shares.wrong, strongly].map(|wrong| Logs::of(shares.normal, wrong));
         self.active = true;
     }
 
@@ -92,14 +113,18 @@ impl Exceedance {
         if !self.active || packets <= 0.0 {
             return false;
         }
+        if beyond <= 0.0 && self.peak <= 0.0 && !self.raised {
+            // The common second: nothing beyond the edge, and no excursion to end.
+            (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
+            return false;
+        }
         let rho = self.dependence.rho();
         let beyond = self.clip(beyond, packets);
         let share = beyond / packets;
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
-        let evidence = packets * worth(packets, rho) * evidence(share, normal, wrong);
+        let effective = packets * worth(packets, rho);
+        let [evidence, strong] = self.logs.map(|logs| effective * logs.evidence(share));
         self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, MOST_NATS * cap) as f32;
-        let strongly = wrong + STRONGLY * (1.0 - wrong);
-        let strong = packets * worth(packets, rho) * self::evidence(share, normal, strongly);
         self.strong = (f64::from(self.strong) + strong.min(cap)).clamp(0.0, MOST_NATS * cap) as f32;
         if self.sum > 0.0 {
             self.peak = self.peak.max(self.sum).max(self.strong);
@@ -114,7 +139,7 @@ impl Exceedance {
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
             let fault = fault.min(0.98).max(wrong);
-            let present = packets * worth_within(packets, rho) * self::evidence(share, normal, fault);
+            let present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(share);
             self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
             if self.back <= 0.0 {
                 self.last_bad_s = at_s;
@@ -202,11 +227,6 @@ impl Exceedance {
     pub fn share_since(&self) -> f64 {
         f64::from(self.beyond / self.packets.max(1.0))
     }
-}
-
-/// What one packet says for `wrong`, in nats, when a share of them lies beyond the edge.
-fn evidence(share: f64, normal: f64, wrong: f64) -> f64 {
-    share * (wrong / normal).ln() + (1.0 - share) * ((1.0 - wrong) / (1.0 - normal)).ln()
 }
 
 #[cfg(test)]

@@ -61,6 +61,10 @@ impl Mishaps {
         if packets <= 0.0 {
             return false;
         }
+        if count <= 0.0 && self.peak <= 0.0 && !self.raised {
+            (self.since_s, self.streak_from_s) = (at_s, at_s);
+            return false;
+        }
         let rate = self.rate();
         let evidence = (count * LN_10 - packets * rate * (TIMES - 1.0)) / self.clumping();
         let cap = threshold / SECONDS;

@@ -5,7 +5,7 @@
 
 use super::baseline::{Baseline, WINDOW};
 use super::dependence::{Dependence, Pairs};
-use super::exceedance::Exceedance;
+use super::exceedance::{Exceedance, Logs};
 use super::finding::{Direction, Finding, Kind, Tier};
 use super::habit::Habit;
 use super::increase::Mishap;
@@ -65,7 +65,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u8: |_| true, u32: |_| true, u64: |_| true, f32: |n| n.is_finite() && *n >= 0.0, f64: |n| n.is_finite());
+numbers!(u8: |_| true, u32: |_| true, u64: |_| true, f32: |n| n.is_finite(), f64: |n| n.is_finite());
 
 macro_rules! structs {
     ($($name:ident { $($field:ident),* $(,)? })*) => {$(
@@ -82,9 +82,10 @@ macro_rules! structs {
 
 structs! {
     Pairs { above, packets, both, groups }
-    Dependence { within, across, batch_above, batch_packets }
+    Dependence { within, across, batch_above, batch_packets, rho }
+    Logs { beyond, within }
     Exceedance {
-        edge, below, active, raised, normal, wrong, sum, strong, since_s, streak_from_s, last_bad_s,
+        edge, below, active, raised, normal, wrong, logs, sum, strong, since_s, streak_from_s, last_bad_s,
         peak, excursion, back, beyond, packets, dependence,
     }
     Leap { edge, active, raised, sum, since_s, back }
@@ -165,7 +166,7 @@ macro_rules! arrays {
     )*};
 }
 
-arrays!(Exceedance: 4, Mishaps: 3, f32: 2);
+arrays!(Exceedance: 4, Logs: 2, Mishaps: 3, f32: 2);
 
 impl Saved for [f32; WINDOW] {
     fn put(&self, bytes: &mut Vec<u8>) {
