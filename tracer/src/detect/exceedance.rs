@@ -18,8 +18,15 @@ const MOST_PATIENCE: f64 = 8.0;
 /// packets: few packets prove a strong change.
 const STRONGLY: f64 = 0.4;
 
-/// Less than this share of packets more can't be told from a rate that breathes.
-const LEAST_ADDITION: f64 = 0.15;
+/// A finding needs this part of the least share that matters, however sure it is.
+const EFFECT: f64 = 0.65;
+
+/// The shares of packets that may have come in addition: fewer can't be told from a rate that
+/// breathes, and more are no longer beside the usual ones.
+const ADDITION: std::ops::Range<f64> = 0.1..0.6;
+
+/// Until then a rate may look raised by chance, in seconds.
+const UNSURE_S: f64 = 20.0;
 
 /// The sum stays below so many capped seconds.
 const MOST_NATS: f64 = 100.0;
@@ -119,8 +126,7 @@ impl Exceedance {
             return false;
         }
         let rho = self.dependence.rho();
-        let beyond = self.clip(beyond, packets);
-        let share = beyond / packets;
+        let share = self.clip(beyond, packets) / packets;
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
         let effective = packets * worth(packets, rho);
         let [evidence, strong] = self.logs.map(|logs| effective * logs.evidence(share));
@@ -139,7 +145,7 @@ impl Exceedance {
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
             let fault = fault.min(0.98).max(wrong);
-            let present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(share);
+            let present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(beyond / packets);
             self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
             if self.back <= 0.0 {
                 self.last_bad_s = at_s;
@@ -159,7 +165,8 @@ impl Exceedance {
         let peak = over * f64::from(self.excursion);
         let threshold = threshold.max(peak.min(MOST_PATIENCE * threshold));
         let sum = f64::from(self.sum.max(self.strong));
-        sum > threshold && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
+        let matters = self.share_since() >= EFFECT * f64::from(self.wrong);
+        sum > threshold && matters && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
     }
 
     /// How long the excursion lasted without a pause, to the last second that spoke for it.
@@ -209,18 +216,21 @@ impl Exceedance {
         self.packets *= evidence;
     }
 
-    /// Whether the packets beyond the edge came in addition: as many as ever lie below it, and
-    /// that many more come in all. Then the mix of traffic changed, which is no one's fault.
+    /// Whether the packets beyond the edge came in addition: as many as ever lie below it.
+    /// Then the mix of traffic changed, which is no one's fault.
     pub fn is_addition(&self, at_s: u32, usual_rate: f64) -> bool {
         let normal = f64::from(self.normal);
         let moved = (self.share_since() - normal) / (1.0 - normal);
-        let rate = f64::from(self.packets) / f64::from(at_s.saturating_sub(self.since_s).max(1));
-        if moved < LEAST_ADDITION || usual_rate <= 0.0 {
+        if !ADDITION.contains(&moved) || usual_rate <= 0.0 {
             return false;
         }
+        let lasted_s = f64::from(at_s.saturating_sub(self.since_s).max(1));
+        let rate = f64::from(self.packets) / lasted_s;
         let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
-        let more = rate / usual_rate - 1.0;
-        (0.8..1.25).contains(&below) && more > 0.6 * moved / (1.0 - moved).max(0.01)
+        // Had they moved, so many fewer would lie below; most of the way there is a fault.
+        // Had they come beside the others, so many more would come in all.
+        let more = 1.0 + 0.5 * moved / (1.0 - moved);
+        below > (1.0 - moved).powf(0.8) || (lasted_s < UNSURE_S && rate / usual_rate > more)
     }
 
     /// The share beyond the edge since the sum left zero.
