@@ -17,6 +17,7 @@ pub mod incident;
 pub mod increase;
 pub mod leap;
 pub mod mishaps;
+mod presence;
 mod saved;
 pub mod siblings;
 pub mod stream;

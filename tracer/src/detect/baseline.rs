@@ -87,6 +87,14 @@ impl Baseline {
         self.fresh_packets *= 0.5;
     }
 
+    /// Lets the next minutes outweigh what is known: a tenth of it stays.
+    pub fn doubt(&mut self) {
+        for settled in &mut self.settled {
+            *settled *= 0.1;
+        }
+        self.settled_packets *= 0.1;
+    }
+
     /// Takes the fresh block alone as normal: the new level was accepted.
     pub fn adopt(&mut self) {
         self.settled = [0.0; WINDOW];

@@ -28,6 +28,9 @@ const ADDITION: std::ops::Range<f64> = 0.1..0.6;
 /// Until then a rate may look raised by chance, in seconds.
 const UNSURE_S: f64 = 20.0;
 
+/// From then on a rate is known so well that half way decides, in seconds.
+const STEADY_S: f64 = 60.0;
+
 /// The sum stays below so many capped seconds.
 const MOST_NATS: f64 = 100.0;
 
@@ -115,7 +118,8 @@ impl Exceedance {
         beyond.min(1.5 * wrong + 2.0 * wrong.sqrt() + 1.0)
     }
 
-    /// Weighs a second; says whether it spoke for a change. No second counts more than `cap` nats.
+    /// Weighs a second; says whether it looks more like the fault than like before. No
+    /// second counts more than `cap` nats.
     pub fn weigh(&mut self, at_s: u32, beyond: f64, packets: f64, cap: f64) -> bool {
         if !self.active || packets <= 0.0 {
             return false;
@@ -142,10 +146,11 @@ impl Exceedance {
         if self.sum <= 0.0 {
             (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
         }
+        let mut present = evidence;
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
             let fault = fault.min(0.98).max(wrong);
-            let present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(beyond / packets);
+            present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(beyond / packets);
             self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
             if self.back <= 0.0 {
                 self.last_bad_s = at_s;
@@ -155,7 +160,7 @@ impl Exceedance {
                 (self.streak_from_s, self.last_bad_s) = (at_s, at_s);
             }
         }
-        evidence > 0.0
+        present > 0.0
     }
 
     /// Whether the evidence passes a threshold, raised by what this stream does when nothing is
@@ -230,7 +235,8 @@ impl Exceedance {
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.
         let more = 1.0 + 0.5 * moved / (1.0 - moved);
-        below > (1.0 - moved).powf(0.8) || (lasted_s < UNSURE_S && rate / usual_rate > more)
+        let part = if lasted_s < STEADY_S { 0.8 } else { 0.5 };
+        below > (1.0 - moved).powf(part) || (lasted_s < UNSURE_S && rate / usual_rate > more)
     }
 
     /// The share beyond the edge since the sum left zero.

@@ -11,6 +11,7 @@ use super::habit::Habit;
 use super::increase::Mishap;
 use super::leap::Leap;
 use super::mishaps::Mishaps;
+use super::presence::Presence;
 use super::stream::{Open, Stream};
 
 /// Changes with every change of the fields.
@@ -98,7 +99,8 @@ structs! {
         kind, direction, tier, change_s, change_error_s, raised_s, last_bad_s, cleared_s, share,
         median_ns, p99_ns, episodes, of_the_time,
     }
-    Open { finding, back_since_s, bad_s, seen_s, bad_at_last_sign_s, seen_at_last_sign_s }
+    Presence { belief, level, there_s, seen_s, at_last }
+    Open { finding, back_since_s, presence }
     Stream {
         baseline, edges, leap, mishaps, epoch_s, block_s, batch_s, calm_s, settled_s, restless, refused,
         burst_s, begun, open,
@@ -166,7 +168,7 @@ macro_rules! arrays {
     )*};
 }
 
-arrays!(Exceedance: 4, Logs: 2, Mishaps: 3, f32: 2);
+arrays!(Exceedance: 4, Logs: 2, Mishaps: 3, f32: 2, u32: 2);
 
 impl Saved for [f32; WINDOW] {
     fn put(&self, bytes: &mut Vec<u8>) {

@@ -13,6 +13,7 @@ use super::finding::{Direction, Finding, Kind, Tier};
 use super::increase::{Increase, Mishap};
 use super::leap::Leap;
 use super::mishaps::Mishaps;
+use super::presence::Presence;
 
 /// After how long a block is judged and settles, in seconds.
 const BLOCK_S: u32 = 60;
@@ -35,6 +36,9 @@ const LEAST_SHIFT_NS: f64 = 20_000.0;
 
 /// 30 % in eighths of an octave.
 const RISE: f64 = 3.03;
+
+/// After a finding of this length what was normal before it is old, in seconds.
+const STALE_S: u64 = 3_600;
 
 /// The middle moved when this share of the packets did.
 const MOST: f64 = 0.6;
@@ -93,10 +97,7 @@ pub struct Stream {
 pub(super) struct Open {
     pub(super) finding: Finding,
     pub(super) back_since_s: Option<u32>,
-    pub(super) bad_s: u32,
-    pub(super) seen_s: u32,
-    pub(super) bad_at_last_sign_s: u32,
-    pub(super) seen_at_last_sign_s: u32,
+    pub(super) presence: Presence,
 }
 
 impl Default for Stream {
@@ -130,7 +131,7 @@ impl Stream {
         self.baseline.collect(increase);
         let verdict = match self.open.take() {
             None => self.look_for_change(at_s, thresholds),
-            Some(open) => self.follow(at_s, open, bad && increase.packets() > 0, increase, thresholds),
+            Some(open) => self.follow(at_s, open, bad, thresholds),
         };
         self.keep_house(at_s, thresholds);
         match verdict {
@@ -194,6 +195,7 @@ impl Stream {
         u32::try_from(at_s.saturating_sub(self.epoch_s)).unwrap_or(u32::MAX)
     }
 
+    /// Weighs all statistics; says whether the open finding was there in this second.
     fn weigh(&mut self, at_s: u32, increase: &Increase, thresholds: &Thresholds) -> bool {
         let packets = increase.packets() as f64;
         let mut beyond = [0u64; 4];
@@ -205,12 +207,14 @@ impl Stream {
             leapt = leapt.saturating_add(u64::from(count) * u64::from(bucket > self.leap.edge));
         }
         let cap = thresholds.warn / SECONDS;
-        let mut bad = false;
+        let mut first = None;
         let learning = self.open.is_none();
         for (edge, beyond) in self.edges.iter_mut().zip(beyond) {
             let lasted_s = edge.streak_s();
-            let spoke = edge.weigh(at_s, beyond as f64, packets, cap);
-            bad |= spoke && edge.raised;
+            edge.weigh(at_s, beyond as f64, packets, cap);
+            if edge.raised && packets > 0.0 {
+                first.get_or_insert((beyond as f64 / packets, f64::from(edge.normal)));
+            }
             let ended = !edge.raised && edge.streak_s() < lasted_s;
             // What would have been a finding had it lasted.
             if learning && ended && f64::from(edge.peak) > thresholds.warn && lasted_s <= LONGEST_BURST_S {
@@ -221,13 +225,21 @@ impl Stream {
             }
         }
         let spoke = self.leap.weigh(at_s, leapt as f64, packets, thresholds.page);
-        bad |= spoke && self.leap.raised;
+        let mut bad = spoke && self.leap.raised;
         for (mishaps, sort) in self.mishaps.iter_mut().zip(Mishap::ALL) {
             let count = f64::from(increase.mishaps(sort));
             let spoke = mishaps.weigh(at_s, count, packets, thresholds.page);
             bad |= spoke && mishaps.raised;
         }
-        bad
+        let Some(open) = self.open.as_mut().filter(|_| packets > 0.0) else {
+            return false;
+        };
+        if let Some((share, normal)) = first {
+            open.presence.second(share, normal, packets)
+        } else {
+            open.presence.count(bad);
+            bad
+        }
     }
 
     /// What the evidence amounts to now: the kind, where to, how loud, and since when.
@@ -291,6 +303,7 @@ impl Stream {
             episodes: 1,
             of_the_time: 1.0,
         };
+        let level = self.edges.iter().find(|edge| edge.raised).map_or(1.0, Exceedance::share_since);
         // What came before the change is not the present.
         self.baseline.fade_fresh();
         self.measure(&mut finding);
@@ -298,25 +311,16 @@ impl Stream {
         self.open = Some(Box::new(Open {
             finding,
             back_since_s: None,
-            bad_s: took_s,
-            seen_s: took_s,
-            bad_at_last_sign_s: took_s,
-            seen_at_last_sign_s: took_s,
+            presence: Presence::new(took_s, level),
         }));
         Verdict::Opened(finding)
     }
 
-    fn follow(&mut self, at_s: u32, mut open: Box<Open>, bad: bool, increase: &Increase, thresholds: &Thresholds) -> Verdict {
-        if increase.packets() > 0 {
-            open.seen_s = open.seen_s.saturating_add(1);
-            open.bad_s = open.bad_s.saturating_add(u32::from(bad));
-        }
+    fn follow(&mut self, at_s: u32, mut open: Box<Open>, bad: bool, thresholds: &Thresholds) -> Verdict {
         if bad && !self.is_turning() {
             open.finding.last_bad_s = self.epoch_s.saturating_add(u64::from(at_s));
-            open.bad_at_last_sign_s = open.bad_s;
-            open.seen_at_last_sign_s = open.seen_s;
         }
-        open.finding.of_the_time = open.bad_at_last_sign_s as f32 / open.seen_at_last_sign_s.max(1) as f32;
+        open.finding.of_the_time = open.presence.of_the_time();
         let evidence = self.evidence(at_s, thresholds);
         let mut verdict = Verdict::Quiet;
         if let Some((kind, direction, tier, _)) = evidence {
@@ -395,6 +399,11 @@ impl Stream {
         self.mishaps.iter_mut().for_each(|mishaps| mishaps.end_excursion(brief));
         self.leap.end();
         self.baseline.discard();
+        if lasted_s > STALE_S {
+            // The level of hours ago is near the present one, not equal to it: day follows night.
+            self.baseline.doubt();
+            self.calm_s = self.calm_s.min(BLOCK_S as f32);
+        }
         (self.block_s, self.batch_s) = (at_s, at_s);
         let ended_s = open.back_since_s.unwrap_or(at_s);
         Finding { cleared_s: Some(self.epoch_s.saturating_add(u64::from(ended_s))), ..open.finding }

@@ -61,5 +61,6 @@ fn one(seed: u64, rate: f64, what: What, lasts_s: u64) -> Run {
             stream = Stream::from_bytes(&stream.to_bytes()).expect("what was saved reads back");
         }
     }
+    if std::env::var("DBG").is_ok() { eprintln!("{seed} {rate} opened {} open {} {:?}", run.opened, run.open_at_end, stream.open()); }
     run
 }
