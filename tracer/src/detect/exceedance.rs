@@ -18,8 +18,8 @@ const MOST_PATIENCE: f64 = 8.0;
 /// packets: few packets prove a strong change.
 const STRONGLY: f64 = 0.4;
 
-/// A finding needs this part of the least share that matters, however sure it is.
-const EFFECT: f64 = 0.65;
+/// A finding needs this part of the least growth that matters, however sure it is.
+const EFFECT: f64 = 0.75;
 
 /// The shares of packets that may have come in addition: fewer can't be told from a rate that
 /// breathes, and more are no longer beside the usual ones.
@@ -38,7 +38,7 @@ const MOST_NATS: f64 = 100.0;
 const AGAIN: f64 = 6.0;
 
 /// Evidence in nats that the excursion paused: a burst ended, a fault did not.
-const PAUSED: f64 = 5.0;
+const PAUSED: f64 = 3.0;
 
 /// The shares that an edge tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -170,7 +170,8 @@ impl Exceedance {
         let peak = over * f64::from(self.excursion);
         let threshold = threshold.max(peak.min(MOST_PATIENCE * threshold));
         let sum = f64::from(self.sum.max(self.strong));
-        let matters = self.share_since() >= EFFECT * f64::from(self.wrong);
+        let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
+        let matters = self.share_since() - normal >= EFFECT * (wrong - normal);
         sum > threshold && matters && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
     }
 

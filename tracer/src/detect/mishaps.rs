@@ -11,11 +11,15 @@ const LEAST_RATE: f64 = 1e-4;
 /// How much more often matters.
 const TIMES: f64 = 10.0;
 
+/// How many times the usual rate is worth a warning, and a page.
+pub const WARN_TIMES: f64 = 5.0;
+pub const PAGE_TIMES: f64 = 20.0;
+
 /// An alarm takes at least this many seconds.
 const SECONDS: f64 = 3.0;
 
 /// Evidence in nats that the excursion paused.
-const PAUSED: f64 = 5.0;
+const PAUSED: f64 = 3.0;
 
 /// An alarm needs this multiple of the largest excursion that ended by itself.
 const OVER_PEAK: f64 = 1.3;
@@ -80,7 +84,7 @@ impl Mishaps {
             self.packets += packets as f32;
         }
         if self.sum > 0.0 || self.raised {
-            let wrong = (0.5 * self.rate_since()).max(2.0 * rate);
+            let wrong = (0.5 * self.rate_since()).max(TIMES * rate);
             let evidence = count * (wrong / rate).ln() - packets * (wrong - rate);
             self.back = (f64::from(self.back) - evidence.max(-cap)).clamp(0.0, 20.0 * threshold) as f32;
             if !self.raised && f64::from(self.back) > PAUSED {
@@ -91,11 +95,12 @@ impl Mishaps {
         evidence > 0.0
     }
 
-    /// Whether the evidence passes.
-    pub fn passes(&self, at_s: u32, threshold: f64, patience_s: f64) -> bool {
+    /// Whether the evidence passes, has lasted, lasts now, and is of so many times the usual rate.
+    pub fn passes(&self, at_s: u32, threshold: f64, times: f64, patience_s: f64) -> bool {
         let peak = OVER_PEAK * f64::from(self.excursion);
-        let streak_s = f64::from(at_s.saturating_sub(self.streak_from_s));
-        f64::from(self.sum) > threshold.max(peak.min(6.0 * threshold)) && streak_s >= patience_s
+        let lasts = self.back <= 0.0 && f64::from(at_s.saturating_sub(self.streak_from_s)) >= patience_s;
+        let matters = self.rate_since() >= times * self.rate();
+        f64::from(self.sum) > threshold.max(peak.min(6.0 * threshold)) && lasts && matters
     }
 
     /// Begins to watch for the return to normal.

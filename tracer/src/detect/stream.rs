@@ -12,7 +12,7 @@ use super::habit::LONGEST_BURST_S;
 use super::finding::{Direction, Finding, Kind, Tier};
 use super::increase::{Increase, Mishap};
 use super::leap::Leap;
-use super::mishaps::Mishaps;
+use super::mishaps::{Mishaps, PAGE_TIMES, WARN_TIMES};
 use super::presence::Presence;
 
 /// After how long a block is judged and settles, in seconds.
@@ -51,7 +51,7 @@ const SECONDS: f64 = 5.0;
 const IMPROVED_S: u32 = 900;
 
 /// So many blocks in a row may be refused while nothing is found.
-const MOST_REFUSED: u8 = 10;
+const MOST_REFUSED: u8 = 5;
 
 const MIDDLE: usize = 0;
 const SHARE: usize = 1;
@@ -265,16 +265,16 @@ impl Stream {
                 passes.then_some((*kind, edge.since_s))
             })
         };
-        let lost = |threshold: f64| {
+        let lost = |threshold: f64, times: f64| {
             self.mishaps.iter().zip(Mishap::ALL).find_map(|(mishaps, sort)| {
-                mishaps.passes(at_s, threshold, patience_s).then_some((Kind::Loss(sort), mishaps.since_s))
+                mishaps.passes(at_s, threshold, times, patience_s).then_some((Kind::Loss(sort), mishaps.since_s))
             })
         };
         let up = |(kind, since), tier| (kind, Direction::Up, tier, since);
         (loud(true).map(|found| up(found, Tier::Page)))
-            .or_else(|| lost(page).map(|found| up(found, Tier::Page)))
+            .or_else(|| lost(page, PAGE_TIMES).map(|found| up(found, Tier::Page)))
             .or_else(|| loud(false).map(|found| up(found, Tier::Warn)))
-            .or_else(|| lost(warn).map(|found| up(found, Tier::Warn)))
+            .or_else(|| lost(warn, WARN_TIMES).map(|found| up(found, Tier::Warn)))
             .or_else(|| {
                 let lower = &self.edges[LOWER];
                 (lower.passes(at_s, warn, false, patience_s))
@@ -365,7 +365,7 @@ impl Stream {
             }
         }
         for mishaps in &mut self.mishaps {
-            if mishaps.passes(at_s, thresholds.warn, thresholds.patience_s) {
+            if mishaps.passes(at_s, thresholds.warn, WARN_TIMES, thresholds.patience_s) {
                 mishaps.raise();
             }
         }

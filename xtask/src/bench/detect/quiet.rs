@@ -14,8 +14,8 @@ use tracer::detect::{Budget, Habit, Stream, Tier, Verdict};
 const WEEK_S: f64 = 7.0 * 86_400.0;
 const WEEKS_A_MONTH: f64 = 30.0 / 7.0;
 
-/// The prototype is watched on this part of the routes: it costs more than the rest together.
-const PROTOTYPE_EVERY: usize = 4;
+/// The prototype is watched for this time only: it costs more than the rest together.
+const PROTOTYPE_S: u64 = 86_400;
 
 /// A host, its streams and what it said.
 struct Host {
@@ -57,6 +57,9 @@ impl Host {
                 Verdict::Opened(finding) | Verdict::Louder(finding) if finding.tier > Tier::Notice => {
                     let parts = [Part::Component(route as u32)];
                     if self.incidents[route].add(number, &finding, &parts).1 {
+                        if self.budget.streams == HOSTS[2] {
+                            eprintln!("route {route} hop {hop}: {finding:?}");
+                        }
                         self.told.push(Told { route, tier: finding.tier, at_s });
                     }
                 }
@@ -95,7 +98,7 @@ pub(super) fn run(seed: u64, routes_a_rate: u64, days: f64) -> Value {
             for host in &mut hosts {
                 host.second(at_s, n, hops);
             }
-            if n / RATES.len() % PROTOTYPE_EVERY == PROTOTYPE_EVERY - 1 || routes_a_rate < PROTOTYPE_EVERY as u64 {
+            if at_s < PROTOTYPE_S {
                 for (prototype, second) in prototypes[n * HOPS..].iter_mut().zip(hops) {
                     prototype_said[usize::from(prototype.observe(second))] += 1;
                 }
@@ -133,8 +136,8 @@ pub(super) fn run(seed: u64, routes_a_rate: u64, days: f64) -> Value {
             "upper_pages_a_route_week": poisson_upper(paged) / weeks,
         }));
     }
-    let watched = if routes_a_rate < PROTOTYPE_EVERY as u64 { weeks } else { (routes_a_rate as usize / PROTOTYPE_EVERY) as f64 / routes_a_rate as f64 * weeks };
-    println!("\nPrototype, ungrouped, on {watched:.1} of these route-weeks (those with long bursts): {:.2} warnings and {:.2} pages a route-week.", prototype_said[1] as f64 / watched, prototype_said[2] as f64 / watched);
+    let watched = routes.len() as f64 * seconds.min(PROTOTYPE_S) as f64 / WEEK_S;
+    println!("\nPrototype, ungrouped, on {watched:.1} of these route-weeks (their first day): {:.2} warnings and {:.2} pages a route-week.", prototype_said[1] as f64 / watched, prototype_said[2] as f64 / watched);
     json!({ "hosts": figures, "prototype": { "route_weeks": watched, "said": prototype_said } })
 }
 
