@@ -150,12 +150,11 @@ impl Baseline {
             return;
         }
         let origin = origin_for(median + usize::from(self.origin));
-        let shift = isize::from(i16::from(self.origin) - i16::from(origin));
         for counts in [&mut self.settled, &mut self.fresh] {
             let mut moved = [0.0; WINDOW];
             for (place, &count) in counts.iter().enumerate() {
-                let to = (place as isize + shift).clamp(0, WINDOW as isize - 1);
-                moved[to as usize] += count;
+                let to = (place + usize::from(self.origin)).saturating_sub(usize::from(origin));
+                moved[to.min(WINDOW - 1)] += count;
             }
             *counts = moved;
         }
@@ -178,7 +177,10 @@ impl Moments {
     fn of(counts: &[f32; WINDOW], origin: u8, cut: usize) -> Self {
         let (mut packets, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for (place, &count) in counts.iter().enumerate().filter(|(_, n)| **n > 0.0) {
-            let (count, ns) = (f64::from(count), middle_ns(place.min(cut) + usize::from(origin)));
+            let (count, ns) = (
+                f64::from(count),
+                middle_ns(place.min(cut) + usize::from(origin)),
+            );
             packets += count;
             sum += count * ns;
             squares += count * ns * ns;
@@ -188,7 +190,11 @@ impl Moments {
         }
         let mean_ns = sum / packets;
         let variance = (squares / packets - mean_ns * mean_ns).max(0.0);
-        Self { packets, mean_ns, variance }
+        Self {
+            packets,
+            mean_ns,
+            variance,
+        }
     }
 }
 
@@ -198,7 +204,10 @@ pub fn edge_ns(edge: f64) -> f64 {
 }
 
 fn middle_ns(bucket: usize) -> f64 {
-    let (lower, upper) = (lower_bound(bucket.min(BUCKETS - 2)), upper_bound(bucket.min(BUCKETS - 2)));
+    let (lower, upper) = (
+        lower_bound(bucket.min(BUCKETS - 2)),
+        upper_bound(bucket.min(BUCKETS - 2)),
+    );
     f64::midpoint(lower as f64, upper as f64)
 }
 
@@ -230,7 +239,9 @@ mod tests {
 
     fn of(latencies_ns: &[u64]) -> Baseline {
         let mut histogram = Histogram::default();
-        latencies_ns.iter().for_each(|&ns| histogram.record(ns));
+        for &ns in latencies_ns {
+            histogram.record(ns);
+        }
         let mut baseline = Baseline::default();
         baseline.collect(&Increase::from(&histogram));
         baseline
@@ -264,6 +275,6 @@ mod tests {
         let mut baseline = of(&[1_000_000; 100]);
         baseline.discard();
         baseline.settle(60);
-        assert_eq!(baseline.packets(), 0.0);
+        assert!(baseline.packets() <= 0.0);
     }
 }

@@ -29,15 +29,23 @@ pub struct Budget {
 impl Budget {
     /// One false warning a week and one false page a month.
     pub fn for_streams(streams: u32) -> Self {
-        Self { streams, warnings_a_week: 1.0, pages_a_month: 1.0 }
+        Self {
+            streams,
+            warnings_a_week: 1.0,
+            pages_a_month: 1.0,
+        }
     }
 
     /// What keeps the budget on a host of such habits.
     pub fn thresholds(&self, habit: &Habit) -> Thresholds {
         let chances = CHANCES * f64::from(self.streams.max(1));
         Thresholds {
-            warn: (chances * WEEK_S / self.warnings_a_week.max(1e-6)).ln().max(5.0),
-            page: (chances * MONTH_S / self.pages_a_month.max(1e-6)).ln().max(5.0),
+            warn: (chances * WEEK_S / self.warnings_a_week.max(1e-6))
+                .ln()
+                .max(5.0),
+            page: (chances * MONTH_S / self.pages_a_month.max(1e-6))
+                .ln()
+                .max(5.0),
             patience_s: habit.patience_s(),
         }
     }
@@ -60,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_thousand_times_the_streams_cost_seven_nats() {
-        let [few, many] = [50, 50_000].map(|streams| Budget::for_streams(streams).thresholds(&Habit::default()));
+        let [few, many] =
+            [50, 50_000].map(|streams| Budget::for_streams(streams).thresholds(&Habit::default()));
         assert!((many.page - few.page - 1000f64.ln()).abs() < 1e-9);
         assert!(many.warn < many.page);
     }

@@ -47,7 +47,8 @@ impl Dependence {
 
     /// Ends a batch of [`BATCH_S`] seconds.
     pub fn end_batch(&mut self) {
-        self.across.add(f64::from(self.batch_above), f64::from(self.batch_packets));
+        self.across
+            .add(f64::from(self.batch_above), f64::from(self.batch_packets));
         self.drop_batch();
         let within = self.within.rho(PRIOR_BATCHES * BATCH_S);
         self.rho = [within as f32, self.across.rho(PRIOR_BATCHES) as f32];
@@ -119,7 +120,11 @@ impl Pairs {
         let above = f64::from(self.above / self.packets.max(1.0));
         let both = f64::from(self.both / self.packets.max(1.0));
         let spread = above * (1.0 - above);
-        let seen = if spread > 1e-7 { (both - above * above) / spread } else { 0.0 };
+        let seen = if spread > 1e-7 {
+            (both - above * above) / spread
+        } else {
+            0.0
+        };
         let rho = (seen.max(0.0) * groups + PRIOR_RHO * prior_groups) / (groups + prior_groups);
         rho.clamp(LEAST_RHO, 1.0)
     }
@@ -142,7 +147,8 @@ mod tests {
 
     #[test]
     fn packets_that_move_together_are_worth_few() {
-        let together = after((0..36_000).map(|s| (if s / 60 % 10 == 0 { 30.0 } else { 0.0 }, 30.0)));
+        let together =
+            after((0..36_000).map(|s| (if s / 60 % 10 == 0 { 30.0 } else { 0.0 }, 30.0)));
         assert!(30.0 * worth(30.0, together.rho()) < 0.1);
     }
 

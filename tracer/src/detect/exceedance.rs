@@ -59,7 +59,10 @@ pub(super) struct Logs {
 impl Logs {
     fn of(normal: f64, wrong: f64) -> Self {
         let within = ((1.0 - wrong) / (1.0 - normal)).ln();
-        Self { beyond: (wrong / normal).ln() as f32, within: within as f32 }
+        Self {
+            beyond: (wrong / normal).ln() as f32,
+            within: within as f32,
+        }
     }
 
     fn evidence(self, share: f64) -> f64 {
@@ -93,7 +96,10 @@ pub struct Exceedance {
 impl Exceedance {
     /// Watches packets above the edge (or below it), once [`Self::aim`] has set it.
     pub fn watching(direction: Direction) -> Self {
-        Self { below: direction == Direction::Down, ..Self::default() }
+        Self {
+            below: direction == Direction::Down,
+            ..Self::default()
+        }
     }
 
     /// Sets the edge, as a bucket whose upper bound it is, and the shares to tell apart.
@@ -150,8 +156,11 @@ impl Exceedance {
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
             let fault = fault.min(0.98).max(wrong);
-            present = packets * worth_within(packets, rho) * Logs::of(normal, fault).evidence(beyond / packets);
-            self.back = (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
+            present = packets
+                * worth_within(packets, rho)
+                * Logs::of(normal, fault).evidence(beyond / packets);
+            self.back =
+                (f64::from(self.back) - present.max(-cap)).clamp(0.0, MOST_NATS * cap) as f32;
             if self.back <= 0.0 {
                 self.last_bad_s = at_s;
             }
@@ -172,7 +181,10 @@ impl Exceedance {
         let sum = f64::from(self.sum.max(self.strong));
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
         let matters = self.share_since() - normal >= EFFECT * (wrong - normal);
-        sum > threshold && matters && self.last_bad_s == at_s && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
+        sum > threshold
+            && matters
+            && self.last_bad_s == at_s
+            && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
     }
 
     /// How long the excursion lasted without a pause, to the last second that spoke for it.
@@ -236,7 +248,7 @@ impl Exceedance {
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.
         let more = 1.0 + 0.5 * moved / (1.0 - moved);
-        let part = if lasted_s < STEADY_S { 0.8 } else { 0.5 };
+        let part = if lasted_s < STEADY_S { 0.8 } else { 0.65 };
         below > (1.0 - moved).powf(part) || (lasted_s < UNSURE_S && rate / usual_rate > more)
     }
 
@@ -252,7 +264,13 @@ mod tests {
 
     fn aimed() -> Exceedance {
         let mut exceedance = Exceedance::watching(Direction::Up);
-        exceedance.aim(100, Shares { normal: 0.1, wrong: 0.35 });
+        exceedance.aim(
+            100,
+            Shares {
+                normal: 0.1,
+                wrong: 0.35,
+            },
+        );
         exceedance
     }
 

@@ -6,7 +6,10 @@
 //! times needs no such patience ([`super::leap`]).
 
 /// What ended by itself within this time was a burst.
-pub const LONGEST_BURST_S: f64 = 20.0;
+pub const LONGEST_BURST_S: f64 = 40.0;
+
+/// The longest burst that is feared on a host that nobody knows yet, in seconds.
+const FEARED_S: f64 = 35.0;
 
 /// Patience is this multiple of the longest burst, and a second.
 const OVER: f64 = 1.25;
@@ -28,14 +31,20 @@ pub struct Habit {
 
 impl Default for Habit {
     fn default() -> Self {
-        Self { longest_s: 0.0, feared_s: LONGEST_BURST_S }
+        Self {
+            longest_s: 0.0,
+            feared_s: FEARED_S,
+        }
     }
 }
 
 impl Habit {
     /// A host that was watched for long, whose bursts last so many seconds at most.
     pub fn known(longest_s: f64) -> Self {
-        Self { longest_s, feared_s: 0.0 }
+        Self {
+            longest_s,
+            feared_s: 0.0,
+        }
     }
 
     /// Learns of a burst, from [`super::Stream::take_burst_s`].
@@ -64,7 +73,7 @@ mod tests {
     #[test]
     fn a_host_without_bursts_is_trusted_in_time() {
         let mut habit = Habit::default();
-        assert!(habit.patience_s() > 20.0);
+        assert!(habit.patience_s() > 40.0);
         habit.pass(14.0 * 86_400.0);
         assert!(habit.patience_s() < 2.0);
     }

@@ -54,8 +54,15 @@ impl Incidents {
     /// Puts a finding into the incident it belongs to, or begins one. Returns the incident's
     /// index, and whether it is new or became louder: whether to tell anyone.
     pub fn add(&mut self, number: u64, finding: &Finding, parts: &[Part]) -> (usize, bool) {
-        let known = self.incidents.iter().position(|incident| incident.findings.contains(&number));
-        let at = known.or_else(|| self.incidents.iter().rposition(|incident| incident.takes(finding, parts)));
+        let known = self
+            .incidents
+            .iter()
+            .position(|incident| incident.findings.contains(&number));
+        let at = known.or_else(|| {
+            self.incidents
+                .iter()
+                .rposition(|incident| incident.takes(finding, parts))
+        });
         let at = at.unwrap_or_else(|| {
             self.incidents.push(Incident {
                 shared: parts.to_vec(),
@@ -71,7 +78,11 @@ impl Incidents {
 
     /// Notes that a finding cleared.
     pub fn clear(&mut self, number: u64, cleared_s: u64) {
-        for incident in self.incidents.iter_mut().filter(|incident| incident.findings.contains(&number)) {
+        for incident in self
+            .incidents
+            .iter_mut()
+            .filter(|incident| incident.findings.contains(&number))
+        {
             incident.open = incident.open.saturating_sub(1);
             if incident.open == 0 {
                 incident.cleared_s = Some(cleared_s);
@@ -81,7 +92,8 @@ impl Incidents {
 
     /// Forgets incidents that cleared before a time.
     pub fn forget_before(&mut self, at_s: u64) {
-        self.incidents.retain(|incident| incident.cleared_s.is_none_or(|cleared_s| cleared_s >= at_s));
+        self.incidents
+            .retain(|incident| incident.cleared_s.is_none_or(|cleared_s| cleared_s >= at_s));
     }
 
     /// All that are remembered, oldest first.
@@ -92,8 +104,14 @@ impl Incidents {
 
 impl Incident {
     fn takes(&self, finding: &Finding, parts: &[Part]) -> bool {
-        let slack_s = TOGETHER_S + f64::from(self.change_error_s.max(finding.change_error_s).min(MOST_ERROR_S));
-        self.change_s.abs_diff(finding.change_s) as f64 <= slack_s && parts.iter().any(|part| self.parts.contains(part))
+        let slack_s = TOGETHER_S
+            + f64::from(
+                self.change_error_s
+                    .max(finding.change_error_s)
+                    .min(MOST_ERROR_S),
+            );
+        self.change_s.abs_diff(finding.change_s) as f64 <= slack_s
+            && parts.iter().any(|part| self.parts.contains(part))
     }
 
     fn take(&mut self, number: u64, finding: &Finding, parts: &[Part]) -> bool {
@@ -102,7 +120,13 @@ impl Incident {
             self.open += 1;
             self.cleared_s = None;
             self.shared.retain(|part| parts.contains(part));
-            self.parts.extend(parts.iter().filter(|part| !self.parts.contains(part)).copied().collect::<Vec<_>>());
+            self.parts.extend(
+                parts
+                    .iter()
+                    .filter(|part| !self.parts.contains(part))
+                    .copied()
+                    .collect::<Vec<_>>(),
+            );
             self.change_s = self.change_s.min(finding.change_s);
             self.change_error_s = self.change_error_s.min(finding.change_error_s);
         }
@@ -141,7 +165,9 @@ mod tests {
         let told = (0..1_000)
             .filter(|&route| {
                 let parts = [Part::Hop(route as u32), Part::Device(7)];
-                incidents.add(route, &finding(100 + route % 5, Tier::Page), &parts).1
+                incidents
+                    .add(route, &finding(100 + route % 5, Tier::Page), &parts)
+                    .1
             })
             .count();
         assert_eq!((told, incidents.all().len()), (1, 1));

@@ -10,8 +10,8 @@ use super::baseline::Baseline;
 const INNOCENT: f64 = 0.5;
 const GUILTY: f64 = 0.9;
 
-/// The edge: 2.5 times the median, 10.6 eighths of an octave.
-const RISE: f64 = 10.6;
+/// The edge: 1.9 times the median, 7.4 eighths of an octave, and beyond the 90th percentile.
+const RISE: f64 = 7.4;
 
 /// No second may count for more than this part of the threshold: three seconds at least.
 const SECONDS: f64 = 2.2;
@@ -46,12 +46,14 @@ impl Leap {
         let evidence = beyond * (GUILTY / INNOCENT).ln()
             + (packets - beyond) * ((1.0 - GUILTY) / (1.0 - INNOCENT)).ln();
         let cap = threshold / SECONDS;
-        self.sum = (f64::from(self.sum) + evidence.clamp(-cap, cap)).clamp(0.0, 2.0 * threshold) as f32;
+        self.sum =
+            (f64::from(self.sum) + evidence.clamp(-cap, cap)).clamp(0.0, 2.0 * threshold) as f32;
         if self.sum <= 0.0 {
             self.since_s = at_s;
         }
         if self.raised {
-            self.back = (f64::from(self.back) - evidence.clamp(-cap, cap)).clamp(0.0, 2.0 * threshold) as f32;
+            self.back = (f64::from(self.back) - evidence.clamp(-cap, cap))
+                .clamp(0.0, 2.0 * threshold) as f32;
         }
         evidence > 0.0
     }

@@ -15,6 +15,9 @@ const TIMES: f64 = 10.0;
 pub const WARN_TIMES: f64 = 5.0;
 pub const PAGE_TIMES: f64 = 20.0;
 
+/// So many mishaps a packet matter, whatever is usual.
+const ENOUGH: f64 = 0.005;
+
 /// An alarm takes at least this many seconds.
 const SECONDS: f64 = 3.0;
 
@@ -86,7 +89,8 @@ impl Mishaps {
         if self.sum > 0.0 || self.raised {
             let wrong = (0.5 * self.rate_since()).max(TIMES * rate);
             let evidence = count * (wrong / rate).ln() - packets * (wrong - rate);
-            self.back = (f64::from(self.back) - evidence.max(-cap)).clamp(0.0, 20.0 * threshold) as f32;
+            self.back =
+                (f64::from(self.back) - evidence.max(-cap)).clamp(0.0, 20.0 * threshold) as f32;
             if !self.raised && f64::from(self.back) > PAUSED {
                 self.back = PAUSED as f32;
                 self.streak_from_s = at_s;
@@ -98,8 +102,9 @@ impl Mishaps {
     /// Whether the evidence passes, has lasted, lasts now, and is of so many times the usual rate.
     pub fn passes(&self, at_s: u32, threshold: f64, times: f64, patience_s: f64) -> bool {
         let peak = OVER_PEAK * f64::from(self.excursion);
-        let lasts = self.back <= 0.0 && f64::from(at_s.saturating_sub(self.streak_from_s)) >= patience_s;
-        let matters = self.rate_since() >= times * self.rate();
+        let lasts =
+            self.back <= 0.0 && f64::from(at_s.saturating_sub(self.streak_from_s)) >= patience_s;
+        let matters = self.rate_since() >= (times * self.rate()).min(ENOUGH);
         f64::from(self.sum) > threshold.max(peak.min(6.0 * threshold)) && lasts && matters
     }
 

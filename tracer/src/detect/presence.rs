@@ -36,8 +36,12 @@ impl Presence {
     /// Counts a second with packets, by the share of them beyond the edge; says whether the fault
     /// was there.
     pub(super) fn second(&mut self, share: f64, normal: f64, packets: f64) -> bool {
-        let level = f64::from(self.level).clamp(1.5 * normal, 0.98).max(normal + 0.01).min(0.99);
-        let said = share * (level / normal).ln() + (1.0 - share) * ((1.0 - level) / (1.0 - normal)).ln();
+        let level = f64::from(self.level)
+            .clamp(1.5 * normal, 0.98)
+            .max(normal + 0.01)
+            .min(0.99);
+        let said =
+            share * (level / normal).ln() + (1.0 - share) * ((1.0 - level) / (1.0 - normal)).ln();
         let belief = f64::from(self.belief) + packets * said;
         self.belief = belief.clamp(-MOST_DOUBT, MOST_DOUBT) as f32;
         let there = self.belief > 0.0;
@@ -60,7 +64,11 @@ impl Presence {
     /// The part of the time from the change to its last second.
     pub(super) fn of_the_time(&self) -> f32 {
         let [there_s, seen_s] = self.at_last;
-        if seen_s == 0 { 1.0 } else { there_s as f32 / seen_s as f32 }
+        if seen_s == 0 {
+            1.0
+        } else {
+            there_s as f32 / seen_s as f32
+        }
     }
 }
 
@@ -84,6 +92,9 @@ mod tests {
         (0..4_000).for_each(|s| {
             presence.second(if s % 20 < 5 { 0.95 } else { 0.05 }, 0.03, 30.0);
         });
-        assert!((0.23..0.3).contains(&presence.of_the_time()), "{presence:?}");
+        assert!(
+            (0.23..0.3).contains(&presence.of_the_time()),
+            "{presence:?}"
+        );
     }
 }

@@ -141,7 +141,11 @@ impl<T: Saved> Saved for Option<T> {
         }
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
-        Some(if bool::take(bytes)? { Some(T::take(bytes)?) } else { None })
+        Some(if bool::take(bytes)? {
+            Some(T::take(bytes)?)
+        } else {
+            None
+        })
     }
 }
 
@@ -158,7 +162,9 @@ macro_rules! arrays {
     ($($item:ty: $len:literal),*) => {$(
         impl Saved for [$item; $len] {
             fn put(&self, bytes: &mut Vec<u8>) {
-                self.iter().for_each(|item| item.put(bytes));
+                for item in self {
+                    item.put(bytes);
+                }
             }
             fn take(bytes: &mut &[u8]) -> Option<Self> {
                 let items: Vec<$item> = (0..$len).map_while(|_| Saved::take(bytes)).collect();

@@ -90,7 +90,9 @@ pub struct Contrast {
 
 /// Compares siblings with one another.
 pub fn compare(siblings: &[Sibling]) -> Comparison {
-    let judged: Vec<usize> = (0..siblings.len()).filter(|&n| siblings[n].has_enough()).collect();
+    let judged: Vec<usize> = (0..siblings.len())
+        .filter(|&n| siblings[n].has_enough())
+        .collect();
     if judged.len() < 2 {
         return Comparison::Insufficient;
     }
@@ -101,7 +103,11 @@ pub fn compare(siblings: &[Sibling]) -> Comparison {
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
-        let same: Vec<usize> = judged.iter().copied().filter(|&n| siblings[n].kind == kind).collect();
+        let same: Vec<usize> = judged
+            .iter()
+            .copied()
+            .filter(|&n| siblings[n].kind == kind)
+            .collect();
         if let Some(split) = Split::of(siblings, &same)
             && split.is_majority_agreed()
         {
@@ -111,7 +117,11 @@ pub fn compare(siblings: &[Sibling]) -> Comparison {
     if Split::of(siblings, &judged).is_none() {
         return Comparison::Alike;
     }
-    let worse: Vec<usize> = judged.iter().copied().filter(|&n| siblings[n].changed).collect();
+    let worse: Vec<usize> = judged
+        .iter()
+        .copied()
+        .filter(|&n| siblings[n].changed)
+        .collect();
     if !worse.is_empty() && worse.len() < judged.len() {
         return Comparison::Bad(contrast(Why::SlowerThanItWas, siblings, &judged, worse));
     }
@@ -150,7 +160,8 @@ impl Split {
             .collect();
         medians.sort_by(|a, b| a.0.total_cmp(&b.0));
         let gap_after = |at: usize| medians[at + 1].0 - medians[at].0;
-        let widest = (0..medians.len().checked_sub(1)?).max_by(|&a, &b| gap_after(a).total_cmp(&gap_after(b)))?;
+        let widest = (0..medians.len().checked_sub(1)?)
+            .max_by(|&a, &b| gap_after(a).total_cmp(&gap_after(b)))?;
         let gap = gap_after(widest);
         let middle = medians[widest].0 + 0.5 * gap;
         let (fast, slow) = medians.split_at(widest + 1);
@@ -166,17 +177,21 @@ impl Split {
                 (if slow { beyond } else { 1.0 - beyond }) >= OWN_SIDE
             })
         };
-        let all_stay = split.fast.iter().all(|&n| stays(n, false)) && split.slow.iter().all(|&n| stays(n, true));
+        let all_stay = split.fast.iter().all(|&n| stays(n, false))
+            && split.slow.iter().all(|&n| stays(n, true));
         (gap >= GAP && all_stay).then_some(split)
     }
 
     fn is_majority_agreed(&self) -> bool {
-        self.fast.len() >= 2 && self.fast.len() > self.slow.len() && self.fast_range <= AGREE * self.gap
+        self.fast.len() >= 2
+            && self.fast.len() > self.slow.len()
+            && self.fast_range <= AGREE * self.gap
     }
 }
 
 fn losing(siblings: &[Sibling], judged: &[usize]) -> Option<Vec<usize>> {
-    let sum = |of: fn(&Sibling) -> u64| judged.iter().map(|&n| of(&siblings[n])).sum::<u64>() as f64;
+    let sum =
+        |of: fn(&Sibling) -> u64| judged.iter().map(|&n| of(&siblings[n])).sum::<u64>() as f64;
     let (mishaps, packets) = (sum(|sibling| sibling.mishaps), sum(Sibling::packets));
     let bad: Vec<usize> = judged
         .iter()
@@ -240,14 +255,22 @@ mod tests {
         for n in 0..packets / 2 {
             half.record(median_ns + median_ns * (n % 10) / 20);
         }
-        Sibling { kind, early: half.clone(), late: half, ..Sibling::default() }
+        Sibling {
+            kind,
+            early: half.clone(),
+            late: half,
+            ..Sibling::default()
+        }
     }
 
     #[test]
     fn a_third_of_the_connections_is_slow_and_stays_so() {
-        let connections: Vec<Sibling> =
-            (0..100).map(|n| sibling(1, if n % 3 == 2 { 40_000_000 } else { 500_000 }, 60)).collect();
-        let Comparison::Bad(contrast) = compare(&connections) else { panic!("not found") };
+        let connections: Vec<Sibling> = (0..100)
+            .map(|n| sibling(1, if n % 3 == 2 { 40_000_000 } else { 500_000 }, 60))
+            .collect();
+        let Comparison::Bad(contrast) = compare(&connections) else {
+            panic!("not found")
+        };
         assert_eq!((contrast.bad.len(), contrast.of), (33, 100));
         assert_eq!((contrast.why, contrast.ways), (Why::Slower, Some((1, 3))));
         assert!(contrast.median_ns[0] > 40_000_000 && contrast.median_ns[1] < 1_000_000);
@@ -256,26 +279,40 @@ mod tests {
     #[test]
     fn one_bad_leg_of_three_is_found() {
         let legs = [1_000_000, 1_100_000, 5_000_000].map(|ns| sibling(1, ns, 300));
-        let Comparison::Bad(contrast) = compare(&legs) else { panic!("not found") };
+        let Comparison::Bad(contrast) = compare(&legs) else {
+            panic!("not found")
+        };
         assert_eq!(contrast.bad, [2]);
     }
 
     #[test]
     fn legs_of_different_length_and_traffic_are_different_not_bad() {
         let kinds = [(1, 1_000_000), (2, 3_000_000), (3, 9_000_000)];
-        assert_eq!(compare(&kinds.map(|(kind, ns)| sibling(kind, ns, 300))), Comparison::Different);
+        assert_eq!(
+            compare(&kinds.map(|(kind, ns)| sibling(kind, ns, 300))),
+            Comparison::Different
+        );
         let lengths = [1_000_000, 3_000_000, 9_000_000].map(|ns| sibling(1, ns, 300));
         assert_eq!(compare(&lengths), Comparison::Different);
     }
 
     #[test]
     fn a_different_leg_is_bad_when_it_loses_or_was_better() {
-        let mut legs = [(1, 1_000_000), (2, 3_000_000), (3, 9_000_000)].map(|(kind, ns)| sibling(kind, ns, 300));
+        let mut legs = [(1, 1_000_000), (2, 3_000_000), (3, 9_000_000)]
+            .map(|(kind, ns)| sibling(kind, ns, 300));
         legs[2].changed = true;
-        assert!(matches!(compare(&legs), Comparison::Bad(Contrast { why: Why::SlowerThanItWas, .. })));
+        assert!(matches!(
+            compare(&legs),
+            Comparison::Bad(Contrast {
+                why: Why::SlowerThanItWas,
+                ..
+            })
+        ));
         legs[2].changed = false;
         legs[1].mishaps = 20;
-        let Comparison::Bad(contrast) = compare(&legs) else { panic!("not found") };
+        let Comparison::Bad(contrast) = compare(&legs) else {
+            panic!("not found")
+        };
         assert_eq!((contrast.why, contrast.bad), (Why::Loses, vec![1]));
     }
 

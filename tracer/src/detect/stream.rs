@@ -8,8 +8,8 @@ use super::attribution::Growth;
 use super::baseline::{Baseline, edge_ns};
 use super::budget::Thresholds;
 use super::exceedance::{Exceedance, Shares};
-use super::habit::LONGEST_BURST_S;
 use super::finding::{Direction, Finding, Kind, Tier};
+use super::habit::LONGEST_BURST_S;
 use super::increase::{Increase, Mishap};
 use super::leap::Leap;
 use super::mishaps::{Mishaps, PAGE_TIMES, WARN_TIMES};
@@ -166,7 +166,11 @@ impl Stream {
         let p99 = |edge: Option<f64>| edge.unwrap_or_default();
         let cut = p99(self.baseline.quantile(0.99)).max(p99(self.baseline.fresh_quantile(0.99)));
         let [before, now] = self.baseline.winsorised(cut.ceil().clamp(0.0, 225.0) as u8);
-        Growth { before, now, restless: f64::from(self.restless).sqrt().max(0.02) }
+        Growth {
+            before,
+            now,
+            restless: f64::from(self.restless).sqrt().max(0.02),
+        }
     }
 
     /// Takes the present level as normal, because a person or the one who made the change said so.
@@ -176,7 +180,7 @@ impl Stream {
         self.baseline.adopt();
         (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
         self.aim();
-        Some(self.close(at_s, *open, false))
+        Some(self.close(at_s, &open, false))
     }
 
     /// The usual rate in packets per second.
@@ -202,7 +206,8 @@ impl Stream {
         let mut leapt = 0u64;
         for &(bucket, count) in increase.cells() {
             for (beyond, edge) in beyond.iter_mut().zip(&self.edges) {
-                *beyond = beyond.saturating_add(u64::from(count) * u64::from(edge.is_beyond(bucket)));
+                *beyond =
+                    beyond.saturating_add(u64::from(count) * u64::from(edge.is_beyond(bucket)));
             }
             leapt = leapt.saturating_add(u64::from(count) * u64::from(bucket > self.leap.edge));
         }
@@ -217,14 +222,21 @@ impl Stream {
             }
             let ended = !edge.raised && edge.streak_s() < lasted_s;
             // What would have been a finding had it lasted.
-            if learning && ended && f64::from(edge.peak) > thresholds.warn && lasted_s <= LONGEST_BURST_S {
+            if learning
+                && ended
+                && f64::from(edge.peak) > thresholds.warn
+                && lasted_s <= LONGEST_BURST_S
+            {
                 self.burst_s = self.burst_s.max(lasted_s as u8);
             }
             if learning && edge.active && packets > 0.0 {
-                edge.dependence.second(edge.clip(beyond as f64, packets), packets);
+                edge.dependence
+                    .second(edge.clip(beyond as f64, packets), packets);
             }
         }
-        let spoke = self.leap.weigh(at_s, leapt as f64, packets, thresholds.page);
+        let spoke = self
+            .leap
+            .weigh(at_s, leapt as f64, packets, thresholds.page);
         let mut bad = spoke && self.leap.raised;
         for (mishaps, sort) in self.mishaps.iter_mut().zip(Mishap::ALL) {
             let count = f64::from(increase.mishaps(sort));
@@ -254,21 +266,32 @@ impl Stream {
             return Some((Kind::Shift, Direction::Up, Tier::Page, self.leap.since_s));
         }
         let most_moved = self.edges[MIDDLE].share_since() >= MOST;
-        let kinds = [if most_moved { Kind::Shift } else { Kind::Share }, Kind::Share, Kind::Tail];
+        let kinds = [
+            if most_moved { Kind::Shift } else { Kind::Share },
+            Kind::Share,
+            Kind::Tail,
+        ];
         let rate = self.rate();
-        let added = self.edges[..TAIL].iter().any(|edge| edge.is_addition(at_s, rate));
+        let added = self.edges[..TAIL]
+            .iter()
+            .any(|edge| edge.is_addition(at_s, rate));
         let loud = |page_too: bool| {
             kinds.iter().zip(&self.edges).find_map(|(kind, edge)| {
                 let threshold = if page_too { page } else { warn };
-                let passes = edge.passes(at_s, threshold, page_too, patience_s)
-                    && !(page_too && added);
+                let passes =
+                    edge.passes(at_s, threshold, page_too, patience_s) && !(page_too && added);
                 passes.then_some((*kind, edge.since_s))
             })
         };
         let lost = |threshold: f64, times: f64| {
-            self.mishaps.iter().zip(Mishap::ALL).find_map(|(mishaps, sort)| {
-                mishaps.passes(at_s, threshold, times, patience_s).then_some((Kind::Loss(sort), mishaps.since_s))
-            })
+            self.mishaps
+                .iter()
+                .zip(Mishap::ALL)
+                .find_map(|(mishaps, sort)| {
+                    mishaps
+                        .passes(at_s, threshold, times, patience_s)
+                        .then_some((Kind::Loss(sort), mishaps.since_s))
+                })
         };
         let up = |(kind, since), tier| (kind, Direction::Up, tier, since);
         (loud(true).map(|found| up(found, Tier::Page)))
@@ -277,8 +300,12 @@ impl Stream {
             .or_else(|| lost(warn, WARN_TIMES).map(|found| up(found, Tier::Warn)))
             .or_else(|| {
                 let lower = &self.edges[LOWER];
-                (lower.passes(at_s, warn, false, patience_s))
-                    .then_some((Kind::Shift, Direction::Down, Tier::Notice, lower.since_s))
+                (lower.passes(at_s, warn, false, patience_s)).then_some((
+                    Kind::Shift,
+                    Direction::Down,
+                    Tier::Notice,
+                    lower.since_s,
+                ))
             })
     }
 
@@ -303,11 +330,17 @@ impl Stream {
             episodes: 1,
             of_the_time: 1.0,
         };
-        let level = self.edges.iter().find(|edge| edge.raised).map_or(1.0, Exceedance::share_since);
+        let level = self
+            .edges
+            .iter()
+            .find(|edge| edge.raised)
+            .map_or(1.0, Exceedance::share_since);
         // What came before the change is not the present.
         self.baseline.fade_fresh();
         self.measure(&mut finding);
-        self.edges.iter_mut().for_each(|edge| edge.dependence.drop_batch());
+        self.edges
+            .iter_mut()
+            .for_each(|edge| edge.dependence.drop_batch());
         self.open = Some(Box::new(Open {
             finding,
             back_since_s: None,
@@ -316,7 +349,13 @@ impl Stream {
         Verdict::Opened(finding)
     }
 
-    fn follow(&mut self, at_s: u32, mut open: Box<Open>, bad: bool, thresholds: &Thresholds) -> Verdict {
+    fn follow(
+        &mut self,
+        at_s: u32,
+        mut open: Box<Open>,
+        bad: bool,
+        thresholds: &Thresholds,
+    ) -> Verdict {
         if bad && !self.is_turning() {
             open.finding.last_bad_s = self.epoch_s.saturating_add(u64::from(at_s));
         }
@@ -337,9 +376,12 @@ impl Stream {
         }
         if self.is_back(thresholds) {
             let since_s = *open.back_since_s.get_or_insert(at_s);
-            self.edges.iter_mut().filter(|edge| edge.raised).for_each(Exceedance::rest);
+            self.edges
+                .iter_mut()
+                .filter(|edge| edge.raised)
+                .for_each(Exceedance::rest);
             if at_s.saturating_sub(since_s) >= PAUSE_S {
-                return Verdict::Cleared(self.close(at_s, *open, true));
+                return Verdict::Cleared(self.close(at_s, &open, true));
             }
         } else if open.finding.direction == Direction::Down
             && at_s.saturating_sub((open.finding.raised_s - self.epoch_s) as u32) >= IMPROVED_S
@@ -347,7 +389,7 @@ impl Stream {
             self.baseline.adopt();
             (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
             self.aim();
-            return Verdict::Cleared(self.close(at_s, *open, false));
+            return Verdict::Cleared(self.close(at_s, &open, false));
         } else if open.back_since_s.is_some() && bad {
             open.back_since_s = None;
             open.finding.episodes += 1;
@@ -383,20 +425,32 @@ impl Stream {
 
     /// Whether all that was raised shows a first sign of being back.
     fn is_turning(&self) -> bool {
-        self.edges.iter().all(|edge| !edge.raised || edge.back > 0.0)
-            && self.mishaps.iter().all(|mishaps| !mishaps.raised || mishaps.back > 0.0)
+        self.edges
+            .iter()
+            .all(|edge| !edge.raised || edge.back > 0.0)
+            && self
+                .mishaps
+                .iter()
+                .all(|mishaps| !mishaps.raised || mishaps.back > 0.0)
             && (!self.leap.raised || self.leap.back > 0.0)
     }
 
-    fn close(&mut self, at_s: u32, open: Open, by_itself: bool) -> Finding {
-        let lasted_s = open.finding.last_bad_s.saturating_sub(open.finding.change_s);
+    fn close(&mut self, at_s: u32, open: &Open, by_itself: bool) -> Finding {
+        let lasted_s = open
+            .finding
+            .last_bad_s
+            .saturating_sub(open.finding.change_s);
         // What ended soon and without anyone is what this stream does.
         let brief = by_itself && lasted_s as f64 <= LONGEST_BURST_S;
         if brief {
             self.burst_s = self.burst_s.max(lasted_s as u8);
         }
-        self.edges.iter_mut().for_each(|edge| edge.end_excursion(brief));
-        self.mishaps.iter_mut().for_each(|mishaps| mishaps.end_excursion(brief));
+        self.edges
+            .iter_mut()
+            .for_each(|edge| edge.end_excursion(brief));
+        self.mishaps
+            .iter_mut()
+            .for_each(|mishaps| mishaps.end_excursion(brief));
         self.leap.end();
         self.baseline.discard();
         if lasted_s > STALE_S {
@@ -406,13 +460,22 @@ impl Stream {
         }
         (self.block_s, self.batch_s) = (at_s, at_s);
         let ended_s = open.back_since_s.unwrap_or(at_s);
-        Finding { cleared_s: Some(self.epoch_s.saturating_add(u64::from(ended_s))), ..open.finding }
+        Finding {
+            cleared_s: Some(self.epoch_s.saturating_add(u64::from(ended_s))),
+            ..open.finding
+        }
     }
 
     fn measure(&self, finding: &mut Finding) {
         let ns = |edge: Option<f64>| edge.map_or(0.0, edge_ns) as f32;
-        finding.median_ns = [ns(self.baseline.quantile(0.5)), ns(self.baseline.fresh_quantile(0.5))];
-        finding.p99_ns = [ns(self.baseline.quantile(0.99)), ns(self.baseline.fresh_quantile(0.99))];
+        finding.median_ns = [
+            ns(self.baseline.quantile(0.5)),
+            ns(self.baseline.fresh_quantile(0.5)),
+        ];
+        finding.p99_ns = [
+            ns(self.baseline.quantile(0.99)),
+            ns(self.baseline.fresh_quantile(0.99)),
+        ];
         finding.share = match (finding.kind, finding.direction) {
             (Kind::Loss(sort), _) => {
                 let mishaps = &self.mishaps[sort as usize];
@@ -438,7 +501,9 @@ impl Stream {
         if at_s - self.batch_s >= BATCH_S {
             self.batch_s = at_s;
             if self.open.is_none() {
-                self.edges.iter_mut().for_each(|edge| edge.dependence.end_batch());
+                self.edges
+                    .iter_mut()
+                    .for_each(|edge| edge.dependence.end_batch());
             }
         }
         if at_s - self.block_s < BLOCK_S {
@@ -461,8 +526,14 @@ impl Stream {
     /// Whether some statistic is half way to a warning: such a minute is not normal yet.
     fn is_doubtful(&self, thresholds: &Thresholds) -> bool {
         self.is_ready()
-            && (self.edges.iter().any(|edge| f64::from(edge.sum) > 0.5 * thresholds.warn)
-                || self.mishaps.iter().any(|mishaps| f64::from(mishaps.sum) > 0.5 * thresholds.warn))
+            && (self
+                .edges
+                .iter()
+                .any(|edge| f64::from(edge.sum) > 0.5 * thresholds.warn)
+                || self
+                    .mishaps
+                    .iter()
+                    .any(|mishaps| f64::from(mishaps.sum) > 0.5 * thresholds.warn))
     }
 
     fn settle(&mut self) {
@@ -481,7 +552,8 @@ impl Stream {
         self.baseline.settle(u64::from(BLOCK_S));
         for edge in &mut self.edges {
             edge.fade(slow_fade, fade);
-            edge.dependence.fade((-block_s / (0.25 * HABIT_S)).exp() as f32);
+            edge.dependence
+                .fade((-block_s / (0.25 * HABIT_S)).exp() as f32);
         }
         for mishaps in &mut self.mishaps {
             mishaps.settle(fade, slow_fade);
@@ -504,12 +576,24 @@ impl Stream {
             let bucket = risen(at, RISE).round().min(225.0) as u8;
             let normal = share(self.baseline.above(bucket), packets);
             let wrong = (normal + more).max(times * normal).min(0.95);
-            edge.aim(bucket, Shares { normal: normal.min(0.9), wrong });
+            edge.aim(
+                bucket,
+                Shares {
+                    normal: normal.min(0.9),
+                    wrong,
+                },
+            );
         }
         let median = self.baseline.quantile(0.5).unwrap_or_default();
         let bucket = fallen(median).round().max(0.0) as u8;
         let normal = share(packets - self.baseline.above(bucket), packets);
-        self.edges[LOWER].aim(bucket, Shares { normal: normal.min(0.9), wrong: (normal + 0.25).max(2.0 * normal).min(0.95) });
+        self.edges[LOWER].aim(
+            bucket,
+            Shares {
+                normal: normal.min(0.9),
+                wrong: (normal + 0.25).max(2.0 * normal).min(0.95),
+            },
+        );
         self.leap.aim(&self.baseline, risen(median, RISE));
     }
 }

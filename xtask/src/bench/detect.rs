@@ -24,7 +24,7 @@ pub(crate) const HOSTS: [u32; 3] = [50, 5_000, 50_000];
 
 #[derive(Args)]
 pub(crate) struct Detect {
-    /// Judge a file instead (CSV: time_s,latency_ns) and print its alarms as JSON lines
+    /// Judge a file instead (CSV, header `time_s,latency_ns`) and print its alarms as JSON lines
     #[arg(long)]
     series: Option<PathBuf>,
     /// Sections to run, by name; all if none is given
@@ -64,7 +64,8 @@ impl Detect {
         }
         if let Some(path) = &self.json {
             let text = serde_json::to_string_pretty(&Value::Object(figures))?;
-            std::fs::write(path, text).with_context(|| format!("write the figures to {}", path.display()))?;
+            std::fs::write(path, text)
+                .with_context(|| format!("write the figures to {}", path.display()))?;
         }
         Ok(())
     }
@@ -73,7 +74,9 @@ impl Detect {
 type Section = fn(&Detect) -> Value;
 
 const SECTIONS: &[(&str, Section)] = &[
-    ("quiet", |args| quiet::run(args.seed, args.routes, args.days)),
+    ("quiet", |args| {
+        quiet::run(args.seed, args.routes, args.days)
+    }),
     ("iid", |args| quiet::iid(args.seed)),
     ("delays", |args| delays::run(args.seed, args.runs)),
     ("peers", |args| peers::run(args.seed)),

@@ -26,15 +26,17 @@ impl Dice {
     /// 64 random bits.
     #[inline]
     pub(crate) fn bits(&mut self) -> u64 {
-        let [a, b, c, d] = &mut self.state;
-        let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
-        let t = *b << 17;
-        *c ^= *a;
-        *d ^= *b;
-        *b ^= *c;
-        *a ^= *d;
-        *c ^= t;
-        *d = d.rotate_left(45);
+        let state = &mut self.state;
+        let result = (state[0].wrapping_add(state[3]))
+            .rotate_left(23)
+            .wrapping_add(state[0]);
+        let shifted = state[1] << 17;
+        state[2] ^= state[0];
+        state[3] ^= state[1];
+        state[1] ^= state[2];
+        state[0] ^= state[3];
+        state[2] ^= shifted;
+        state[3] = state[3].rotate_left(45);
         result
     }
 
@@ -54,11 +56,6 @@ impl Dice {
         self.between(low.ln(), high.ln()).exp()
     }
 
-    /// In 0..n.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.unit() * n as f64) as usize
-    }
-
     /// Standard normal (Box and Muller).
     #[inline]
     pub(crate) fn normal(&mut self) -> f64 {
@@ -70,11 +67,6 @@ impl Dice {
     pub(crate) fn gamma(&mut self, shape: u32) -> f64 {
         let product: f64 = (0..shape).map(|_| 1.0 - self.unit()).product();
         -product.ln() / f64::from(shape)
-    }
-
-    /// Exponential of a mean.
-    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
-        -(1.0 - self.unit()).ln() * mean
     }
 
     /// Poisson; above a mean of 30 by the normal distribution.

@@ -21,7 +21,11 @@ pub(crate) fn poisson_upper(count: u64) -> f64 {
     let (mut low, mut high) = (count as f64, 3.0 * count as f64 + 10.0);
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
-        if below(middle) > 0.05 { low = middle } else { high = middle }
+        if below(middle) > 0.05 {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     high
 }

@@ -34,7 +34,12 @@ pub(crate) struct Nature {
 impl Nature {
     /// Short bursts, independent hops.
     pub(crate) fn of(rate: f64) -> Self {
-        Self { rate, burst_s: Some((1.0, 3.0)), iid: false, back_pressure: 0.0 }
+        Self {
+            rate,
+            burst_s: Some((1.0, 3.0)),
+            iid: false,
+            back_pressure: 0.0,
+        }
     }
 }
 
@@ -120,12 +125,20 @@ impl Route {
         }
         for hop in (0..HOPS).rev() {
             let behind = effects.get(hop + 1).copied().flatten();
-            if let (None, Some(effect), true) = (effects[hop], behind, self.nature.back_pressure > 0.0) {
+            if let (None, Some(effect), true) =
+                (effects[hop], behind, self.nature.back_pressure > 0.0)
+            {
                 // So much slower that the added time is the given part of the next hop's.
                 let times = (effect.rise / OCTAVE).exp2();
-                let added_ns = (times - 1.0) * self.hops[hop + 1].median_ns * self.nature.back_pressure;
+                let added_ns =
+                    (times - 1.0) * self.hops[hop + 1].median_ns * self.nature.back_pressure;
                 let felt = 1.0 + added_ns / self.hops[hop].median_ns;
-                effects[hop] = Some(Effect { rise: OCTAVE * felt.log2(), more: 0.0, loss: 0.0, ..effect });
+                effects[hop] = Some(Effect {
+                    rise: OCTAVE * felt.log2(),
+                    more: 0.0,
+                    loss: 0.0,
+                    ..effect
+                });
             }
         }
         for ((hop, second), effect) in self.hops.iter_mut().zip(&mut self.seconds).zip(effects) {
@@ -133,7 +146,14 @@ impl Route {
             if hop.idle {
                 continue;
             }
-            hop.second(at_s as f64, packets, effect, self.nature, &mut self.dice, second);
+            hop.second(
+                at_s as f64,
+                packets,
+                effect,
+                self.nature,
+                &mut self.dice,
+                second,
+            );
         }
         &self.seconds
     }
@@ -157,7 +177,10 @@ impl Hop {
         let core = (0..=CORE)
             .map(|i| (median + sigma * probit((i as f64 + 0.5) / (CORE as f64 + 1.0))) as f32)
             .collect();
-        let bursts = nature.burst_s.filter(|_| !nature.iid).map_or(0.0, |_| dice.between(0.0, 12.0));
+        let bursts = nature
+            .burst_s
+            .filter(|_| !nature.iid)
+            .map_or(0.0, |_| dice.between(0.0, 12.0));
         let two_classes = dice.unit() < 0.5 && !nature.iid;
         Self {
             core,
@@ -170,9 +193,17 @@ impl Hop {
                 period_s: dice.log_between(3_600.0, 28_800.0),
             }),
             mood: 0.0,
-            mood_sd: if nature.iid { 0.0 } else { dice.between(0.03, 0.12) },
+            mood_sd: if nature.iid {
+                0.0
+            } else {
+                dice.between(0.03, 0.12)
+            },
             mood_memory: dice.between(0.5, 0.95),
-            day: if nature.iid { 0.0 } else { dice.between(0.0, 0.4) },
+            day: if nature.iid {
+                0.0
+            } else {
+                dice.between(0.0, 0.4)
+            },
             day_phase: dice.between(0.0, TAU),
             bursts_per_s: bursts / 3_600.0,
             burst: None,
@@ -183,17 +214,31 @@ impl Hop {
         }
     }
 
-    fn second(&mut self, at_s: f64, packets: u32, effect: Option<Effect>, nature: Nature, dice: &mut Dice, second: &mut Increase) {
+    fn second(
+        &mut self,
+        at_s: f64,
+        packets: u32,
+        effect: Option<Effect>,
+        nature: Nature,
+        dice: &mut Dice,
+        second: &mut Increase,
+    ) {
         let memory = self.mood_memory;
-        self.mood = memory * self.mood + self.mood_sd * (1.0 - memory * memory).sqrt() * dice.normal();
+        self.mood =
+            memory * self.mood + self.mood_sd * (1.0 - memory * memory).sqrt() * dice.normal();
         let day = 1.0 + self.day * (TAU * at_s / DAY_S + self.day_phase).sin();
         let level = OCTAVE * (self.mood / LN_2 + day.log2());
         self.begin_burst(at_s, nature, dice);
         let (class_share, class_rise) = self.second_class.as_ref().map_or((0.0, 0.0), |class| {
-            (class.share + class.swing * (TAU * at_s / class.period_s).sin(), class.rise)
+            (
+                class.share + class.swing * (TAU * at_s / class.period_s).sin(),
+                class.rise,
+            )
         });
         let (burst_share, burst_rise, burst_loss) =
-            self.burst.as_ref().map_or((0.0, 0.0, 0.0), |burst| (burst.share, burst.rise, burst.loss));
+            self.burst.as_ref().map_or((0.0, 0.0, 0.0), |burst| {
+                (burst.share, burst.rise, burst.loss)
+            });
         let effect = effect.unwrap_or_default();
         let more = dice.poisson(f64::from(packets) * effect.more);
         let plain = burst_share == 0.0 && effect.share == 0.0;
@@ -230,10 +275,16 @@ impl Hop {
     }
 
     fn begin_burst(&mut self, at_s: f64, nature: Nature, dice: &mut Dice) {
-        if self.burst.as_ref().is_some_and(|burst| at_s >= burst.until_s) {
+        if self
+            .burst
+            .as_ref()
+            .is_some_and(|burst| at_s >= burst.until_s)
+        {
             self.burst = None;
         }
-        let Some((shortest_s, longest_s)) = nature.burst_s else { return };
+        let Some((shortest_s, longest_s)) = nature.burst_s else {
+            return;
+        };
         if self.burst.is_none() && dice.unit() < self.bursts_per_s {
             self.burst = Some(Burst {
                 until_s: at_s + dice.between(shortest_s, longest_s).round(),
@@ -247,10 +298,35 @@ impl Hop {
 
 /// The normal quantile (Acklam's rational approximation, error below 1.2e-9 relative).
 fn probit(p: f64) -> f64 {
-    const A: [f64; 6] = [-39.696_830_286_653_76, 220.946_098_424_520_5, -275.928_510_446_968_7, 138.357_751_867_269, -30.664_798_066_147_16, 2.506_628_277_459_239];
-    const B: [f64; 5] = [-54.476_098_798_224_06, 161.585_836_858_040_9, -155.698_979_859_886_6, 66.801_311_887_719_72, -13.280_681_552_885_72];
-    const C: [f64; 6] = [-0.007_784_894_002_430_293, -0.322_396_458_041_136_5, -2.400_758_277_161_838, -2.549_732_539_343_734, 4.374_664_141_464_968, 2.938_163_982_698_783];
-    const D: [f64; 4] = [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    const A: [f64; 6] = [
+        -39.696_830_286_653_76,
+        220.946_098_424_520_5,
+        -275.928_510_446_968_7,
+        138.357_751_867_269,
+        -30.664_798_066_147_16,
+        2.506_628_277_459_239,
+    ];
+    const B: [f64; 5] = [
+        -54.476_098_798_224_06,
+        161.585_836_858_040_9,
+        -155.698_979_859_886_6,
+        66.801_311_887_719_72,
+        -13.280_681_552_885_72,
+    ];
+    const C: [f64; 6] = [
+        -0.007_784_894_002_430_293,
+        -0.322_396_458_041_136_5,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    const D: [f64; 4] = [
+        0.007_784_695_709_041_462,
+        0.322_467_129_070_039_8,
+        2.445_134_137_142_996,
+        3.754_408_661_907_416,
+    ];
     let poly = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
     let edge = |p: f64| {
         let q = (-2.0 * p.ln()).sqrt();
@@ -280,7 +356,13 @@ mod tests {
 
     #[test]
     fn a_route_has_the_rate_that_was_asked_for() {
-        let mut route = Route::new(7, Nature { iid: true, ..Nature::of(30.0) });
+        let mut route = Route::new(
+            7,
+            Nature {
+                iid: true,
+                ..Nature::of(30.0)
+            },
+        );
         let packets: u64 = (0..2_000).map(|s| route.second(s, &[])[0].packets()).sum();
         assert!((58_000..62_000).contains(&packets), "{packets}");
     }

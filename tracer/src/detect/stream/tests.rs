@@ -30,7 +30,8 @@ impl Run {
             for n in 0..30u8 {
                 // A different tenth of the packets each second, and always the same share.
                 let moved = f64::from((n * 7 + (self.at_s % 30) as u8) % 30) < share * 30.0;
-                self.second.add(PLAIN + n % 7 + if moved { rise } else { 0 }, 1);
+                self.second
+                    .add(PLAIN + n % 7 + if moved { rise } else { 0 }, 1);
             }
             self.observe();
         }
@@ -39,7 +40,9 @@ impl Run {
 
     fn observe(&mut self) {
         self.at_s += 1;
-        let verdict = self.stream.observe(self.at_s, &self.second, &self.thresholds);
+        let verdict = self
+            .stream
+            .observe(self.at_s, &self.second, &self.thresholds);
         if !matches!(verdict, Verdict::Quiet | Verdict::Insufficient) {
             self.said.push(verdict);
         }
@@ -60,7 +63,10 @@ fn few_packets_are_no_health() {
     let thresholds = Budget::for_streams(5).thresholds(&Habit::default());
     let mut second = Increase::default();
     second.add(PLAIN, 1);
-    assert_eq!(stream.observe(7, &second, &thresholds), Verdict::Insufficient);
+    assert_eq!(
+        stream.observe(7, &second, &thresholds),
+        Verdict::Insufficient
+    );
 }
 
 #[test]
@@ -70,7 +76,10 @@ fn five_times_slower_is_paged_in_three_seconds() {
     let change_s = run.at_s;
     run.go(10, 1.0, 19);
     let finding = run.opened();
-    assert_eq!((finding.kind, finding.direction, finding.tier), (Kind::Shift, Direction::Up, Tier::Page));
+    assert_eq!(
+        (finding.kind, finding.direction, finding.tier),
+        (Kind::Shift, Direction::Up, Tier::Page)
+    );
     assert!(finding.raised_s - change_s <= 3, "{finding:?}");
     assert!(finding.change_s.abs_diff(change_s) <= finding.change_error_s as u64);
 }
@@ -99,7 +108,9 @@ fn a_fault_of_hours_stays_open_and_clears_when_the_old_level_is_back() {
     assert_eq!(run.stream.open().map(|open| open.episodes), Some(1));
     let over_s = run.at_s;
     run.go(200, 0.0, 0);
-    let Some(Verdict::Cleared(finding)) = run.said.last() else { panic!("{:?}", run.said) };
+    let Some(Verdict::Cleared(finding)) = run.said.last() else {
+        panic!("{:?}", run.said)
+    };
     assert!(finding.cleared_s.unwrap().abs_diff(over_s) < 20);
     assert!(run.stream.open().is_none());
 }
@@ -118,7 +129,10 @@ fn a_new_level_is_normal_once_a_person_says_so() {
 fn a_lower_level_is_noticed_and_taken() {
     let mut run = Run::new();
     run.go(1_800, 1.0, 13).go(1_800, 0.0, 0);
-    assert_eq!((run.opened().direction, run.opened().tier), (Direction::Down, Tier::Notice));
+    assert_eq!(
+        (run.opened().direction, run.opened().tier),
+        (Direction::Down, Tier::Notice)
+    );
     assert!(run.stream.open().is_none());
 }
 
@@ -129,7 +143,11 @@ fn what_comes_and_goes_is_one_finding_that_says_how_often() {
     for _ in 0..360 {
         run.go(5, 1.0, 13).go(15, 0.0, 0);
     }
-    let opened = run.said.iter().filter(|said| matches!(said, Verdict::Opened(_))).count();
+    let opened = run
+        .said
+        .iter()
+        .filter(|said| matches!(said, Verdict::Opened(_)))
+        .count();
     let open = run.stream.open().unwrap();
     assert_eq!(opened, 1);
     assert!((0.2..0.3).contains(&open.of_the_time), "{open:?}");
@@ -170,7 +188,10 @@ fn a_restart_in_the_middle_changes_nothing() {
     run.go(1_800, 0.0, 0).go(100, 1.0, 13);
     let mut other = Stream::from_bytes(&run.stream.to_bytes()).unwrap();
     run.go(500, 1.0, 13);
-    let mut again = Run { at_s: run.at_s - 500, ..Run::new() };
+    let mut again = Run {
+        at_s: run.at_s - 500,
+        ..Run::new()
+    };
     std::mem::swap(&mut again.stream, &mut other);
     again.go(500, 1.0, 13);
     assert_eq!(again.stream.to_bytes(), run.stream.to_bytes());

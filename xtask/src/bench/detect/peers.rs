@@ -30,35 +30,70 @@ type Score = fn(&mut Memory, &Increase) -> f64;
 
 /// Name, score and the textbook's limit.
 const PEERS: [(&str, Score, f64); 5] = [
-    ("static: p99 above k x the first hour's", static_threshold, 2.0),
+    (
+        "static: p99 above k x the first hour's",
+        static_threshold,
+        2.0,
+    ),
     ("k-sigma of the mean, last hour", sigma, 3.0),
     ("EWMA (0.2) of the mean, k sigma", ewma, 3.0),
-    ("KS of 1 min to 1 h, k x sqrt(1/n + 1/m)", kolmogorov_smirnov, 1.63),
-    ("Prometheus: p99 of 5 min above k x its hour", prometheus, 2.0),
+    (
+        "KS of 1 min to 1 h, k x sqrt(1/n + 1/m)",
+        kolmogorov_smirnov,
+        1.63,
+    ),
+    (
+        "Prometheus: p99 of 5 min above k x its hour",
+        prometheus,
+        2.0,
+    ),
 ];
 
 pub(super) fn run(seed: u64) -> Value {
-    println!("30 packets/s; false alarms of 4 route-days (5 hops) of seeds {seed}..{}; delays: 20 runs, median in s (found).\n", seed + 4);
-    let faults: Vec<_> = CATALOGUE.iter().filter(|(name, _)| ["x1.5", "x3", "x10", "tail 3 % x10", "30 % x3", "10 % x3"].contains(name)).collect();
+    println!(
+        "30 packets/s; false alarms of 4 route-days (5 hops) of seeds {seed}..{}; delays: 20 runs, median in s (found).\n",
+        seed + 4
+    );
+    let faults: Vec<_> = CATALOGUE
+        .iter()
+        .filter(|(name, _)| {
+            ["x1.5", "x3", "x10", "tail 3 % x10", "30 % x3", "10 % x3"].contains(name)
+        })
+        .collect();
     print!("| peer | limit | false alarms a route-week |");
-    faults.iter().for_each(|(name, _)| print!(" {name} |"));
+    for (name, _) in &faults {
+        print!(" {name} |");
+    }
     println!("\n|---|---|---|{}", "---|".repeat(faults.len()));
     let mut figures = Vec::new();
     for (name, score, textbook) in PEERS {
-        let tuned = 1.001 * (0..4).map(|n| quiet(TUNING_SEED + n, score, f64::INFINITY).1).fold(0.0, f64::max);
+        let tuned = 1.001
+            * (0..4)
+                .map(|n| quiet(TUNING_SEED + n, score, f64::INFINITY).1)
+                .fold(0.0, f64::max);
         for (setting, limit) in [("textbook", textbook), ("tuned", tuned)] {
             let alarms: u64 = (0..4).map(|n| quiet(seed + n, score, limit).0).sum();
             let rate = alarms as f64 * 7.0 / 4.0;
             print!("| {name} | {setting} {limit:.2} | {rate:.0} |");
             let mut delays = Vec::new();
             for (fault, what) in &faults {
-                let mut found: Vec<f64> = (0..20).filter_map(|n| {
-                    let fault = Fault { what: *what, hop: (n % HOPS as u64) as usize, from_s: BEFORE_S, until_s: u64::MAX };
-                    delay(seed + n, score, limit, fault)
-                }).collect();
+                let mut found: Vec<f64> = (0..20)
+                    .filter_map(|n| {
+                        let fault = Fault {
+                            what: *what,
+                            hop: (n % HOPS as u64) as usize,
+                            from_s: BEFORE_S,
+                            until_s: u64::MAX,
+                        };
+                        delay(seed + n, score, limit, fault)
+                    })
+                    .collect();
                 let share = 5 * found.len();
                 let median = quantile(&mut found, 0.5);
-                print!(" {} ({share} %) |", median.map_or("–".to_owned(), |s| format!("{s:.0}")));
+                print!(
+                    " {} ({share} %) |",
+                    median.map_or("–".to_owned(), |s| format!("{s:.0}"))
+                );
                 delays.push(json!({ "fault": fault, "found_percent": share, "median_s": median }));
             }
             println!();
@@ -111,12 +146,18 @@ fn edge(cells: &[(u8, u32)], q: f64) -> Option<f64> {
 }
 
 fn mean(second: &Increase) -> Option<f64> {
-    let sum: f64 = second.cells().iter().map(|&(bucket, count)| (f64::from(bucket) / 8.0).exp2() * f64::from(count)).sum();
+    let sum: f64 = second
+        .cells()
+        .iter()
+        .map(|&(bucket, count)| (f64::from(bucket) / 8.0).exp2() * f64::from(count))
+        .sum();
     (second.packets() > 0).then(|| sum / second.packets() as f64)
 }
 
 fn static_threshold(memory: &mut Memory, second: &Increase) -> f64 {
-    let Some(p99) = edge(second.cells(), 0.99) else { return 0.0 };
+    let Some(p99) = edge(second.cells(), 0.99) else {
+        return 0.0;
+    };
     if memory.first_p99.len() < 3_600 {
         memory.first_p99.push(p99);
         memory.mean = memory.first_p99.iter().sum::<f64>() / memory.first_p99.len() as f64;
@@ -202,7 +243,11 @@ fn prometheus(memory: &mut Memory, second: &Increase) -> f64 {
     let Some(p99) = p99 else { return 0.0 };
     let p99 = (p99 as f64 / 8.0).exp2();
     let n = memory.seconds.len() as f64;
-    let score = if n > 600.0 { p99 / (memory.sum / n) } else { 0.0 };
+    let score = if n > 600.0 {
+        p99 / (memory.sum / n)
+    } else {
+        0.0
+    };
     memory.seconds.push_back(p99);
     memory.sum += p99;
     if memory.seconds.len() > 3_600 {

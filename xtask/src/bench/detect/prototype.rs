@@ -61,7 +61,12 @@ impl Prototype {
         let (mut warn, mut page) = (false, false);
         for edge in &mut self.edges {
             let above = self.second[(edge.at + 1).min(BUCKETS)..].iter().sum();
-            edge.weigh(above, packets, self.age_s % 30 == 0, self.alarm_from.is_none());
+            edge.weigh(
+                above,
+                packets,
+                self.age_s.is_multiple_of(30),
+                self.alarm_from.is_none(),
+            );
             let calibrated = |h: f64| h.max(edge.excess.min(8.0 * h));
             warn |= edge.sum > calibrated(WARN);
             page |= edge.sum > calibrated(PAGE);
@@ -87,7 +92,7 @@ impl Prototype {
                 self.edges.iter_mut().for_each(|edge| edge.sum = 0.0);
             }
         }
-        if self.age_s % 60 == 0 {
+        if self.age_s.is_multiple_of(60) {
             if self.alarm_from.is_none() {
                 self.settle(60.0);
             }
@@ -102,7 +107,11 @@ impl Prototype {
             *base = *base * fade + block;
         }
         let all: f64 = self.base.iter().sum();
-        let aims = [(0.5, 0.25, 2.0, 100.0), (0.9, 0.12, 2.0, 100.0), (0.99, 0.02, 3.0, 500.0)];
+        let aims = [
+            (0.5, 0.25, 2.0, 100.0),
+            (0.9, 0.12, 2.0, 100.0),
+            (0.99, 0.02, 3.0, 500.0),
+        ];
         for (edge, (q, more, times, enough)) in self.edges.iter_mut().zip(aims) {
             edge.active = all >= enough;
             edge.excess *= (-block_s / 86_400.0f64).exp();
@@ -111,7 +120,12 @@ impl Prototype {
             }
             let mut seen = 0.0;
             let mut place = 0.0;
-            for (bucket, count) in self.base.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            for (bucket, count) in self
+                .base
+                .iter()
+                .enumerate()
+                .filter(|(_, count)| **count > 0.0)
+            {
                 place = bucket as f64 - 1.0 + ((q * all - seen) / count).clamp(0.0, 1.0);
                 seen += count;
                 if seen >= q * all {
@@ -145,7 +159,8 @@ impl Edge {
         let rho = rho(&self.within).max(30.0 * rho(&self.across)).min(1.0);
         let effective = packets / (1.0 + (packets - 1.0) * rho);
         let x = above / packets;
-        let l = effective * (x * (self.p1 / self.p0).ln() + (1.0 - x) * ((1.0 - self.p1) / (1.0 - self.p0)).ln());
+        let l = effective
+            * (x * (self.p1 / self.p0).ln() + (1.0 - x) * ((1.0 - self.p1) / (1.0 - self.p0)).ln());
         self.sum = (self.sum + l.min(WARN / 5.0)).max(0.0);
         if self.sum > 0.0 {
             self.peak = self.peak.max(self.sum);
@@ -167,5 +182,9 @@ fn add(sums: &mut [f64; 4], above: f64, packets: f64) {
 fn rho(sums: &[f64; 4]) -> f64 {
     let p = sums[0] / sums[1].max(1.0);
     let both = sums[2] / sums[3].max(1.0);
-    if p * (1.0 - p) > 1e-9 { ((both - p * p) / (p * (1.0 - p))).clamp(0.0, 1.0) } else { 0.0 }
+    if p * (1.0 - p) > 1e-9 {
+        ((both - p * p) / (p * (1.0 - p))).clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
 }

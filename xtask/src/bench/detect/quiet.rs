@@ -23,14 +23,7 @@ struct Host {
     habit: Habit,
     streams: Vec<Stream>,
     incidents: Vec<Incidents>,
-    told: Vec<Told>,
-}
-
-#[derive(Clone, Copy)]
-struct Told {
-    route: usize,
-    tier: Tier,
-    at_s: u64,
+    told: Vec<Tier>,
 }
 
 impl Host {
@@ -54,13 +47,15 @@ impl Host {
                 self.habit.learn(burst_s);
             }
             match verdict {
-                Verdict::Opened(finding) | Verdict::Louder(finding) if finding.tier > Tier::Notice => {
+                Verdict::Opened(finding) | Verdict::Louder(finding)
+                    if finding.tier > Tier::Notice =>
+                {
                     let parts = [Part::Component(route as u32)];
                     if self.incidents[route].add(number, &finding, &parts).1 {
                         if self.budget.streams == HOSTS[2] {
                             eprintln!("route {route} hop {hop}: {finding:?}");
                         }
-                        self.told.push(Told { route, tier: finding.tier, at_s });
+                        self.told.push(finding.tier);
                     }
                 }
                 Verdict::Cleared(finding) => {
@@ -72,20 +67,53 @@ impl Host {
         }
     }
 
-    fn count(&self, tier: Tier, of: impl Fn(&Told) -> bool) -> u64 {
-        self.told.iter().filter(|told| told.tier == tier && of(told)).count() as u64
+    fn count(&self, tier: Tier) -> u64 {
+        self.told.iter().filter(|told| **told == tier).count() as u64
+    }
+
+    /// Prints what it said in so many route-weeks.
+    fn row(&self, weeks: f64) -> Value {
+        let routes = f64::from(self.budget.streams) / HOPS as f64;
+        let thresholds = self.budget.thresholds(&self.habit);
+        let (warned, paged) = (self.count(Tier::Warn), self.count(Tier::Page));
+        let rate = |count: u64, times: f64| {
+            let [seen, upper] =
+                [count as f64, poisson_upper(count)].map(|count| count / weeks * times);
+            format!("{seen:.3} (< {upper:.3})")
+        };
+        println!(
+            "| {routes} | {:.1}, {:.1} | {:.0} s | {warned} | {paged} | {} | {} | {} | {} |",
+            thresholds.warn,
+            thresholds.page,
+            self.habit.longest_s,
+            rate(warned, 1.0),
+            rate(paged, 1.0),
+            rate(warned, routes),
+            rate(paged, routes * WEEKS_A_MONTH)
+        );
+        json!({
+            "routes": routes, "route_weeks": weeks, "warnings": warned, "pages": paged,
+            "upper_pages_a_route_week": poisson_upper(paged) / weeks,
+        })
     }
 }
 
 pub(super) fn run(seed: u64, routes_a_rate: u64, days: f64) -> Value {
-    let natures: Vec<(f64, bool)> =
-        (0..routes_a_rate).flat_map(|n| RATES.map(|rate| (rate, n % 4 == 3))).collect();
+    let natures: Vec<(f64, bool)> = (0..routes_a_rate)
+        .flat_map(|n| RATES.map(|rate| (rate, n % 4 == 3)))
+        .collect();
     let mut routes: Vec<Route> = natures
         .iter()
         .enumerate()
         .map(|(n, &(rate, long))| {
             let burst_s = Some(if long { (5.0, 15.0) } else { (1.0, 3.0) });
-            Route::new(seed + n as u64, Nature { burst_s, ..Nature::of(rate) })
+            Route::new(
+                seed + n as u64,
+                Nature {
+                    burst_s,
+                    ..Nature::of(rate)
+                },
+            )
         })
         .collect();
     let mut hosts = HOSTS.map(|streams| Host::new(streams, routes.len()));
@@ -108,36 +136,35 @@ pub(super) fn run(seed: u64, routes_a_rate: u64, days: f64) -> Value {
             host.habit.pass(1.0);
         }
         if at_s % 86_400 == 86_399 {
-            let told: Vec<_> = hosts.iter().map(|host| (host.count(Tier::Warn, |_| true), host.count(Tier::Page, |_| true), host.habit.longest_s as u64)).collect();
+            let told: Vec<_> = hosts
+                .iter()
+                .map(|host| {
+                    (
+                        host.count(Tier::Warn),
+                        host.count(Tier::Page),
+                        host.habit.longest_s as u64,
+                    )
+                })
+                .collect();
             eprintln!("day {}: {told:?}", at_s / 86_400 + 1);
         }
     }
     let weeks = routes.len() as f64 * seconds as f64 / WEEK_S;
-    println!("Seeds {seed}..{}; {weeks:.1} route-weeks of {HOPS} streams; upper limits are Poisson 95 %.\n", seed + routes.len() as u64);
-    println!("| host: routes | thresholds warn, page (nats) | longest burst learnt | warnings | pages | warnings a route-week | pages a route-week | warnings a host-week | pages a host-month |");
+    println!(
+        "Seeds {seed}..{}; {weeks:.1} route-weeks of {HOPS} streams; in brackets the Poisson 95 % upper limit.\n",
+        seed + routes.len() as u64
+    );
+    println!(
+        "| host: routes | nats: warn, page | longest burst learnt | warnings | pages | warnings a route-week | pages a route-week | warnings a host-week | pages a host-month |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
-    let mut figures = Vec::new();
-    for host in &hosts {
-        let of = f64::from(host.budget.streams) / HOPS as f64;
-        let thresholds = host.budget.thresholds(&host.habit);
-        let (warned, paged) = (host.count(Tier::Warn, |_| true), host.count(Tier::Page, |_| true));
-        let rate = |count: u64| format!("{:.3} (< {:.3})", count as f64 / weeks, poisson_upper(count) / weeks);
-        let scaled = |count: u64, by: f64| format!("{:.1} (< {:.1})", count as f64 / weeks * by, poisson_upper(count) / weeks * by);
-        println!(
-            "| {of} | {:.1}, {:.1} | {:.0} s | {warned} | {paged} | {} | {} | {} | {} |",
-            thresholds.warn, thresholds.page, host.habit.longest_s, rate(warned), rate(paged), scaled(warned, of), scaled(paged, of * WEEKS_A_MONTH)
-        );
-        for told in &host.told {
-            let (rate, long) = natures[told.route];
-            println!("<!-- {of}: {:?} at {} s, {rate}/s, long bursts {long} -->", told.tier, told.at_s);
-        }
-        figures.push(json!({
-            "routes": of, "route_weeks": weeks, "warnings": warned, "pages": paged,
-            "upper_pages_a_route_week": poisson_upper(paged) / weeks,
-        }));
-    }
+    let figures: Vec<Value> = hosts.iter().map(|host| host.row(weeks)).collect();
     let watched = routes.len() as f64 * seconds.min(PROTOTYPE_S) as f64 / WEEK_S;
-    println!("\nPrototype, ungrouped, on {watched:.1} of these route-weeks (their first day): {:.2} warnings and {:.2} pages a route-week.", prototype_said[1] as f64 / watched, prototype_said[2] as f64 / watched);
+    println!(
+        "\nPrototype, ungrouped, on {watched:.1} of these route-weeks (their first day): {:.2} warnings and {:.2} pages a route-week.",
+        prototype_said[1] as f64 / watched,
+        prototype_said[2] as f64 / watched
+    );
     json!({ "hosts": figures, "prototype": { "route_weeks": watched, "said": prototype_said } })
 }
 
@@ -146,7 +173,13 @@ pub(super) fn iid(seed: u64) -> Value {
     let (mut alarms, mut days) = (0u64, 0.0);
     for n in 0..100u64 {
         let rate = RATES[(n % 4) as usize];
-        let mut route = Route::new(seed + n, Nature { iid: true, ..Nature::of(rate) });
+        let mut route = Route::new(
+            seed + n,
+            Nature {
+                iid: true,
+                ..Nature::of(rate)
+            },
+        );
         let mut host = Host::new(HOSTS[0], 1);
         host.habit = Habit::known(0.0);
         (0..86_400).for_each(|at_s| host.second(at_s, 0, route.second(at_s, &[])));

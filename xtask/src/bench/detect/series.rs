@@ -9,7 +9,8 @@ use tracer_common::bucket;
 
 #[derive(Serialize)]
 struct Alarm {
-    alarm_s: u64,
+    #[serde(rename = "alarm_s")]
+    raised_s: u64,
     change_s: u64,
     change_error_s: f32,
     direction: &'static str,
@@ -21,10 +22,14 @@ struct Alarm {
 impl Alarm {
     fn of(finding: &Finding, cleared_s: Option<u64>) -> Self {
         Self {
-            alarm_s: finding.raised_s,
+            raised_s: finding.raised_s,
             change_s: finding.change_s,
             change_error_s: finding.change_error_s,
-            direction: if finding.direction == Direction::Up { "up" } else { "down" },
+            direction: if finding.direction == Direction::Up {
+                "up"
+            } else {
+                "down"
+            },
             kind: match finding.kind {
                 Kind::Shift => "shift",
                 Kind::Share => "share",
@@ -32,7 +37,11 @@ impl Alarm {
                 Kind::Loss(_) => "loss",
             },
             // The file asks for two tiers; a notice is a quiet warning.
-            tier: if finding.tier == Tier::Page { "page" } else { "warn" },
+            tier: if finding.tier == Tier::Page {
+                "page"
+            } else {
+                "warn"
+            },
             cleared_s,
         }
     }
@@ -49,9 +58,18 @@ pub(super) fn run(path: &Path, streams: u32) -> anyhow::Result<()> {
         if number == 0 && line.trim() == "time_s,latency_ns" || line.trim().is_empty() {
             continue;
         }
-        let sample = line.split_once(',').and_then(|(time, latency)| Some((time.trim().parse::<f64>().ok()?, latency.trim().parse::<f64>().ok()?)));
+        let sample = line.split_once(',').and_then(|(time, latency)| {
+            Some((
+                time.trim().parse::<f64>().ok()?,
+                latency.trim().parse::<f64>().ok()?,
+            ))
+        });
         let Some((time_s, latency_ns)) = sample else {
-            bail!("{}, line {}: no \"time_s,latency_ns\": {line}", what(), number + 1)
+            bail!(
+                "{}, line {}: no \"time_s,latency_ns\": {line}",
+                what(),
+                number + 1
+            )
         };
         let at_s = time_s.max(0.0) as u64;
         if second.0.is_some_and(|began_s| began_s != at_s) {
@@ -59,7 +77,9 @@ pub(super) fn run(path: &Path, streams: u32) -> anyhow::Result<()> {
             second.1.clear();
         }
         second.0 = Some(at_s);
-        second.1.add(bucket::index(latency_ns.max(0.0) as u64) as u8, 1);
+        second
+            .1
+            .add(bucket::index(latency_ns.max(0.0) as u64) as u8, 1);
     }
     host.observe(second.0.unwrap_or_default(), &second.1)?;
     if let Some(open) = host.stream.open() {
@@ -77,13 +97,21 @@ struct Host {
 
 impl Host {
     fn new(streams: u32) -> Self {
-        Self { stream: Stream::default(), budget: Budget::for_streams(streams), habit: Habit::default(), last_s: None }
+        Self {
+            stream: Stream::default(),
+            budget: Budget::for_streams(streams),
+            habit: Habit::default(),
+            last_s: None,
+        }
     }
 
     fn observe(&mut self, at_s: u64, second: &Increase) -> anyhow::Result<()> {
-        self.habit.pass(at_s.saturating_sub(self.last_s.unwrap_or(at_s)) as f64);
+        self.habit
+            .pass(at_s.saturating_sub(self.last_s.unwrap_or(at_s)) as f64);
         self.last_s = Some(at_s);
-        let verdict = self.stream.observe(at_s, second, &self.budget.thresholds(&self.habit));
+        let verdict = self
+            .stream
+            .observe(at_s, second, &self.budget.thresholds(&self.habit));
         if let Some(burst_s) = self.stream.take_burst_s() {
             self.habit.learn(burst_s);
         }
