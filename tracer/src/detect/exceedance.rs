@@ -25,6 +25,10 @@ const EFFECT: f64 = 0.75;
 /// breathes, and more are no longer beside the usual ones.
 const ADDITION: std::ops::Range<f64> = 0.1..0.6;
 
+/// A burst slows this share of the packets at most; three sigmas more are no burst.
+const BURST: f64 = 0.55;
+const SIGMAS: f64 = 3.0;
+
 /// Until then a rate may look raised by chance, in seconds.
 const UNSURE_S: f64 = 20.0;
 
@@ -181,10 +185,17 @@ impl Exceedance {
         let sum = f64::from(self.sum.max(self.strong));
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
         let matters = self.share_since() - normal >= EFFECT * (wrong - normal);
-        sum > threshold
-            && matters
-            && self.last_bad_s == at_s
-            && (self.streak_s() >= patience_s || sum > AGAIN * threshold)
+        let lasts = self.last_bad_s == at_s;
+        let is_fault =
+            self.streak_s() >= patience_s || self.moved_most() || sum > AGAIN * threshold;
+        sum > threshold && matters && lasts && is_fault
+    }
+
+    /// Whether surely more packets moved than a burst moves.
+    fn moved_most(&self) -> bool {
+        let burst = BURST + (1.0 - BURST) * f64::from(self.normal);
+        let error = 0.5 / f64::from(self.packets.max(1.0)).sqrt();
+        self.share_since() > burst + SIGMAS * error
     }
 
     /// How long the excursion lasted without a pause, to the last second that spoke for it.

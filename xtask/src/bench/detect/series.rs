@@ -100,7 +100,8 @@ impl Host {
         Self {
             stream: Stream::default(),
             budget: Budget::for_streams(streams),
-            habit: Habit::default(),
+            // A file is one stream: what bursts it has, it teaches soon enough.
+            habit: Habit::known(5.0),
             last_s: None,
         }
     }
