@@ -12,7 +12,7 @@
 use crate::model::histogram::{Histogram, upper_bound};
 
 /// Packets that a sibling needs in each half of the window.
-const ENOUGH: u64 = 10;
+const ENOUGH: u64 = 20;
 
 /// How much slower matters: twice, in eighths of an octave.
 const GAP: f64 = 8.0;
