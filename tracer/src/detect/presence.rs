@@ -7,8 +7,8 @@
 /// Doubt is never larger than this, in nats: a clear second overcomes it.
 const MOST_DOUBT: f64 = 6.0;
 
-/// How fast the level of the fault is learnt, from seconds before which it was surely there.
-const SURE: f64 = 3.0;
+/// How fast the level of the fault is learnt, from seconds that look like it. Of few packets a
+/// second these are its worst, so that below some ten a constant share seems to come and go.
 const LEARNING: f64 = 0.05;
 
 /// The state, and the seconds spent in it.
@@ -43,12 +43,12 @@ impl Presence {
             .min(0.99);
         let said =
             share * (level / normal).ln() + (1.0 - share) * ((1.0 - level) / (1.0 - normal)).ln();
-        if f64::from(self.belief) > SURE {
-            self.level += (LEARNING * (share - f64::from(self.level))) as f32;
-        }
         let belief = f64::from(self.belief) + packets * said;
         self.belief = belief.clamp(-MOST_DOUBT, MOST_DOUBT) as f32;
         let there = self.belief > 0.0;
+        if said > 0.0 {
+            self.level += (LEARNING * (share - f64::from(self.level))) as f32;
+        }
         self.count(there);
         there
     }
