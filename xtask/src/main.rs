@@ -25,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measure: `bench detect` judges the detector on a seeded workload, or on anyone's series
+    Bench(verb::bench::Bench),
     /// Show a network with a fault of ours, and the tracer finding it
     Demo(verb::demo::Demo),
     /// The kernel half's object: build it, or verify that it is what its manifest says
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<()> {
     let workspace = Workspace::here()?;
     match verb {
+        Verb::Bench(bench) => bench.run(&workspace),
         Verb::Demo(demo) => demo.run(&workspace),
         Verb::Ebpf(ebpf) => ebpf.run(&workspace),
         Verb::Lint => verb::lint::run(&workspace),

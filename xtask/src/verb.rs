@@ -1,5 +1,6 @@
 //! One file for each verb.
 
+pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod ebpf;
 pub(crate) mod lint;

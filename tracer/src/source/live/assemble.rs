@@ -239,7 +239,10 @@ impl Assembly {
             }
         }
         for (&number, &place) in &self.places {
-            let ends = self.tallies.of(number).map_or(0, |tally| tally.ends[End::Dropped as usize]);
+            let ends = self
+                .tallies
+                .of(number)
+                .map_or(0, |tally| tally.ends[End::Dropped as usize]);
             let dropped = &mut reading.nodes[place].ends.dropped;
             let named: u64 = dropped.values().sum();
             let unnamed = u64::try_from(ends).unwrap_or(0).saturating_sub(named);

@@ -83,7 +83,11 @@ fn rights() -> Vec<Availability> {
         .iter()
         .map(|right| row(right.name, right.meaning, state(right)))
         .collect();
-    let mut names = row(rights::FOR_NAMES.name, rights::FOR_NAMES.meaning, state(&rights::FOR_NAMES));
+    let mut names = row(
+        rights::FOR_NAMES.name,
+        rights::FOR_NAMES.meaning,
+        state(&rights::FOR_NAMES),
+    );
     if let State::Missing { because, advice } = names.state {
         names.state = State::Unavailable { because, advice };
     }

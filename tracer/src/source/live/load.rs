@@ -90,7 +90,11 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
 
 /// Nothing works without these, and the kernel would only say "not permitted".
 fn check_rights() -> Result<(), Error> {
-    let missing: Vec<_> = rights::REQUIRED.iter().filter(|right| !right.is_held()).map(|right| right.name).collect();
+    let missing: Vec<_> = rights::REQUIRED
+        .iter()
+        .filter(|right| !right.is_held())
+        .map(|right| right.name)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -347,9 +351,7 @@ pub(super) fn set_closing(ebpf: &mut Ebpf, closing: bool) -> Result<(), Error> {
         because: chain(&cause),
         advice: "again".to_owned(),
     };
-    let control = ebpf
-        .map_mut("CONTROL")
-        .expect("the object has this map");
+    let control = ebpf.map_mut("CONTROL").expect("the object has this map");
     let mut control: BpfArray<_, PodControl> = control.try_into().map_err(failed)?;
     let mut value = control.get(&0, 0).map_err(failed)?;
     value.0.closing = u32::from(closing);

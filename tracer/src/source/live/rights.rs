@@ -14,7 +14,11 @@ pub(super) struct Right {
 
 /// Nothing works without these.
 pub(super) const REQUIRED: [Right; 2] = [
-    Right { number: 39, name: "CAP_BPF", meaning: "loads the programs" },
+    Right {
+        number: 39,
+        name: "CAP_BPF",
+        meaning: "loads the programs",
+    },
     Right {
         number: 38,
         name: "CAP_PERFMON",

@@ -1,0 +1,28 @@
+//! The project's measurements; `cargo xtask bench` runs them.
+
+mod detect;
+mod dice;
+mod fault;
+mod table;
+mod workload;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Judge the detector: false alarms, delays, stress, cost; or print its alarms on a file
+    Detect(detect::Detect),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().bench {
+        Bench::Detect(detect) => detect.run(),
+    }
+}
