@@ -28,6 +28,7 @@ pub(crate) fn of(device: Device, scratch: *mut Scratch) -> u32 {
         return 0;
     };
     // The index takes the lower bits, the upper 48 are compared, and the class takes their place.
+    // SAFETY: one aligned word of the map.
     let known = unsafe { core::ptr::read_volatile(slot) };
     if (known ^ flow) >> 16 == 0 && known as u16 != 0 {
         return u32::from(known as u16);

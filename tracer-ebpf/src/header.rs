@@ -154,7 +154,7 @@ fn ipv4(scratch: &mut Scratch, network: Bytes) -> Layer {
         kernel::copy(
             &raw mut scratch.raw[UPPER],
             UPPER_WORDS as u32,
-            network.add(u64::from(length & 60)),
+            network.add(u64::from(length & 0x3c)),
         );
     }
     layer

@@ -223,7 +223,7 @@ impl Skb {
 #[derive(Clone, Copy)]
 pub(crate) struct Device(*const u8);
 
-/// `ARPHRD_ETHER` of include/uapi/linux/if_arp.h.
+/// `ARPHRD_ETHER` of `include/uapi/linux/if_arp.h`.
 const ETHERNET: u16 = 1;
 
 /// `IFF_LOOPBACK` of include/uapi/linux/if.h.
@@ -258,8 +258,8 @@ impl Device {
     #[inline(always)]
     pub(crate) fn name(self) -> [u64; 2] {
         let mut name = [0; 2];
-        // SAFETY: `name` has the 16 bytes of `IFNAMSIZ`; the helper checks the source.
         let from = self.0.wrapping_add(offset!(dev_name) as usize);
+        // SAFETY: `name` has the 16 bytes of `IFNAMSIZ`; the helper checks the source.
         unsafe {
             generated::bpf_probe_read_kernel((&raw mut name).cast(), 16, from.cast());
         }

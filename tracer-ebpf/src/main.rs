@@ -3,6 +3,20 @@
 //! `hops` says what happened, `journey` whose packet it was, `record` writes it down. On any other
 //! target than BPF this crate is empty, so that the workspace builds and lints on the host.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "a key stays where it is: a copy would take room on the stack"
+    )
+)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::needless_pass_by_value,
+        reason = "aya's macro hands a program its context by value"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod class;

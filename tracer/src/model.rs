@@ -9,6 +9,8 @@ pub mod reading;
 pub mod report;
 pub mod route;
 
+pub use tracer_common::bucket;
+
 pub use class::{Class, End, Protocol, Service, Tuple};
 pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};

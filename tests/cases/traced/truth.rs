@@ -109,7 +109,7 @@ fn the_other_segments_do_not_move() {
             both[round % 2].merge(&segment.latency);
         }
     }
-    let injected = (long - short).as_nanos() as f64;
+    let injected = long.saturating_sub(short).as_nanos() as f64;
     for (name, [short, long]) in medians {
         let [before, after] =
             [&short, &long].map(|latency| latency.quantile_ns(0.5).unwrap() as f64);

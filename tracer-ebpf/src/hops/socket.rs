@@ -24,7 +24,7 @@ pub(crate) fn inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Whether TCP makes this change of state when a segment arrives (include/net/tcp_states.h).
+/// Whether TCP makes this change of state when a segment arrives (`include/net/tcp_states.h`).
 #[inline(always)]
 fn is_by_packet(old: i32, new: i32) -> bool {
     const ESTABLISHED: i32 = 1;

@@ -5,8 +5,8 @@
 //! all 28 of the histogram, so that a stream stays within its 1.6 kB.
 
 use super::increase::Increase;
+use crate::model::bucket::BUCKETS;
 use crate::model::histogram::{lower_bound, upper_bound};
-use tracer_common::bucket::BUCKETS;
 
 /// How many buckets are kept: 13 octaves and a half of eight.
 pub const WINDOW: usize = 108;

@@ -36,7 +36,7 @@ impl Increase {
         self.mishaps = [0; 3];
     }
 
-    /// Counts packets of a bucket, as [`tracer_common::bucket::index`] numbers them. A bucket may
+    /// Counts packets of a bucket, as [`crate::model::bucket::index`] numbers them. A bucket may
     /// be named more than once.
     pub fn add(&mut self, bucket: u8, packets: u32) {
         if packets > 0 {

@@ -1,3 +1,5 @@
+//! What a stream must say, and what it must not.
+
 use super::*;
 use crate::detect::{Budget, Habit};
 use proptest::prelude::*;
