@@ -278,7 +278,7 @@ impl Assembly {
             *ends.lost.entry(Loss::Unseen.name().to_owned()).or_default() += count;
         });
         lose_on_wires(reading);
-        lose_received(reading);
+        lose_the_rest(reading);
         for reason in [Loss::Unseen.name(), WIRE] {
             let count = lost_at_nodes(reading, reason);
             reading.losses.insert(reason.to_owned(), count);
@@ -302,8 +302,10 @@ fn lose_on_wires(reading: &mut Reading) {
     }
 }
 
-/// Datagrams that were received, and of which nothing more was seen: neither a way on nor an end.
-fn lose_received(reading: &mut Reading) {
+/// Packets that came to a node, and of which nothing more was seen: neither a way on nor an end.
+///
+/// Datagrams that a socket took in silence, and entries that two CPUs wrote at the same time.
+fn lose_the_rest(reading: &mut Reading) {
     let mut went_on = vec![0; reading.nodes.len()];
     for node in reading
         .nodes
@@ -316,7 +318,7 @@ fn lose_received(reading: &mut Reading) {
     }
     for (node, went_on) in reading.nodes.iter_mut().zip(went_on) {
         let gone = (node.packets + node.born).saturating_sub(went_on + node.ends.sum());
-        if node.hop.stage == Stage::Receive && gone > 0 {
+        if node.hop.stage != Stage::Read && gone > 0 {
             *node
                 .ends
                 .lost
