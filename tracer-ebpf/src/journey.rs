@@ -828,6 +828,10 @@ fn advance(hop: &Hop, packet: &mut Packet, stage: Stage, mac: u64) {
     } else {
         record::node_at_socket(&key, hop.program, hop.scratch)
     };
+    // SAFETY: a valid reference; another CPU may have displaced the entry while the node was found.
+    if unsafe { core::ptr::read_volatile(&raw const packet.tag) } != hop.tag {
+        return;
+    }
     match found {
         Ok(found) => {
             let now = kernel::now();
