@@ -1,6 +1,7 @@
 //! A network namespace: entering it, and what identifies it.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -229,13 +230,19 @@ fn sysctl_path(key: &str) -> PathBuf {
     Path::new("/proc/sys/net").join(key)
 }
 
-fn own_cookie() -> Result<Option<u64>> {
-    let socket = socket(
+/// A socket of this thread's namespace, to ask the kernel by and to send nothing.
+pub(crate) fn socket_to_ask() -> Result<OwnedFd> {
+    socket(
         AddressFamily::Inet,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         None,
-    )?;
+    )
+    .context("open a socket")
+}
+
+fn own_cookie() -> Result<Option<u64>> {
+    let socket = socket_to_ask()?;
     match getsockopt(&socket, NamespaceCookie) {
         Ok(cookie) => Ok(Some(cookie)),
         Err(Errno::ENOPROTOOPT) => Ok(None),

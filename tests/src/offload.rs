@@ -4,9 +4,8 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 use nix::libc;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use crate::namespace::Ns;
+use crate::namespace::{Ns, socket_to_ask};
 
 /// What a device may do to several segments at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +61,7 @@ impl Ns {
 
 fn set(dev: &str, offload: Offload, on: bool) -> Result<()> {
     ensure!(dev.len() < libc::IFNAMSIZ, "the name {dev} is too long");
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let socket = socket_to_ask()?;
     let mut value = Value {
         command: offload.command(),
         data: u32::from(on),

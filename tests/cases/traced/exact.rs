@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lab::topology::{Bridged, Line, Loopback, Nat, Vxlan, Wired};
+use lab::topology::{Address, Bridged, Line, Loopback, Nat, Vxlan, Wired};
 use lab::{Lab, Ns, NumberedUdp, Pace, WireSpec};
 use tracer::model::{Report, Route, hop::Stage};
 
@@ -55,6 +55,14 @@ fn check(report: &Report, service: u16, hops: &[(&str, Stage)]) {
     let route = routes[0];
     check_route(route, hops);
     assert_eq!(losses(report), "", "{}", tell(route));
+}
+
+/// The same by both families.
+fn check_both(from: (&Ns, Address), to: (&Ns, Address), hops: &[(&str, Stage)]) {
+    for ip in from.1.both() {
+        let report = send((from.0, ip), (to.0, to.1.facing(ip, PORT)), None);
+        check(&report, PORT, hops);
+    }
 }
 
 fn check_route(route: &Route, hops: &[(&str, Stage)]) {
@@ -122,47 +130,41 @@ fn through_a_router_by_both_families() {
 #[test]
 fn through_a_bridge() {
     let bridged = Bridged::new(lab()).unwrap();
-    for from in bridged.app_at.both() {
-        let to = bridged.db_at.facing(from, PORT);
-        let report = send((&bridged.app, from), (&bridged.db, to), None);
-        let hops = [
-            ("app0", Queue),
-            ("app0", Xmit),
-            ("b-app", Rx),
-            ("b-app", Receive),
-            ("b-db", Queue),
-            ("b-db", Xmit),
-            ("db0", Rx),
-            ("db0", Receive),
-            ("db0", Deliver),
-        ];
-        check(&report, PORT, &hops);
-    }
+    let hops = [
+        ("app0", Queue),
+        ("app0", Xmit),
+        ("b-app", Rx),
+        ("b-app", Receive),
+        ("b-db", Queue),
+        ("b-db", Xmit),
+        ("db0", Rx),
+        ("db0", Receive),
+        ("db0", Deliver),
+    ];
+    let (from, to) = ((&bridged.app, bridged.app_at), (&bridged.db, bridged.db_at));
+    check_both(from, to, &hops);
 }
 
 #[test]
 fn through_an_overlay() {
     let vxlan = Vxlan::new(lab()).unwrap();
-    for from in vxlan.app_at.both() {
-        let to = vxlan.db_at.facing(from, PORT);
-        let report = send((&vxlan.app, from), (&vxlan.db, to), None);
-        let hops = [
-            ("vx-app", Queue),
-            ("vx-app", Xmit),
-            ("app0", Queue),
-            ("app0", Xmit),
-            ("r-app", Rx),
-            ("r-app", Receive),
-            ("r-db", Queue),
-            ("r-db", Xmit),
-            ("db0", Rx),
-            ("db0", Receive),
-            ("vx-db", Rx),
-            ("vx-db", Receive),
-            ("vx-db", Deliver),
-        ];
-        check(&report, PORT, &hops);
-    }
+    let hops = [
+        ("vx-app", Queue),
+        ("vx-app", Xmit),
+        ("app0", Queue),
+        ("app0", Xmit),
+        ("r-app", Rx),
+        ("r-app", Receive),
+        ("r-db", Queue),
+        ("r-db", Xmit),
+        ("db0", Rx),
+        ("db0", Receive),
+        ("vx-db", Rx),
+        ("vx-db", Receive),
+        ("vx-db", Deliver),
+    ];
+    let (from, to) = ((&vxlan.app, vxlan.app_at), (&vxlan.db, vxlan.db_at));
+    check_both(from, to, &hops);
 }
 
 #[test]
@@ -197,33 +199,27 @@ fn through_nat_of_both_addresses() {
 #[test]
 fn through_loopback() {
     let loopback = Loopback::new(lab()).unwrap();
-    for from in loopback.at.both() {
-        let to = loopback.at.facing(from, PORT);
-        let report = send((&loopback.host, from), (&loopback.host, to), None);
-        let hops = [
-            ("lo", Queue),
-            ("lo", Xmit),
-            ("lo", Rx),
-            ("lo", Receive),
-            ("lo", Deliver),
-        ];
-        check(&report, PORT, &hops);
-    }
+    let host = (&loopback.host, loopback.at);
+    let hops = [
+        ("lo", Queue),
+        ("lo", Xmit),
+        ("lo", Rx),
+        ("lo", Receive),
+        ("lo", Deliver),
+    ];
+    check_both(host, host, &hops);
 }
 
 #[test]
 fn through_a_wire_that_ends_the_packets_and_makes_new_ones() {
     let wired = Wired::new(lab(), WireSpec::delay(Duration::from_millis(5))).unwrap();
-    for from in wired.app_at.both() {
-        let to = wired.db_at.facing(from, PORT);
-        let report = send((&wired.app, from), (&wired.db, to), None);
-        let hops = [
-            ("app0", Queue),
-            ("app0", Xmit),
-            ("db0", Rx),
-            ("db0", Receive),
-            ("db0", Deliver),
-        ];
-        check(&report, PORT, &hops);
-    }
+    let hops = [
+        ("app0", Queue),
+        ("app0", Xmit),
+        ("db0", Rx),
+        ("db0", Receive),
+        ("db0", Deliver),
+    ];
+    let (from, to) = ((&wired.app, wired.app_at), (&wired.db, wired.db_at));
+    check_both(from, to, &hops);
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use tracer::model::hop::Stage;
-use tracer::model::{Parent, Reading, Report, Route, Service};
+use tracer::model::{Reading, Report, Route, Service};
 use tracer::source::live::Live;
 use tracer::source::{Settings, Source};
 
@@ -26,16 +26,7 @@ pub(crate) fn trace_all<T>(settings: &Settings, work: impl FnOnce() -> T) -> (T,
 
 /// At each node: what came and what was born goes on, or ended there.
 pub(crate) fn check_balance(reading: &Reading) {
-    let mut left = vec![0; reading.nodes.len()];
-    for node in reading
-        .nodes
-        .iter()
-        .filter(|node| node.hop.stage != Stage::Read)
-    {
-        if let Parent::Node(parent) = node.parent {
-            left[parent] += node.packets;
-        }
-    }
+    let left = reading.went_on();
     for (node, left) in reading.nodes.iter().zip(left) {
         if node.hop.stage != Stage::Read {
             let (came, gone) = (node.packets + node.born, left + node.ends.sum());

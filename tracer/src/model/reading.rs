@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hop::Stage;
 use super::{Class, Histogram, Hop, Tuple};
 
 /// All that a source knows at one moment.
@@ -19,6 +20,23 @@ pub struct Reading {
     pub losses: Losses,
     /// Hops and features with their state here.
     pub availability: Vec<Availability>,
+}
+
+impl Reading {
+    /// How many packets went on from each node. Reads are left out: a read is after delivery.
+    pub fn went_on(&self) -> Vec<u64> {
+        let mut went_on = vec![0; self.nodes.len()];
+        for node in self
+            .nodes
+            .iter()
+            .filter(|node| node.hop.stage != Stage::Read)
+        {
+            if let Parent::Node(parent) = node.parent {
+                went_on[parent] += node.packets;
+            }
+        }
+        went_on
+    }
 }
 
 /// A hop reached by one way.

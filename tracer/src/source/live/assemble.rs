@@ -306,16 +306,7 @@ fn lose_on_wires(reading: &mut Reading) {
 ///
 /// Datagrams that a socket took in silence, and entries that two CPUs wrote at the same time.
 fn lose_the_rest(reading: &mut Reading) {
-    let mut went_on = vec![0; reading.nodes.len()];
-    for node in reading
-        .nodes
-        .iter()
-        .filter(|node| node.hop.stage != Stage::Read)
-    {
-        if let Parent::Node(parent) = node.parent {
-            went_on[parent] += node.packets;
-        }
-    }
+    let went_on = reading.went_on();
     for (node, went_on) in reading.nodes.iter_mut().zip(went_on) {
         let gone = (node.packets + node.born).saturating_sub(went_on + node.ends.sum());
         if node.hop.stage != Stage::Read && gone > 0 {
