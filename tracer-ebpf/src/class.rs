@@ -8,21 +8,19 @@ use tracer_common::{
 
 use crate::{
     header::{known_protocol, mix},
-    kernel::{Device, setting},
-    maps::{CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch, claim},
-    record,
+    kernel::setting,
+    maps::{self, CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch, claim},
+    record, tree,
 };
 
 /// The class of the packet whose header is in the scratch, plus one; 0 when there is no room.
 #[inline(always)]
-pub(crate) fn of(device: Device, scratch: *mut Scratch) -> u32 {
-    // SAFETY: the scratch belongs to this program on this CPU.
-    let header = unsafe { &(*scratch).header };
+pub(crate) fn of(scratch: &Scratch, index: u32) -> u32 {
     // A flow's class depends on the namespace only where a component does.
     let flow = if setting!(components) != 0 {
-        mix(header.flow, device.cookie())
+        mix(scratch.header.flow, scratch.cookie)
     } else {
-        header.flow
+        scratch.header.flow
     };
     let Some(slot) = FLOWS.get_ptr_mut((flow as u32) & FLOW_MASK) else {
         return 0;
@@ -33,7 +31,7 @@ pub(crate) fn of(device: Device, scratch: *mut Scratch) -> u32 {
     if (known ^ flow) >> 16 == 0 && known as u16 != 0 {
         return u32::from(known as u16);
     }
-    let class = find(device, scratch);
+    let class = find_class(index);
     if class != 0 {
         // SAFETY: one aligned word, so no reader sees half of it.
         unsafe { core::ptr::write_volatile(slot, flow & !0xffff | u64::from(class)) };
@@ -41,17 +39,19 @@ pub(crate) fn of(device: Device, scratch: *mut Scratch) -> u32 {
     class
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn find(device: Device, scratch: *mut Scratch) -> u32 {
-    // SAFETY: the scratch belongs to this program on this CPU.
-    let scratch = unsafe { &mut *scratch };
-    write_class(scratch, device);
+extern "C" fn find_class(index: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    write_class(scratch);
     let key = &scratch.class;
     // SAFETY: a value of this map is written once.
     if let Some(&class) = unsafe { CLASSES.get(key) } {
         return class + 1;
     }
-    let class = record::claim(claim::CLASS, setting!(classes));
+    let class = tree::claim(claim::CLASS, setting!(classes));
     if class == 0 {
         record::lose(Loss::Classes);
         return 0;
@@ -73,7 +73,7 @@ fn find(device: Device, scratch: *mut Scratch) -> u32 {
 }
 
 #[inline(always)]
-fn write_class(scratch: &mut Scratch, device: Device) {
+fn write_class(scratch: &mut Scratch) {
     let tuple = &scratch.header.tuple;
     let key = &mut scratch.class;
     *key = ClassKey::default();
@@ -85,7 +85,7 @@ fn write_class(scratch: &mut Scratch, device: Device) {
     if setting!(components) != 0 && tuple.family != 0 {
         let words = &mut scratch.address;
         write_key(words, tuple.family, &tuple.source);
-        key.source_component = component(as_key(words), tuple.source_port, device.cookie());
+        key.source_component = component(as_key(words), tuple.source_port, scratch.cookie);
         write_key(words, tuple.family, &tuple.destination);
         key.destination_component = component(as_key(words), tuple.destination_port, 0);
     }

@@ -4,7 +4,7 @@ use tracer_common::layout::Tuple;
 
 use crate::{
     kernel::{self, Bytes, Skb, setting},
-    maps::{FRAGMENT_MASK, FRAGMENTS, Scratch},
+    maps::{self, FRAGMENT_MASK, FRAGMENTS, Scratch},
 };
 
 pub(crate) const TCP: u8 = 6;
@@ -30,8 +30,7 @@ pub(crate) struct Header {
     pub(crate) payload: u32,
     /// 1 for a fragment.
     pub(crate) fragment: u32,
-    /// 0 where the headers could not be read.
-    pub(crate) valid: u32,
+    pub(crate) spare: u32,
 }
 
 const IPV4: u16 = 0x0800u16.to_be();
@@ -46,28 +45,39 @@ pub(crate) fn mix(hash: u64, value: u64) -> u64 {
     hash ^ hash >> 32
 }
 
-/// Reads the headers into the scratch; `valid` tells whether it worked.
-#[inline(never)]
-pub(crate) fn read(skb: Skb, scratch: *mut Scratch, at_data: u32) -> u32 {
-    // SAFETY: the scratch belongs to this program on this CPU, and programs don't nest in themselves.
-    let scratch = unsafe { &mut *scratch };
-    let mut protocol = skb.protocol();
-    let mut network = if at_data != 0 {
+/// Notes where a packet's headers are, for [`parse_header`].
+#[inline(always)]
+pub(crate) fn point(skb: Skb, scratch: &mut Scratch, at_data: bool) {
+    let network = if at_data {
         skb.data()
     } else {
         skb.network_header()
     };
+    scratch.network = network.address();
+    scratch.end = skb.data().add(u64::from(skb.head_len())).address();
+    scratch.protocol = u32::from(skb.protocol());
+    scratch.at_data = u32::from(at_data);
+}
+
+/// Reads the headers that the scratch points to into it; 0 where they can't be read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let mut protocol = scratch.protocol as u16;
+    let mut network = Bytes::at(scratch.network);
     if protocol == VLAN || protocol == SERVICE_VLAN {
-        if at_data != 0 {
-            protocol = network.add(2).u16();
+        if scratch.at_data != 0 {
+            protocol = network.add(2).fetch_u16();
             network = network.add(4);
         } else {
-            protocol = network.add(0xffff_ffff_ffff_fffe).u16();
+            protocol = network.before(2).fetch_u16();
         }
     }
-    let linear = skb.data().add(u64::from(skb.head_len())).since(network) as u32;
+    let linear = Bytes::at(scratch.end).since(network) as u32;
     let header = &mut scratch.header;
-    header.valid = 0;
     header.fragment = 0;
     header.sequence = 0;
     header.tuple = Tuple::default();
@@ -87,11 +97,10 @@ pub(crate) fn read(skb: Skb, scratch: *mut Scratch, at_data: u32) -> u32 {
         scratch.header.mark = mix(hash, u64::from(raw[6]));
         scratch.header.flow = u64::from(protocol);
         scratch.header.payload = linear;
-        scratch.header.valid = 1;
         return 1;
     };
     transport(scratch, linear, layer);
-    scratch.header.valid
+    1
 }
 
 /// Where the transport header is put, in words, and how much of it is read.
@@ -316,7 +325,6 @@ fn transport(scratch: &mut Scratch, linear: u32, layer: Layer) {
     );
     header.flow = flow;
     header.mark = mix(mix(header.fingerprint, flow), rest);
-    header.valid = 1;
 }
 
 /// Later fragments have no ports: the first one's are remembered for them.
@@ -328,20 +336,22 @@ fn fragment_ports(header: &mut Header, layer: Layer) {
         u64::from(layer.id),
     );
     mark = mix(mark, words(tuple.source[3], tuple.destination[3]));
-    mark = mix(mark, u64::from(tuple.protocol)) | 1;
-    let Some(ports) = FRAGMENTS.get_ptr_mut((mark >> 16) as u32 & FRAGMENT_MASK) else {
+    mark = mix(mark, u64::from(tuple.protocol));
+    let Some(known) = FRAGMENTS.get_ptr_mut(mark as u32 & FRAGMENT_MASK) else {
         return;
     };
-    // SAFETY: the map's memory; a torn pair is told by its mark, which is written last.
+    let mark = (mark >> 32) as u32;
+    // SAFETY: one aligned word of the map: the mark above, the ports below.
     unsafe {
         if layer.offset == 0 {
-            (*ports).mark = 0;
-            (*ports).source = tuple.source_port;
-            (*ports).destination = tuple.destination_port;
-            core::ptr::write_volatile(&raw mut (*ports).mark, mark);
-        } else if core::ptr::read_volatile(&raw const (*ports).mark) == mark {
-            tuple.source_port = (*ports).source;
-            tuple.destination_port = (*ports).destination;
+            let ports = u32::from(tuple.source_port) << 16 | u32::from(tuple.destination_port);
+            core::ptr::write_volatile(known, words(ports, mark));
+        } else {
+            let known = core::ptr::read_volatile(known);
+            if known >> 32 == u64::from(mark) {
+                tuple.source_port = (known >> 16) as u16;
+                tuple.destination_port = known as u16;
+            }
         }
     }
 }

@@ -86,15 +86,29 @@ impl Bytes {
         Self(self.0.wrapping_add(offset as usize))
     }
 
-    /// A number that stands for the address.
     #[inline(always)]
-    pub(crate) fn number(self) -> u64 {
-        // A number to the verifier already, until it came to know it as memory.
-        if setting!(direct_head) != 0 {
-            number(self.0)
-        } else {
-            self.0 as u64
-        }
+    pub(crate) fn before(self, offset: u64) -> Self {
+        Self(self.0.wrapping_sub(offset as usize))
+    }
+
+    /// The address, to be written into memory of ours: what is read from there is a number.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// An address that was a number.
+    #[inline(always)]
+    pub(crate) fn at(address: u64) -> Self {
+        Self(address as *const u8)
+    }
+
+    /// Two bytes at an address that was a number.
+    #[inline(always)]
+    pub(crate) fn fetch_u16(self) -> u16 {
+        let mut value = 0;
+        copy(&raw mut value, 1, self);
+        value
     }
 
     /// The distance from an earlier address.
@@ -247,23 +261,16 @@ impl Device {
         member(net, offset!(net_cookie))
     }
 
-    /// The inode of its network namespace, used again at once.
+    /// Its address, to be written into memory of ours.
     #[inline(always)]
-    pub(crate) fn inode(self) -> u32 {
-        let net: *const u8 = member(self.0, offset!(dev_net));
-        member(net, offset!(net_inum))
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
     }
 
     /// The name, as two words.
     #[inline(always)]
     pub(crate) fn name(self) -> [u64; 2] {
-        let mut name = [0; 2];
-        let from = self.0.wrapping_add(offset!(dev_name) as usize);
-        // SAFETY: `name` has the 16 bytes of `IFNAMSIZ`; the helper checks the source.
-        unsafe {
-            generated::bpf_probe_read_kernel((&raw mut name).cast(), 16, from.cast());
-        }
-        name
+        fetch_name(self.0 as u64)
     }
 
     #[inline(always)]
@@ -301,14 +308,69 @@ impl LinkOps {
     /// The kind's name, as two words.
     #[inline(always)]
     pub(crate) fn kind(self) -> [u64; 2] {
-        let name: *const u8 = member(self.0, offset!(link_ops_kind));
-        let mut kind = [0; 2];
-        // SAFETY: `kind` has 16 bytes; the helper checks the source.
-        unsafe {
-            generated::bpf_probe_read_kernel_str((&raw mut kind).cast(), 16, name.cast());
-        }
-        kind
+        fetch_kind(member::<*const u8>(self.0, offset!(link_ops_kind)) as u64)
     }
+}
+
+/// A `struct net_device` by its address, for the slow paths.
+#[derive(Clone, Copy)]
+pub(crate) struct DeviceAt(pub(crate) u64);
+
+impl DeviceAt {
+    /// The inode of its network namespace, used again at once.
+    #[inline(always)]
+    pub(crate) fn inode(self) -> u32 {
+        let net: u64 = fetch(self.0, offset!(dev_net));
+        fetch(net, offset!(net_inum))
+    }
+
+    /// The name, as two words.
+    #[inline(always)]
+    pub(crate) fn name(self) -> [u64; 2] {
+        fetch_name(self.0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_loopback(self) -> bool {
+        fetch::<u32>(self.0, offset!(dev_flags)) & LOOPBACK != 0
+    }
+
+    /// The kind's name, as two words; none for hardware and loopback.
+    #[inline(always)]
+    pub(crate) fn kind(self) -> Option<[u64; 2]> {
+        let link_ops: u64 = fetch(self.0, offset!(dev_link_ops));
+        (link_ops != 0).then(|| fetch_kind(fetch(link_ops, offset!(link_ops_kind))))
+    }
+}
+
+/// Reads a member of a structure that is known by its address only; 0 where it can't be read.
+#[inline(always)]
+fn fetch<T: Copy + Default>(base: u64, offset: u32) -> T {
+    let mut value = T::default();
+    copy(&raw mut value, 1, Bytes::at(base).add(u64::from(offset)));
+    value
+}
+
+#[inline(always)]
+fn fetch_name(device: u64) -> [u64; 2] {
+    // The 16 bytes of `IFNAMSIZ`.
+    let mut name = [0; 2];
+    copy(
+        name.as_mut_ptr(),
+        2,
+        Bytes::at(device).add(u64::from(offset!(dev_name))),
+    );
+    name
+}
+
+#[inline(always)]
+fn fetch_kind(name: u64) -> [u64; 2] {
+    let mut kind = [0; 2];
+    // SAFETY: `kind` has 16 bytes; the helper checks the source.
+    unsafe {
+        generated::bpf_probe_read_kernel_str((&raw mut kind).cast(), 16, name as *const _);
+    }
+    kind
 }
 
 /// A `struct sock`.

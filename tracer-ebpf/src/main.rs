@@ -23,6 +23,8 @@ mod class;
 #[cfg(target_arch = "bpf")]
 mod filter;
 #[cfg(target_arch = "bpf")]
+mod handover;
+#[cfg(target_arch = "bpf")]
 mod header;
 #[cfg(target_arch = "bpf")]
 mod hops;
@@ -31,11 +33,17 @@ mod journey;
 #[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
+mod lock;
+#[cfg(target_arch = "bpf")]
 mod log;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod record;
+#[cfg(target_arch = "bpf")]
+mod table;
+#[cfg(target_arch = "bpf")]
+mod tree;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

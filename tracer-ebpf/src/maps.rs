@@ -29,6 +29,9 @@ pub(crate) const FLOW_MASK: u32 = 4095;
 /// Fragmented datagrams whose ports are remembered.
 pub(crate) const FRAGMENT_MASK: u32 = 1023;
 
+/// Locks of the packet table, and as many of the handover table.
+pub(crate) const LOCK_MASK: u32 = 1023;
+
 /// A node that this program met lately on this CPU.
 #[repr(C)]
 pub(crate) struct Slot {
@@ -53,27 +56,58 @@ pub(crate) struct Run {
     pub(crate) upper: Packet,
 }
 
-/// Room that would not fit on a program's stack.
+/// What a hop hands to the functions that the verifier checks by themselves, and room that would
+/// not fit on a program's stack. One for each program and CPU: programs don't nest in themselves.
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The packet, by tag.
+    pub(crate) tag: u64,
+    /// The address of its `net_device`; 0 at a socket, where neither may be touched.
+    pub(crate) device: u64,
+    /// The cookie of the device's network namespace.
+    pub(crate) cookie: u64,
+    /// The device's number.
+    pub(crate) ifindex: u32,
+    /// `skb->len`.
+    pub(crate) len: u32,
+    /// The address where its buffer begins.
+    pub(crate) head: u64,
+    /// Who sent the frame, where that is known.
+    pub(crate) mac: u64,
+    /// The address of its network header, or of a VLAN tag in front of it.
+    pub(crate) network: u64,
+    /// The address behind what lies in its buffer.
+    pub(crate) end: u64,
+    /// The ethertype, in network order.
+    pub(crate) protocol: u32,
+    /// 1 when the data begin with the network header.
+    pub(crate) at_data: u32,
+    /// The program.
+    pub(crate) program: u32,
+    /// A hash of the addresses that a packet was born with, to see NAT at a new node.
+    pub(crate) born: u32,
+    /// The packet as it is to be put into a table, or as it was taken out.
+    pub(crate) packet: Packet,
     pub(crate) raw: [u32; 20],
     pub(crate) header: Header,
-    pub(crate) class: ClassKey,
     pub(crate) key: NodeKey,
+    pub(crate) class: ClassKey,
     /// An address as the trie of components takes it.
     pub(crate) address: [u32; 5],
-    /// The hash of the addresses that a packet was born with, to see NAT at a new node.
-    pub(crate) born: u32,
-    pub(crate) zero: u32,
 }
 
-/// Ports of a fragmented datagram, for its later fragments.
-#[repr(C)]
-pub(crate) struct Ports {
-    pub(crate) mark: u64,
-    pub(crate) source: u16,
-    pub(crate) destination: u16,
-    pub(crate) zero: u32,
+/// The scratch of a program on a CPU, by [`scratch_index`].
+#[inline(always)]
+pub(crate) fn scratch(index: u32) -> Option<&'static mut Scratch> {
+    // SAFETY: it belongs to one program on one CPU, and what it calls is done before it goes on.
+    SCRATCH
+        .get_ptr_mut(index)
+        .map(|scratch| unsafe { &mut *scratch })
+}
+
+#[inline(always)]
+pub(crate) fn scratch_index(cpu: u32, program: u32) -> u32 {
+    cpu * PROGRAMS + program
 }
 
 /// What a claim is for, in the upper half of its key.
@@ -106,7 +140,9 @@ pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(PROGRAMS, 0)
 #[map]
 pub(crate) static FLOWS: Array<u64> = Array::with_max_entries(FLOW_MASK + 1, 0);
 #[map]
-pub(crate) static FRAGMENTS: Array<Ports> = Array::with_max_entries(FRAGMENT_MASK + 1, 0);
+pub(crate) static LOCKS: Array<u32> = Array::with_max_entries(LOCK_MASK * 2 + 2, 0);
+#[map]
+pub(crate) static FRAGMENTS: Array<u64> = Array::with_max_entries(FRAGMENT_MASK + 1, 0);
 #[map]
 pub(crate) static SERVICES: Array<u64> = Array::with_max_entries(SERVICE_WORDS as u32, 0);
 #[map]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
 use aya::programs::{BtfTracePoint, ProgramError};
@@ -218,8 +219,10 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
     let mut loaded = Vec::new();
     for probe in &PROBES {
         let state = if types.has_tracepoint(probe.tracepoint) {
+            let started = Instant::now();
             match program(ebpf, probe).load(probe.tracepoint, btf) {
                 Ok(()) => {
+                    tell_effort(program(ebpf, probe), probe, started.elapsed());
                     loaded.push(probe);
                     State::Works
                 }
@@ -254,6 +257,19 @@ fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> &'a mut BtfTracePoint {
         .program_mut(probe.program)
         .expect("the object has a program for each row");
     program.try_into().expect("all programs are of this type")
+}
+
+/// What the verifier's consent cost, for those who ask why the start takes so long.
+fn tell_effort(program: &BtfTracePoint, probe: &Probe, took: Duration) {
+    let steps = program
+        .info()
+        .ok()
+        .and_then(|info| info.verified_instruction_count());
+    tracing::debug!(
+        "loaded {} in {took:.1?}; the verifier took {} steps",
+        probe.program,
+        steps.map_or("?".to_owned(), |steps| steps.to_string())
+    );
 }
 
 fn refused(probe: &Probe, doing: &str, cause: &ProgramError) -> Result<State, Error> {

@@ -1,0 +1,301 @@
+//! Packets without an entry: new ones, copies, segments, those from beyond a wire, and unknown ones.
+
+use tracer_common::{
+    hop::Stage,
+    layout::{End, Kind, NO_NODE, NodeKey, Packet, ROOT, flag},
+    loss::Loss,
+};
+
+use super::{Hop, step_to};
+use crate::{
+    class, filter,
+    handover::{self, MANY, TAKEN, WHOLE},
+    header::{self, Header},
+    kernel::{self, Device, setting},
+    log,
+    maps::{self, CONTROL, RUNS, Scratch},
+    record,
+    table::{self, copy_all_but_tag},
+    tree,
+};
+
+/// From here on the packet has another header.
+#[inline(always)]
+pub(super) fn recognise_by(packet: &mut Packet, header: &Header) {
+    packet.fingerprint = header.fingerprint;
+    packet.tuple = header.flow as u32;
+}
+
+/// A new packet.
+#[inline(always)]
+pub(super) fn bear(hop: &Hop, device: Device, stage: Stage, flags: u8, kind: u8) {
+    if let Some(scratch) = maps::scratch(hop.index()) {
+        hop.lay_out(device, stage, scratch);
+        birth(hop.index(), stage as u32, u32::from(flags), u32::from(kind));
+    }
+}
+
+/// A packet comes in that is not known: new where devices make new ones, else a loss.
+#[inline(always)]
+pub(super) fn enter(hop: &Hop, device: Device, stage: Stage, flags: u8) {
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return;
+    };
+    let kind = tree::kind(device);
+    hop.lay_out(device, stage, scratch);
+    if filter::has_scope() || Kind::enters(kind) {
+        birth(hop.index(), stage as u32, u32::from(flags), u32::from(kind));
+    } else {
+        orphan(hop.index(), stage as u32);
+    }
+}
+
+/// A packet is queued that was not received: a copy of the one that was, or one that nobody knows.
+#[inline(always)]
+pub(super) fn copy(hop: &Hop, device: Device) {
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return;
+    };
+    hop.lay_out(device, Stage::Queue, scratch);
+    copied(hop.index());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn copied(index: u32) -> u32 {
+    const STAGE: u32 = Stage::Queue as u32;
+    let (Some(scratch), Some(run)) = (maps::scratch(index), RUNS.get_ptr_mut(kernel::cpu())) else {
+        return 0;
+    };
+    if header::parse_header(index) == 0 {
+        return orphan(index, STAGE);
+    }
+    // SAFETY: it belongs to this CPU.
+    let received = unsafe { &(*run).received };
+    if received.tag != 0
+        && received.tag != scratch.tag
+        && received.fingerprint == scratch.header.fingerprint
+    {
+        // SAFETY: a valid reference.
+        unsafe { copy_all_but_tag(received, &raw mut scratch.packet) };
+        return join(index, STAGE, 0, NEW);
+    }
+    if let Some(packet) = entry(scratch)
+        && packet.node == NO_NODE
+        && packet.stage == Stage::Receive as u8
+    {
+        packet.stage = Stage::Queue as u8;
+        return 0;
+    }
+    if filter::has_scope() {
+        return birth(index, STAGE, 0, 0);
+    }
+    orphan(index, STAGE)
+}
+
+#[inline(always)]
+fn entry(scratch: &Scratch) -> Option<&'static mut Packet> {
+    table::entry_of(table::set_of(scratch.tag)?, scratch.tag)
+}
+
+/// Lets the packet in the scratch begin, or go on from where its other `sk_buff` ended.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    if header::parse_header(index) == 0 {
+        record::lose(Loss::Header);
+        return table::ignore(index, stage);
+    }
+    let is_local = stage == Stage::Queue as u32;
+    if !is_local && leads_back(kind) {
+        match handover::take(index, scratch.header.mark | 1, WHOLE) {
+            TAKEN => return emerge(index, stage, flags),
+            MANY => return table::ignore(index, stage),
+            _ => {}
+        }
+    }
+    if is_closing() {
+        return table::ignore(index, stage);
+    }
+    if is_local && is_copy_of_upper(scratch) {
+        return join(index, stage, 0, NEW);
+    }
+    if !header::is_wanted(&scratch.header) {
+        return table::ignore(index, stage);
+    }
+    begin(index, stage, flags)
+}
+
+/// Whether packets that leave by such a device may come in again by another one of this host.
+#[inline(always)]
+fn leads_back(kind: u32) -> bool {
+    kind == Kind::Tun as u32 || kind == Kind::Physical as u32 && setting!(handover_physical) != 0
+}
+
+#[inline(always)]
+fn is_closing() -> bool {
+    CONTROL.get_ptr(0).is_none_or(|control| {
+        // SAFETY: one word that the agent sets.
+        unsafe { core::ptr::read_volatile(&raw const (*control).closing) != 0 }
+    })
+}
+
+/// Whether it shares its buffer with what an upper device sent just now: a bridge's copy. Then that
+/// packet is put into the scratch.
+#[inline(always)]
+fn is_copy_of_upper(scratch: &mut Scratch) -> bool {
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return false;
+    };
+    // SAFETY: it belongs to this CPU.
+    let run = unsafe { &*run };
+    let is_copy = run.upper.tag != 0
+        && run.upper.tag != scratch.tag
+        && run.upper_head == scratch.head
+        && run.upper.fingerprint == scratch.header.fingerprint;
+    if is_copy {
+        // SAFETY: a valid reference.
+        unsafe { copy_all_but_tag(&run.upper, &raw mut scratch.packet) };
+    }
+    is_copy
+}
+
+/// Lets a packet go on that was handed over and is in the scratch.
+#[inline(always)]
+fn emerge(index: u32, stage: u32, flags: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let packet = &mut scratch.packet;
+    packet.flags = packet.flags & flag::FRAGMENT | flags as u8;
+    packet.len = scratch.len;
+    packet.fingerprint = scratch.header.fingerprint;
+    join(index, stage, 0, SAME)
+}
+
+/// A packet's first hop.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn begin(index: u32, stage: u32, flags: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let class = class::of(scratch, index);
+    if class == 0 {
+        return table::ignore(index, stage);
+    }
+    let key = NodeKey {
+        parent: ROOT | (class - 1),
+        stage,
+        ifindex: scratch.ifindex,
+        zero: 0,
+        cookie: scratch.cookie,
+        mac: scratch.mac,
+    };
+    let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
+        scratch.born = scratch.header.flow as u32;
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(how) => {
+            let is_node = how as u8 == End::Nodes as u8;
+            record::lose(if is_node { Loss::Nodes } else { Loss::Cells });
+            return table::ignore(index, stage);
+        }
+    };
+    let now = kernel::now();
+    let header = &scratch.header;
+    let packet = &mut scratch.packet;
+    packet.tag = scratch.tag;
+    packet.node = found.node;
+    packet.cell = found.cell;
+    packet.first_ns = now;
+    packet.last_ns = now;
+    packet.fingerprint = header.fingerprint;
+    packet.payload = header.payload;
+    packet.len = scratch.len;
+    packet.tuple = header.flow as u32;
+    packet.source_port = header.tuple.source_port;
+    packet.destination_port = header.tuple.destination_port;
+    packet.stage = stage as u8;
+    packet.flags = flags as u8;
+    if header.fragment != 0 {
+        packet.flags |= flag::FRAGMENT;
+    }
+    packet.protocol = header.tuple.protocol;
+    packet.kind = found.kind;
+    packet.cpu = 0;
+    if table::put(index) == 0 {
+        record::lose(Loss::Displaced);
+        return 0;
+    }
+    record::arrive(found.cell, packet.payload, 0, now);
+    record::step(packet, packet.tag, 0, now);
+    0
+}
+
+/// For [`join`]: a copy or a segment of the scratch's packet, which is a packet of its own.
+pub(super) const NEW: u32 = 1;
+/// For [`join`]: the scratch's packet itself, in another `sk_buff`.
+const SAME: u32 = 0;
+
+/// Lets what the scratch describes go on from where the scratch's packet was.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let past = &mut scratch.packet;
+    if past.node == NO_NODE {
+        return table::ignore(index, stage);
+    }
+    if is_new == NEW {
+        record::bear(past);
+    }
+    past.flags &= !(flag::ENDED | flag::HANDED | flag::COPIED);
+    past.stage = stage as u8;
+    if table::put(index) == 0 {
+        record::end(past, End::Displaced);
+        return 0;
+    }
+    let Some(packet) = entry(scratch) else {
+        return 0;
+    };
+    let key = NodeKey {
+        parent: packet.node,
+        stage,
+        ifindex: scratch.ifindex,
+        zero: 0,
+        cookie: scratch.cookie,
+        mac,
+    };
+    let born = packet.tuple;
+    let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
+        scratch.born = born;
+    });
+    step_to(scratch.tag, packet, found);
+    0
+}
+
+/// A hop of a packet whose past is not known.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn orphan(index: u32, stage: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let is_asked_for = !header::has_filter()
+        || header::parse_header(index) == 0
+        || header::is_wanted(&scratch.header);
+    // While it is closing, what began before or after what is traced is no loss.
+    if is_asked_for && !is_closing() {
+        record::lose(Loss::Orphan);
+        let (flags, stood) = entry(scratch).map_or((0, 0), |packet| (packet.flags, packet.stage));
+        log::orphan(stage, u32::from(stood), u32::from(flags));
+    }
+    table::ignore(index, stage)
+}

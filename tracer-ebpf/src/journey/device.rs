@@ -1,0 +1,263 @@
+//! Hops at devices: into the queueing discipline, to the driver, from it, and up.
+
+use tracer_common::{
+    hop::Stage,
+    layout::{Kind, NO_NODE, Packet, flag},
+};
+
+use super::{
+    Hop, Program, advance,
+    birth::{self, recognise_by},
+    end, has_mac, total,
+};
+use crate::{
+    filter,
+    handover::{self, SEGMENT, TAKEN, WHOLE},
+    header,
+    kernel::{Device, Skb, setting},
+    maps,
+    table::copy_all_but_tag,
+    tree,
+};
+
+/// A packet is handed to a device, in front of its queueing discipline.
+#[inline(always)]
+pub(crate) fn queue(skb: Skb, program: Program) {
+    let device = skb.device();
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    if !filter::is_in_scope(device) {
+        return end::leave(&hop);
+    }
+    let mut goes_on = false;
+    if let Some(packet) = hop.entry() {
+        if packet.stage == Stage::Xmit as u8
+            && hop.run().sent == hop.tag
+            && (packet.kind == Kind::Upper as u8 || packet.node == NO_NODE)
+        {
+            // An upper device hands the same packet on, in the same breath. A tunnel gave it
+            // another header.
+            if packet.node != NO_NODE
+                && let Some(scratch) = hop.read_header()
+            {
+                recognise_by(packet, &scratch.header);
+            }
+            goes_on = true;
+        } else if packet.stage == Stage::Receive as u8 && skb.iif() != 0 {
+            goes_on = hop.run().received.tag == hop.tag || waited(&hop, packet);
+        }
+    }
+    if goes_on {
+        if let Some(packet) = hop.entry() {
+            advance(&hop, device, packet, Stage::Queue, 0);
+        }
+    } else if skb.iif() == 0 {
+        birth::bear(&hop, device, Stage::Queue, 0, 0);
+    } else {
+        birth::copy(&hop, device);
+    }
+}
+
+/// Whether a packet that was not received just now is the one of its entry: it waited for its
+/// neighbour or its fragments, or came in by a list.
+#[inline(always)]
+fn waited(hop: &Hop, packet: &Packet) -> bool {
+    packet.node != NO_NODE && hop.is_same(packet)
+}
+
+/// A packet reaches the driver.
+#[inline(always)]
+pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    if !filter::is_in_scope(device) {
+        return end::leave(&hop);
+    }
+    hop.run().sent = hop.tag;
+    let mac = if has_mac(device) { skb.data().mac() } else { 0 };
+    match hop.entry() {
+        Some(packet) if packet.stage == Stage::Queue as u8 => {
+            advance(&hop, device, packet, Stage::Xmit, mac);
+        }
+        // The driver was busy, and the packet comes again.
+        Some(packet)
+            if packet.stage == Stage::Xmit as u8
+                && packet.node != NO_NODE
+                && hop.is_same(packet) =>
+        {
+            return;
+        }
+        _ => segment(&hop, device, mac),
+    }
+    depart(&hop);
+}
+
+/// A packet that nobody queued: a segment of one that was split in the queueing discipline.
+#[inline(always)]
+fn segment(hop: &Hop, device: Device, mac: u64) {
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return;
+    };
+    hop.lay_out(device, Stage::Xmit, scratch);
+    let index = hop.index();
+    if header::parse_header(index) != 0 {
+        let header = &scratch.header;
+        let mark = header::segment_mark(header.flow, header.sequence);
+        if handover::take(index, mark, SEGMENT) == TAKEN {
+            scratch.packet.payload = scratch.header.payload;
+            scratch.packet.fingerprint = scratch.header.fingerprint;
+            birth::join(index, Stage::Xmit as u32, mac, birth::NEW);
+            return;
+        }
+    }
+    birth::orphan(index, Stage::Xmit as u32);
+}
+
+/// What has to be done where an `sk_buff` is at the end of a device: it goes on to another, or its
+/// way ends here, or goes on in another `sk_buff`.
+#[inline(always)]
+fn depart(hop: &Hop) {
+    let Some(packet) = hop.entry() else { return };
+    if packet.node == NO_NODE || packet.stage != Stage::Xmit as u8 {
+        return;
+    }
+    if packet.kind == Kind::Upper as u8 {
+        // A bridge may hand on copies, which share the head.
+        // SAFETY: it belongs to this CPU.
+        unsafe { copy_all_but_tag(packet, &raw mut hop.run().upper) };
+        hop.run().upper.tag = hop.tag;
+        hop.run().upper_head = hop.skb.head().address();
+    }
+    if !Kind::leaves(packet.kind) {
+        return;
+    }
+    total(hop, packet);
+    if (packet.kind == Kind::Tun as u8 || setting!(handover_physical) != 0)
+        && let Some(scratch) = hop.read_header()
+    {
+        scratch.packet = *packet;
+        scratch.packet.tag = hop.tag;
+        packet.flags |= flag::HANDED;
+        handover::hand_over(hop.index(), scratch.header.mark | 1, WHOLE);
+    }
+}
+
+/// A packet is taken from a driver or from the peer device.
+#[inline(always)]
+pub(crate) fn rx(skb: Skb, program: Program, flags: u8) {
+    let device = skb.device();
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    come_in(&hop, device, flags);
+}
+
+#[inline(always)]
+fn come_in(hop: &Hop, device: Device, flags: u8) {
+    if !filter::is_in_scope(device) {
+        return end::leave(hop);
+    }
+    let mut goes_on = false;
+    if let Some(packet) = hop.entry() {
+        let stage = packet.stage;
+        let is_sent = stage == Stage::Xmit as u8;
+        let is_received = stage == Stage::Receive as u8;
+        if packet.node == NO_NODE {
+            if (is_sent || is_received) && !Kind::enters(tree::kind(device)) {
+                packet.stage = Stage::Rx as u8;
+                return;
+            }
+        } else if is_sent && !Kind::leaves(packet.kind) {
+            goes_on = true;
+        } else if is_received && tree::kind(device) == Kind::Upper as u8 {
+            // Taken out of a tunnel: it has another header from now on.
+            if let Some(scratch) = maps::scratch(hop.index()) {
+                header::point(hop.skb, scratch, true);
+                if header::parse_header(hop.index()) != 0 {
+                    recognise_by(packet, &scratch.header);
+                }
+            }
+            goes_on = true;
+        }
+    }
+    if goes_on && let Some(packet) = hop.entry() {
+        packet.len = hop.skb.len();
+        packet.flags = packet.flags & !flag::GRO | flags;
+        advance(hop, device, packet, Stage::Rx, 0);
+    } else {
+        birth::enter(hop, device, Stage::Rx, flags);
+    }
+}
+
+/// A packet is handed up without GRO, by `netif_receive_skb`.
+#[inline(always)]
+pub(crate) fn rx_direct(skb: Skb, program: Program) {
+    let device = skb.device();
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    // At a device where packets are born an entry says nothing: the address may be used again.
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && hop.run().received.tag == hop.tag
+        && !Kind::enters(tree::kind(device))
+    {
+        // A bridge hands it up as its own; that is one `receive` after the other, not a hop.
+        return;
+    }
+    come_in(&hop, device, 0);
+}
+
+/// A packet is handed to the protocols.
+#[inline(always)]
+pub(crate) fn receive(skb: Skb, program: Program) {
+    let device = skb.device();
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    if !filter::is_in_scope(device) {
+        hop.run().received.tag = 0;
+        return end::leave(&hop);
+    }
+    match hop.entry() {
+        Some(packet) if comes_up(packet) => {
+            let len = skb.len();
+            if packet.flags & flag::GRO != 0 {
+                // GRO put others behind it.
+                if len > packet.len {
+                    packet.payload += len - packet.len;
+                }
+                packet.flags &= !flag::GRO;
+            }
+            packet.len = len;
+            advance(&hop, device, packet, Stage::Receive, 0);
+        }
+        _ => birth::enter(&hop, device, Stage::Receive, 0),
+    }
+    note_received(&hop);
+}
+
+/// Whether a packet stands where those that are received come from.
+#[inline(always)]
+fn comes_up(packet: &Packet) -> bool {
+    packet.stage == Stage::Rx as u8
+        || packet.stage == Stage::Receive as u8
+        || packet.stage == Stage::Xmit as u8 && !Kind::leaves(packet.kind)
+}
+
+/// Remembers what this CPU received last, as it is now.
+#[inline(always)]
+fn note_received(hop: &Hop) {
+    let received = &raw mut hop.run().received;
+    // SAFETY: it belongs to this CPU.
+    unsafe {
+        (*received).tag = 0;
+        if let Some(packet) = hop.entry() {
+            packet.cpu = hop.cpu;
+            copy_all_but_tag(packet, received);
+            (*received).tag = hop.tag;
+        }
+    }
+}

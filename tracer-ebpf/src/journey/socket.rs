@@ -1,0 +1,174 @@
+//! Hops at sockets: a packet is delivered, and read.
+
+use tracer_common::{
+    hop::Stage,
+    layout::{End, NO_NODE, Packet, flag},
+};
+
+use super::{Hop, Program, advance_at_socket, birth, total};
+use crate::{
+    filter,
+    header::{self, TCP, UDP},
+    kernel::{self, Skb, Sock},
+    maps::{self, RUNS},
+    record, tree,
+};
+
+/// A TCP segment reaches its socket.
+#[inline(always)]
+pub(crate) fn deliver(skb: Skb, program: Program) {
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    match hop.entry() {
+        Some(packet) if packet.node == NO_NODE => {}
+        Some(packet) if packet.stage == Stage::Receive as u8 => {
+            // While the socket was busy, TCP may have put other segments behind it.
+            let whole = skb.len() + skb.network_header_len();
+            if whole > packet.len {
+                packet.payload += whole - packet.len;
+            }
+            arrive_at_socket(&hop, packet);
+        }
+        _ if filter::has_scope() => {}
+        _ => unknown(&hop),
+    }
+}
+
+/// A segment of which nobody knows where it came from.
+#[inline(always)]
+fn unknown(hop: &Hop) {
+    if let Some(scratch) = maps::scratch(hop.index()) {
+        scratch.tag = hop.tag;
+        header::point(hop.skb, scratch, false);
+        birth::orphan(hop.index(), Stage::Deliver as u32);
+    }
+}
+
+/// A socket has something to read: the datagram that this CPU received last.
+///
+/// Where datagrams come in by lists all are received before the first one is delivered; then it is
+/// the one that the socket queued last.
+#[inline(always)]
+pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
+    let family = sock.family();
+    let protocol = sock.protocol();
+    // AF_INET and AF_INET6; TCP has its own program.
+    if family != 2 && family != 10 || protocol == u16::from(TCP) {
+        return;
+    }
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return;
+    };
+    // SAFETY: it belongs to this CPU, and is written with softirqs off.
+    let received = unsafe { &mut (*run).received };
+    let queued = sock.last_queued().tag();
+    let is_listed = queued != received.tag;
+    if is_listed && deliver_listed(queued, protocol as u8, program) {
+        return;
+    }
+    let is_its = received.protocol == protocol as u8
+        && (protocol != u16::from(UDP)
+            || received.destination_port == sock.port()
+            || tree::translated_port(received.node) == sock.port());
+    if received.tag != 0 && received.stage == Stage::Receive as u8 && is_its {
+        deliver_received(received, is_listed, program);
+    }
+}
+
+/// The datagram that this CPU received just now reaches its socket.
+///
+/// A reader on another CPU may have it already, and its address may be in use again: so it is this
+/// CPU's own note of the packet that moves on, and the table learns of it only where it still knows
+/// the same packet.
+#[inline(always)]
+fn deliver_received(received: &mut Packet, is_copy: bool, program: Program) {
+    let came_ns = received.last_ns;
+    let Some(hop) = Hop::with_tag(received.tag, program) else {
+        return;
+    };
+    arrive_at_socket(&hop, received);
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && packet.last_ns == came_ns
+    {
+        // A raw socket got a copy; what becomes of this one is no end any more.
+        let copied = if is_copy { flag::COPIED } else { 0 };
+        packet.flags |= flag::ENDED | copied;
+        packet.node = received.node;
+        packet.cell = received.cell;
+        packet.last_ns = received.last_ns;
+        packet.stage = Stage::Deliver as u8;
+    }
+}
+
+/// A datagram that came in by a list reaches its socket, after others were received.
+#[inline(always)]
+fn deliver_listed(tag: u64, protocol: u8, program: Program) -> bool {
+    let Some(hop) = Hop::with_tag(tag, program) else {
+        return false;
+    };
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && packet.node != NO_NODE
+        && packet.protocol == protocol
+        && packet.cpu == hop.cpu
+    {
+        arrive_at_socket(&hop, packet);
+        return true;
+    }
+    false
+}
+
+/// TCP changes its state by the segment that this CPU received: it opens or closes a connection,
+/// which `tcp_probe` does not see.
+#[inline(always)]
+pub(crate) fn deliver_handshake(sock: Sock, program: Program) {
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return;
+    };
+    // SAFETY: it belongs to this CPU.
+    let tag = unsafe { (*run).received.tag };
+    let Some(hop) = Hop::with_tag(tag, program) else {
+        return;
+    };
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Receive as u8
+        && packet.protocol == TCP
+        && (packet.destination_port == sock.port() || packet.source_port == sock.peer_port())
+    {
+        arrive_at_socket(&hop, packet);
+    }
+}
+
+#[inline(always)]
+fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
+    if packet.node == NO_NODE {
+        return;
+    }
+    packet.flags |= flag::ENDED;
+    advance_at_socket(hop, packet, Stage::Deliver);
+    if packet.node != NO_NODE {
+        record::end(packet, End::Delivered);
+        total(hop, packet);
+    }
+}
+
+/// The application reads the packet.
+#[inline(always)]
+pub(crate) fn read(skb: Skb, program: Program) {
+    // Local sockets and netlink are read by the same function.
+    let protocol = u16::from_be(skb.protocol());
+    if protocol != 0x0800 && protocol != 0x86dd {
+        return;
+    }
+    let Some(hop) = Hop::new(skb, program) else {
+        return;
+    };
+    if let Some(packet) = hop.entry()
+        && packet.stage == Stage::Deliver as u8
+        && packet.node != NO_NODE
+    {
+        advance_at_socket(&hop, packet, Stage::Read);
+    }
+}

@@ -1,0 +1,192 @@
+//! The packet table: from the address of an `sk_buff` to the packet that lives there.
+//!
+//! An entry belongs to the CPU that holds the `sk_buff`, which writes it without a lock. Making room
+//! for another one is what two CPUs may want at the same time: for that the set is locked, and only
+//! entries that nobody can be at work on are displaced.
+
+use tracer_common::layout::{End, NO_NODE, Packet, PacketSet, flag, silent_end};
+
+use crate::{
+    kernel::{self, setting},
+    lock::Lock,
+    maps::{self, PACKETS},
+    record,
+};
+
+/// Where an address has its entry. An `sk_buff` is 256 bytes; of a pair that TCP allocates, both
+/// have the same index.
+#[inline(always)]
+fn place_of(tag: u64) -> u32 {
+    (tag >> 8) as u32 & setting!(packets_mask)
+}
+
+/// The set in which an address has its entry.
+#[inline(always)]
+pub(crate) fn set_of(tag: u64) -> Option<*mut PacketSet> {
+    PACKETS.get_ptr_mut(place_of(tag))
+}
+
+/// The entry of an address.
+#[inline(always)]
+pub(crate) fn entry_of(set: *mut PacketSet, tag: u64) -> Option<&'static mut Packet> {
+    // SAFETY: the map's memory. Another CPU may displace the entry, which is counted.
+    unsafe {
+        let ways = &raw mut (*set).ways;
+        if (*ways)[0].tag == tag {
+            Some(&mut (*ways)[0])
+        } else if (*ways)[1].tag == tag {
+            Some(&mut (*ways)[1])
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether the entry still is the one of this address, before it is written to.
+#[inline(always)]
+pub(crate) fn is_held(packet: &Packet, tag: u64) -> bool {
+    // SAFETY: a valid reference.
+    unsafe { core::ptr::read_volatile(&raw const packet.tag) == tag }
+}
+
+/// The entry's packet is gone, and nothing told how: where it stood does.
+#[inline(always)]
+pub(crate) fn forget(packet: &mut Packet) {
+    if let Some(how) = silent_end(packet) {
+        record::end(packet, how);
+    }
+    packet.tag = 0;
+}
+
+/// Puts the scratch's packet into the table, at the scratch's address; 0 where it finds no room.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn put(index: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let tag = scratch.tag;
+    let place = place_of(tag);
+    let Some(set) = PACKETS.get_ptr_mut(place) else {
+        return 0;
+    };
+    let Some(lock) = Lock::of_packets(place) else {
+        return 0;
+    };
+    if let Some(before) = entry_of(set, tag) {
+        forget(before);
+    }
+    // SAFETY: the map's memory, locked.
+    let ways = unsafe { &mut (*set).ways };
+    let second = if is_free(&ways[0]) {
+        false
+    } else if is_free(&ways[1]) {
+        true
+    } else {
+        ways[1].last_ns < ways[0].last_ns
+    };
+    let way = if second { &mut ways[1] } else { &mut ways[0] };
+    let is_ours = is_free(way) || displace(way);
+    if is_ours {
+        // SAFETY: a valid reference. The tag is cleared first and set last, so that no other CPU
+        // takes half an entry for a whole one.
+        unsafe {
+            core::ptr::write_volatile(&raw mut way.tag, 0);
+            copy_all_but_tag(&scratch.packet, way);
+            core::ptr::write_volatile(&raw mut way.tag, tag);
+        }
+    }
+    lock.release();
+    u32::from(is_ours)
+}
+
+/// Remembers that the packet at the scratch's address is not followed, where that costs no other
+/// packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let tag = scratch.tag;
+    let place = place_of(tag);
+    let Some(set) = PACKETS.get_ptr_mut(place) else {
+        return 0;
+    };
+    let Some(lock) = Lock::of_packets(place) else {
+        return 0;
+    };
+    if let Some(before) = entry_of(set, tag) {
+        forget(before);
+    }
+    // SAFETY: the map's memory, locked.
+    let ways = unsafe { &mut (*set).ways };
+    let way = if is_free(&ways[0]) {
+        Some(&mut ways[0])
+    } else if is_free(&ways[1]) {
+        Some(&mut ways[1])
+    } else {
+        None
+    };
+    if let Some(way) = way {
+        // SAFETY: a valid reference.
+        unsafe { core::ptr::write_volatile(&raw mut way.tag, 0) };
+        way.node = NO_NODE;
+        way.stage = stage as u8;
+        way.flags = 0;
+        way.last_ns = 1;
+        // SAFETY: a valid reference.
+        unsafe { core::ptr::write_volatile(&raw mut way.tag, tag) };
+    }
+    lock.release();
+    0
+}
+
+#[inline(always)]
+fn is_free(packet: &Packet) -> bool {
+    packet.tag == 0 || packet.node == NO_NODE || packet.flags & (flag::ENDED | flag::HANDED) != 0
+}
+
+/// Packets that stood longer than this without a sign of life are gone rather than under way.
+pub(crate) const STALE_NS: u64 = 1_000_000_000;
+
+/// A packet that came to its hop so lately may be worked on by another CPU at this moment.
+const BUSY_NS: u64 = 1_000_000;
+
+/// Makes room, where the packet that has it stands still.
+#[inline(always)]
+fn displace(packet: &mut Packet) -> bool {
+    let stood_ns = kernel::now().wrapping_sub(packet.last_ns);
+    // Another CPU may have moved it after the clock was read: then the difference is negative.
+    if stood_ns < BUSY_NS || stood_ns > u64::MAX / 2 {
+        return false;
+    }
+    let how = match silent_end(packet) {
+        Some(End::Unseen) if stood_ns < STALE_NS => Some(End::Displaced),
+        how => how,
+    };
+    // SAFETY: a valid reference. Whoever comes to the packet now finds that it is gone.
+    unsafe { core::ptr::write_volatile(&raw mut packet.tag, 0) };
+    if let Some(how) = how {
+        record::end(packet, how);
+    }
+    true
+}
+
+/// Copies an entry word by word, so that it takes no room on the stack.
+///
+/// # Safety
+/// `to` must be valid.
+#[inline(always)]
+pub(crate) unsafe fn copy_all_but_tag(from: &Packet, to: *mut Packet) {
+    const WORDS: usize = size_of::<Packet>() / 8;
+    let from = (&raw const *from).cast::<u64>();
+    let mut word = 1;
+    while word < WORDS {
+        // SAFETY: both are packets, and the tag is the first word.
+        unsafe {
+            core::ptr::write_volatile(to.cast::<u64>().add(word), from.add(word).read_volatile());
+        }
+        word += 1;
+    }
+}

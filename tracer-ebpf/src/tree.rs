@@ -1,0 +1,351 @@
+//! The route tree: from where a packet is and where it came from to a node with counters.
+
+use tracer_common::{
+    hop::Stage,
+    layout::{End, Kind, NodeInfo, NodeKey, ROOT},
+};
+
+use crate::{
+    header,
+    kernel::{self, Device, DeviceAt, setting},
+    maps::{
+        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, PROGRAMS, SLOTS, SLOTS_OF,
+        Scratch, Slot, claim,
+    },
+    record::add_u32,
+};
+
+/// Children of one node that are told apart by MAC; the others are counted without it.
+const MACS: u32 = 64;
+
+/// A node as a hop found it.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) node: u32,
+    pub(crate) cell: u32,
+    pub(crate) kind: u8,
+}
+
+/// The node that a packet comes to, by the way that it came.
+///
+/// Where this program did not meet it lately on this CPU, it is looked for by what `lay_out` writes
+/// into the scratch. An end where there is no room for another node, or for its counters.
+#[inline(always)]
+pub(crate) fn reach(
+    key: &NodeKey,
+    cpu: u32,
+    program: u32,
+    lay_out: impl FnOnce(&mut Scratch),
+) -> Result<Found, End> {
+    let place = place_of(key, cpu, program);
+    let Some(slot) = SLOTS_OF.get_ptr_mut(place) else {
+        return Err(End::Cells);
+    };
+    // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
+    let slot = unsafe { &*slot };
+    if slot.node != 0 && slot.key == *key {
+        return Ok(slot.found());
+    }
+    let index = maps::scratch_index(cpu, program);
+    let Some(scratch) = maps::scratch(index) else {
+        return Err(End::Cells);
+    };
+    lay_out(scratch);
+    scratch.key = *key;
+    match find_node(index, place) {
+        FOUND => Ok(slot.found()),
+        NO_ROOM_FOR_NODE => Err(End::Nodes),
+        _ => Err(End::Cells),
+    }
+}
+
+impl Slot {
+    #[inline(always)]
+    fn found(&self) -> Found {
+        Found {
+            node: self.node.wrapping_sub(1),
+            cell: self.cell,
+            kind: self.kind as u8,
+        }
+    }
+}
+
+#[inline(always)]
+fn place_of(key: &NodeKey, cpu: u32, program: u32) -> u32 {
+    let spread = key.parent.wrapping_mul(0x9e37_79b1)
+        ^ key.ifindex.wrapping_mul(0x85eb_ca6b)
+        ^ (key.mac as u32).wrapping_mul(0xc2b2_ae35)
+        ^ key.stage << 26;
+    (cpu * PROGRAMS + program) * SLOTS + (spread >> 26 & (SLOTS - 1))
+}
+
+/// What [`find_node`] answers.
+const FOUND: u32 = 0;
+const NO_ROOM_FOR_NODE: u32 = 1;
+const NO_ROOM_FOR_CELL: u32 = 2;
+
+/// Finds or makes the node of the key in the scratch, and its counters on this CPU.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_node(index: u32, place: u32) -> u32 {
+    let (Some(scratch), Some(slot)) = (maps::scratch(index), SLOTS_OF.get_ptr_mut(place)) else {
+        return NO_ROOM_FOR_CELL;
+    };
+    // SAFETY: the caller's.
+    let slot = unsafe { &mut *slot };
+    slot.node = 0;
+    slot.key = scratch.key;
+    let mut node = known_node(scratch);
+    if node == 0 {
+        let Some((new, info)) = new_node(scratch) else {
+            return NO_ROOM_FOR_NODE;
+        };
+        describe(info, scratch, index);
+        node = publish(new, info, scratch);
+    }
+    count_at(node, slot)
+}
+
+/// Fills the slot with a node, given plus one.
+#[inline(always)]
+fn count_at(node: u32, slot: &mut Slot) -> u32 {
+    if node == 0 {
+        return NO_ROOM_FOR_NODE;
+    }
+    let cell = find_cell(node - 1);
+    if cell == 0 {
+        return NO_ROOM_FOR_CELL;
+    }
+    slot.cell = cell - 1;
+    slot.kind = NODE_INFO.get(node - 1).map_or(0, |info| info.kind);
+    slot.node = node;
+    FOUND
+}
+
+/// The node of the key in the scratch, plus one; 0 when there is none yet.
+///
+/// Over a limit the children of one node are no longer told apart by MAC.
+#[inline(always)]
+fn known_node(scratch: &mut Scratch) -> u32 {
+    // SAFETY: a value of this map is written once.
+    if let Some(&node) = unsafe { NODES.get(&scratch.key) } {
+        return node + 1;
+    }
+    if scratch.key.mac == 0 || scratch.key.parent & ROOT != 0 {
+        return 0;
+    }
+    let Some(parent) = NODE_INFO.get_ptr_mut(scratch.key.parent) else {
+        return 0;
+    };
+    // SAFETY: the map's memory, and a count that only grows.
+    unsafe {
+        let children = &raw mut (*parent).children;
+        if core::ptr::read_volatile(children) < MACS {
+            add_u32(children, 1);
+            return 0;
+        }
+    }
+    scratch.key.mac = 0;
+    // SAFETY: as above.
+    unsafe { NODES.get(&scratch.key) }.map_or(0, |&node| node + 1)
+}
+
+/// A node of our own, plus one, to be described before others can find it.
+#[inline(always)]
+fn new_node(scratch: &Scratch) -> Option<(u32, &'static mut NodeInfo)> {
+    let node = claim(claim::NODE, setting!(nodes));
+    if node == 0 {
+        return None;
+    }
+    // SAFETY: the node is ours until it is published.
+    let info = unsafe { &mut *NODE_INFO.get_ptr_mut(node - 1)? };
+    info.key = scratch.key;
+    Some((node, info))
+}
+
+/// Lets others find a node; answers with theirs where another CPU was faster.
+#[inline(always)]
+fn publish(node: u32, info: &mut NodeInfo, scratch: &Scratch) -> u32 {
+    if NODES.insert(&scratch.key, node - 1, 1).is_err() {
+        // SAFETY: a value of this map is written once.
+        return unsafe { NODES.get(&scratch.key) }.map_or(0, |&node| node + 1);
+    }
+    // SAFETY: a valid reference.
+    unsafe { core::ptr::write_volatile(&raw mut info.ready, 1) };
+    node
+}
+
+/// Writes what the agent needs to know of a new node, and what its packets are judged by.
+#[inline(always)]
+fn describe(info: &mut NodeInfo, scratch: &mut Scratch, index: u32) {
+    if scratch.device == 0 {
+        // A socket has the device of the hop before.
+        if let Some(parent) = NODE_INFO.get(scratch.key.parent) {
+            info.kind = parent.kind;
+        }
+        return;
+    }
+    let device = DeviceAt(scratch.device);
+    info.inode = device.inode();
+    info.device = bytes(device.name());
+    let name = device.kind();
+    let kind = match name {
+        Some(name) => named_kind(name),
+        None if device.is_loopback() => Kind::Loopback,
+        None => Kind::Physical,
+    };
+    info.kind = kind as u32;
+    info.kind_name = bytes(name.unwrap_or_default());
+    if scratch.key.stage == Stage::Rx as u32 {
+        info.previous_mac = scratch.mac;
+    }
+    if header::parse_header(index) != 0 {
+        info.tuple = scratch.header.tuple;
+        info.translated = u32::from(scratch.header.flow as u32 != scratch.born);
+    }
+}
+
+#[inline(always)]
+fn bytes(words: [u64; 2]) -> [u8; 16] {
+    // SAFETY: both are sixteen bytes of which any are valid.
+    unsafe { core::mem::transmute(words) }
+}
+
+#[inline(always)]
+fn find_cell(node: u32) -> u32 {
+    let key = u64::from(node) << 32 | u64::from(kernel::cpu());
+    // SAFETY: a value of this map is written once.
+    if let Some(&cell) = unsafe { CELL_OF.get(key) } {
+        return cell + 1;
+    }
+    let cell = claim(claim::CELL, setting!(cells));
+    if cell == 0 {
+        return 0;
+    }
+    if CELL_OF.insert(key, cell - 1, 1).is_err() {
+        // A program that interrupted this one was faster.
+        // SAFETY: as above.
+        return unsafe { CELL_OF.get(key) }.map_or(0, |&cell| cell + 1);
+    }
+    if let Some(counters) = CELLS.get_ptr_mut(cell - 1) {
+        // SAFETY: the cell is ours until it has an owner.
+        unsafe { core::ptr::write_volatile(&raw mut (*counters).owner, node + 1) };
+    }
+    cell
+}
+
+/// The destination port behind NAT at a node, 0 where there is none.
+#[inline(always)]
+pub(crate) fn translated_port(node: u32) -> u16 {
+    match NODE_INFO.get(node) {
+        Some(info) if info.translated == 1 => info.tuple.destination_port,
+        _ => 0,
+    }
+}
+
+/// The kind of a device. All devices of a kind share their operations, so that the name is read
+/// once a kind.
+#[inline(always)]
+pub(crate) fn kind(device: Device) -> u8 {
+    let link_ops = device.link_ops();
+    if link_ops.is_null() {
+        return if device.is_loopback() {
+            Kind::Loopback as u8
+        } else {
+            Kind::Physical as u8
+        };
+    }
+    // SAFETY: a value of this map is written once.
+    if let Some(&kind) = unsafe { KINDS.get(link_ops.tag()) } {
+        return kind as u8;
+    }
+    let kind = named_kind(link_ops.kind()) as u32;
+    let _ = KINDS.insert(link_ops.tag(), kind, 0);
+    kind as u8
+}
+
+const fn word(name: &[u8]) -> u64 {
+    let mut word = 0;
+    let mut index = 0;
+    while index < name.len() && index < 8 {
+        word |= (name[index] as u64) << (index * 8);
+        index += 1;
+    }
+    word
+}
+
+/// The kinds on top of another device, whose `sk_buff` goes on to it.
+const UPPERS: [u64; 14] = [
+    word(b"vlan"),
+    word(b"bridge"),
+    word(b"bond"),
+    word(b"team"),
+    word(b"macvlan"),
+    word(b"macvtap"),
+    word(b"ipvlan"),
+    word(b"vxlan"),
+    word(b"geneve"),
+    word(b"gre"),
+    word(b"gretap"),
+    word(b"ipip"),
+    word(b"sit"),
+    word(b"vrf"),
+];
+
+#[inline(always)]
+fn named_kind(name: [u64; 2]) -> Kind {
+    if name[0] == word(b"veth") {
+        return Kind::Veth;
+    }
+    if name[0] == word(b"tun") {
+        return Kind::Tun;
+    }
+    let mut index = 0;
+    while index < UPPERS.len() {
+        if name[0] == UPPERS[index] {
+            return Kind::Upper;
+        }
+        index += 1;
+    }
+    Kind::Other
+}
+
+/// How many numbers are tried before giving up, when several CPUs want one at the same time.
+const TRIES: u32 = 16;
+
+/// Gives out a number below the limit, plus one; 0 when none is left.
+///
+/// Without an atomic that returns its value, which BPF has since Linux 5.12 only: whoever puts a
+/// number into the map first owns it.
+#[inline(always)]
+pub(crate) fn claim(what: u64, limit: u32) -> u32 {
+    let Some(control) = CONTROL.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: the map's memory.
+    let next = unsafe {
+        match what {
+            claim::NODE => &raw mut (*control).nodes,
+            claim::CLASS => &raw mut (*control).classes,
+            _ => &raw mut (*control).cells,
+        }
+    };
+    // SAFETY: as above; the number is a hint, the map decides.
+    let mut number = unsafe { core::ptr::read_volatile(next) };
+    let mut tries = 0;
+    while tries < TRIES {
+        if number >= limit {
+            return 0;
+        }
+        if CLAIMS.insert(what | u64::from(number), 1, 1).is_ok() {
+            // SAFETY: as above.
+            unsafe { core::ptr::write_volatile(next, number + 1) };
+            return number + 1;
+        }
+        number += 1;
+        tries += 1;
+    }
+    0
+}
+
+const _: () = assert!(size_of::<NodeInfo>() == 32 + 8 + 32 + 40 + 8 + 16);
