@@ -94,10 +94,12 @@ pub enum End {
     Nodes = 8,
     /// Lost: there was no room for more counters.
     Cells = 9,
+    /// Lost: all places of the packet table that it could have had were in use.
+    Crowded = 10,
 }
 
 /// How many kinds of [`End`] there are.
-pub const ENDS: usize = 10;
+pub const ENDS: usize = 11;
 
 /// The counters of one node on one CPU.
 #[repr(C)]
@@ -124,7 +126,7 @@ pub struct Cell {
 }
 
 /// Room for the buckets in a cell, so that it is 1 KiB.
-pub const CELL_BUCKETS: usize = 234;
+pub const CELL_BUCKETS: usize = 233;
 
 const _: () = assert!(size_of::<Cell>() == 1024 && CELL_BUCKETS >= BUCKETS);
 

@@ -26,10 +26,12 @@ pub enum Loss {
     Handover = 9,
     /// A passage could not be written to the ring buffer.
     Ring = 10,
+    /// All places of the packet table that the packet could have had were in use at this moment.
+    Crowded = 11,
 }
 
 /// How many kinds of loss the kernel half counts.
-pub const LOSSES: usize = 11;
+pub const LOSSES: usize = 12;
 
 impl Loss {
     /// All kinds, by number.
@@ -45,6 +47,7 @@ impl Loss {
         Self::Header,
         Self::Handover,
         Self::Ring,
+        Self::Crowded,
     ];
 
     /// The loss's name in every output.
@@ -61,6 +64,7 @@ impl Loss {
             Self::Header => "header",
             Self::Handover => "handover",
             Self::Ring => "ring",
+            Self::Crowded => "crowded",
         }
     }
 }

@@ -16,7 +16,7 @@ mod socket;
 
 use tracer_common::{
     hop::Stage,
-    layout::{NO_NODE, NodeKey, Packet, PacketSet},
+    layout::{End, NO_NODE, NodeKey, Packet, PacketSet},
 };
 
 pub(crate) use self::{
@@ -28,7 +28,8 @@ use crate::{
     header,
     kernel::{self, Device, Skb},
     maps::{self, RUNS, Run, Scratch},
-    record, table, tree,
+    record, table,
+    tree::{self, Found},
 };
 
 /// A program's own number, for what it keeps for itself.
@@ -152,16 +153,9 @@ fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u6
     step_to(hop.tag, packet, found);
 }
 
-/// Moves a packet on to its next node, at a socket: on the device of the node before.
-#[inline(always)]
-fn advance_at_socket(hop: &Hop, packet: &mut Packet, stage: Stage) {
-    packet.stage = stage as u8;
-    step_to(hop.tag, packet, beyond(hop, packet.node, stage));
-}
-
 /// The node behind another one, with the same device.
 #[inline(always)]
-fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<tree::Found, tracer_common::layout::End> {
+fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<Found, End> {
     let key = NodeKey {
         parent: node,
         stage: stage as u32,
@@ -173,27 +167,29 @@ fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<tree::Found, tracer_comm
     tree::reach(&key, hop.cpu, hop.program, |scratch| scratch.device = 0)
 }
 
-/// Counts a packet at the node that was found for it.
+/// Counts a packet at the node that was found for it; true when it is there now.
 #[inline(always)]
-fn step_to(tag: u64, packet: &mut Packet, found: Result<tree::Found, tracer_common::layout::End>) {
+fn step_to(tag: u64, packet: &mut Packet, found: Result<Found, End>) -> bool {
     let now = kernel::now();
     // Another CPU may have displaced the entry while the node was found.
     if !table::is_held(packet, tag) {
-        return;
+        return false;
     }
     match found {
         Ok(found) => {
             let last = packet.last_ns;
+            packet.last_ns = now;
             packet.node = found.node;
             packet.cell = found.cell;
             packet.kind = found.kind;
-            packet.last_ns = now;
             record::arrive(found.cell, packet.payload, last, now);
             record::step(packet, tag, last, now);
+            true
         }
         Err(how) => {
             record::end(packet, how);
             packet.node = NO_NODE;
+            false
         }
     }
 }

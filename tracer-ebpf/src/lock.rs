@@ -5,7 +5,8 @@ use crate::{
     record::add_u32,
 };
 
-/// How often a lock is asked for before giving up.
+/// How often a lock is asked for before giving up: on a virtual machine the CPU that holds it may
+/// stand still for milliseconds.
 const TRIES: u32 = 16;
 
 /// A lock that is held, until it is released.

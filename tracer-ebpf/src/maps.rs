@@ -30,7 +30,7 @@ pub(crate) const FLOW_MASK: u32 = 4095;
 pub(crate) const FRAGMENT_MASK: u32 = 1023;
 
 /// Locks of the packet table, and as many of the handover table.
-pub(crate) const LOCK_MASK: u32 = 1023;
+pub(crate) const LOCK_MASK: u32 = 4095;
 
 /// A node that this program met lately on this CPU.
 #[repr(C)]

@@ -70,12 +70,13 @@ pub(crate) extern "C" fn put(index: u32) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    let Some(lock) = Lock::of_packets(place) else {
-        return 0;
-    };
+    // Before anything can fail: what lives at this address now is another packet.
     if let Some(before) = entry_of(set, tag) {
         forget(before);
     }
+    let Some(lock) = Lock::of_packets(place) else {
+        return 0;
+    };
     // SAFETY: the map's memory, locked.
     let ways = unsafe { &mut (*set).ways };
     let second = if is_free(&ways[0]) {
@@ -113,12 +114,13 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    let Some(lock) = Lock::of_packets(place) else {
-        return 0;
-    };
+    // Before anything can fail: what lives at this address now is another packet.
     if let Some(before) = entry_of(set, tag) {
         forget(before);
     }
+    let Some(lock) = Lock::of_packets(place) else {
+        return 0;
+    };
     // SAFETY: the map's memory, locked.
     let ways = unsafe { &mut (*set).ways };
     let way = if is_free(&ways[0]) {

@@ -55,9 +55,10 @@ pub(crate) fn check_samples(report: &Report, took: Duration) {
     }
 }
 
-/// Packets that were never born, because no class, node or cell was left, or they had no header.
+/// Packets that were never born, because no class, node, cell or place was left, or they had no
+/// header.
 pub(crate) fn unborn(reading: &Reading) -> u64 {
-    let reasons = ["classes", "nodes", "cells", "header"];
+    let reasons = ["classes", "nodes", "cells", "crowded", "header"];
     let all: u64 = reasons.iter().map(|reason| reading.losses[*reason]).sum();
     let at_nodes = reading.nodes.iter().flat_map(|node| &node.ends.lost);
     let at_nodes = at_nodes.filter(|(reason, _)| reasons.contains(&reason.as_str()));
@@ -73,7 +74,8 @@ pub(crate) fn births(reading: &Reading) -> u64 {
     first.map(|node| node.packets).sum()
 }
 
-/// Packets that a wire's far end recognised, those among them for which no node or cell was left.
+/// Packets that a wire's far end recognised, those among them for which no node, cell or place
+/// was left.
 pub(crate) fn recognised(reading: &Reading) -> u64 {
     let sent = |node: &Node| node.hop.stage == Stage::Xmit;
     let after = |node: &&Node| matches!(node.parent, Parent::Node(it) if sent(&reading.nodes[it]));
@@ -88,7 +90,7 @@ pub(crate) fn recognised(reading: &Reading) -> u64 {
         .iter()
         .filter(|node| sent(node))
         .flat_map(|node| &node.ends.lost);
-    let no_room = ends.filter(|(reason, _)| ["nodes", "cells"].contains(&reason.as_str()));
+    let no_room = ends.filter(|(reason, _)| ["nodes", "cells", "crowded"].contains(&reason.as_str()));
     followed + no_room.map(|(_, count)| count).sum::<u64>()
 }
 

@@ -123,18 +123,18 @@ fn check(hops: &[Hop], recording: &Recording, merges: bool) {
         for (hop, pair) in timeline[1..].iter().zip(places.windows(2)) {
             let (before, event) = (at_address[pair[0]], at_address[pair[1]]);
             compared += 1;
-            let skipped = at_address[pair[0] + 1..pair[1].max(pair[0] + 1)]
+            let skipped: Vec<_> = at_address[pair[0] + 1..pair[1].max(pair[0] + 1)]
                 .iter()
                 // A bridge hands a packet up to itself, which is no hop.
                 .filter(|event| event.kind != EventKind::NetifReceiveSkbEntry)
-                .count();
+                .collect();
             let grows = merges && event.kind == EventKind::NetifReceiveSkb;
             let (len_before, len) = (network_len(before), network_len(event));
             let same_length = len == len_before || grows && len > len_before;
-            if skipped > 0 || pair[1] <= pair[0] || !same_length {
+            if !skipped.is_empty() || pair[1] <= pair[0] || !same_length {
                 false_joins += 1;
                 eprintln!(
-                    "false: {hop:?}\n  before {before:?}\n  now {event:?}\n  {skipped} between"
+                    "false: {hop:?}\n  before {before:?}\n  now {event:?}\n  between {skipped:?}"
                 );
             }
         }

@@ -6,7 +6,7 @@ use tracer_common::{
     loss::Loss,
 };
 
-use super::{Hop, step_to};
+use super::Hop;
 use crate::{
     class, filter,
     handover::{self, MANY, TAKEN, WHOLE},
@@ -37,16 +37,32 @@ pub(super) fn bear(hop: &Hop, device: Device, stage: Stage, flags: u8, kind: u8)
 
 /// A packet comes in that is not known: new where devices make new ones, else a loss.
 #[inline(always)]
-pub(super) fn enter(hop: &Hop, device: Device, stage: Stage, flags: u8) {
+pub(super) fn enter(hop: &Hop, device: Device, flags: u8) {
+    const STAGE: Stage = Stage::Rx;
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
     let kind = tree::kind(device);
-    hop.lay_out(device, stage, scratch);
+    hop.lay_out(device, STAGE, scratch);
     if filter::has_scope() || Kind::enters(kind) {
-        birth(hop.index(), stage as u32, u32::from(flags), u32::from(kind));
+        birth(hop.index(), STAGE as u32, u32::from(flags), u32::from(kind));
     } else {
-        orphan(hop.index(), stage as u32);
+        orphan(hop.index(), STAGE as u32);
+    }
+}
+
+/// A packet is received that is not known: new only where its way here is not traced.
+#[inline(always)]
+pub(super) fn receive(hop: &Hop, device: Device) {
+    const STAGE: Stage = Stage::Receive;
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return;
+    };
+    hop.lay_out(device, STAGE, scratch);
+    if filter::has_scope() {
+        birth(hop.index(), STAGE as u32, 0, 0);
+    } else {
+        orphan(hop.index(), STAGE as u32);
     }
 }
 
@@ -229,7 +245,7 @@ extern "C" fn begin(index: u32, stage: u32, flags: u32) -> u32 {
     packet.kind = found.kind;
     packet.cpu = 0;
     if table::put(index) == 0 {
-        record::lose(Loss::Displaced);
+        record::lose(Loss::Crowded);
         return 0;
     }
     record::arrive(found.cell, packet.payload, 0, now);
@@ -256,28 +272,41 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
     if is_new == NEW {
         record::bear(past);
     }
-    past.flags &= !(flag::ENDED | flag::HANDED | flag::COPIED);
-    past.stage = stage as u8;
-    if table::put(index) == 0 {
-        record::end(past, End::Displaced);
-        return 0;
-    }
-    let Some(packet) = entry(scratch) else {
-        return 0;
-    };
     let key = NodeKey {
-        parent: packet.node,
+        parent: past.node,
         stage,
         ifindex: scratch.ifindex,
         zero: 0,
         cookie: scratch.cookie,
         mac,
     };
-    let born = packet.tuple;
+    let born = past.tuple;
     let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
         scratch.born = born;
     });
-    step_to(scratch.tag, packet, found);
+    let found = match found {
+        Ok(found) => found,
+        Err(how) => {
+            record::end(past, how);
+            return table::ignore(index, stage);
+        }
+    };
+    let now = kernel::now();
+    let (last, before) = (past.last_ns, past.cell);
+    past.stage = stage as u8;
+    past.flags &= !(flag::ENDED | flag::HANDED | flag::COPIED);
+    past.node = found.node;
+    past.cell = found.cell;
+    past.kind = found.kind;
+    past.last_ns = now;
+    // Only now, when it has moved: what stands still may be displaced at once.
+    if table::put(index) == 0 {
+        past.cell = before;
+        record::end(past, End::Crowded);
+        return 0;
+    }
+    record::arrive(found.cell, past.payload, last, now);
+    record::step(past, scratch.tag, last, now);
     0
 }
 

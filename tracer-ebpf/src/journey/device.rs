@@ -187,7 +187,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
         packet.flags = packet.flags & !flag::GRO | flags;
         advance(hop, device, packet, Stage::Rx, 0);
     } else {
-        birth::enter(hop, device, Stage::Rx, flags);
+        birth::enter(hop, device, flags);
     }
 }
 
@@ -234,7 +234,8 @@ pub(crate) fn receive(skb: Skb, program: Program) {
             packet.len = len;
             advance(&hop, device, packet, Stage::Receive, 0);
         }
-        _ => birth::enter(&hop, device, Stage::Receive, 0),
+        // Where packets are born they came by `rx` before.
+        _ => birth::receive(&hop, device),
     }
     note_received(&hop);
 }

@@ -5,7 +5,7 @@ use tracer_common::{
     layout::{End, NO_NODE, Packet, flag},
 };
 
-use super::{Hop, Program, advance_at_socket, birth, total};
+use super::{Hop, Program, beyond, birth, step_to, total};
 use crate::{
     filter,
     header::{self, TCP, UDP},
@@ -146,11 +146,12 @@ fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
     if packet.node == NO_NODE {
         return;
     }
-    packet.flags |= flag::ENDED;
-    advance_at_socket(hop, packet, Stage::Deliver);
-    if packet.node != NO_NODE {
+    packet.stage = Stage::Deliver as u8;
+    if step_to(hop.tag, packet, beyond(hop, packet.node, Stage::Deliver)) {
         record::end(packet, End::Delivered);
         total(hop, packet);
+        // Last: an entry whose packet has ended makes room for others.
+        packet.flags |= flag::ENDED;
     }
 }
 
@@ -169,6 +170,7 @@ pub(crate) fn read(skb: Skb, program: Program) {
         && packet.stage == Stage::Deliver as u8
         && packet.node != NO_NODE
     {
-        advance_at_socket(&hop, packet, Stage::Read);
+        packet.stage = Stage::Read as u8;
+        step_to(hop.tag, packet, beyond(&hop, packet.node, Stage::Read));
     }
 }

@@ -19,12 +19,13 @@ use crate::model::{
 use crate::source::Settings;
 
 /// Ends that are losses, with the loss that they are.
-const LOST: [(End, Loss); 5] = [
+const LOST: [(End, Loss); 6] = [
     (End::Displaced, Loss::Displaced),
     (End::Unseen, Loss::Unseen),
     (End::Ambiguous, Loss::Ambiguous),
     (End::Nodes, Loss::Nodes),
     (End::Cells, Loss::Cells),
+    (End::Crowded, Loss::Crowded),
 ];
 
 /// A loss that the kernel counts for us.
