@@ -51,11 +51,19 @@ pub(crate) fn is_held(packet: &Packet, tag: u64) -> bool {
 
 /// The entry's packet is gone, and nothing told how: where it stood does.
 #[inline(always)]
-pub(crate) fn forget(packet: &mut Packet) {
+pub(crate) fn forget(packet: &mut Packet, tag: u64) {
     if let Some(how) = silent_end(packet) {
         record::end(packet, how);
     }
-    packet.tag = 0;
+    clear(packet, tag);
+}
+
+/// Empties the entry of an address, unless it was given to another one in this moment.
+#[inline(always)]
+pub(crate) fn clear(packet: &mut Packet, tag: u64) {
+    if is_held(packet, tag) {
+        packet.tag = 0;
+    }
 }
 
 /// Puts the scratch's packet into the table, at the scratch's address; 0 where it finds no room.
@@ -70,11 +78,12 @@ pub(crate) extern "C" fn put(index: u32) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    // Before anything can fail: what lives at this address now is another packet.
+    let lock = Lock::of_packets(place);
+    // What lives at this address now is another packet, whether there is a place for it or not.
     if let Some(before) = entry_of(set, tag) {
-        forget(before);
+        forget(before, tag);
     }
-    let Some(lock) = Lock::of_packets(place) else {
+    let Some(lock) = lock else {
         return 0;
     };
     // SAFETY: the map's memory, locked.
@@ -114,11 +123,12 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    // Before anything can fail: what lives at this address now is another packet.
+    let lock = Lock::of_packets(place);
+    // What lives at this address now is another packet, whether there is a place for it or not.
     if let Some(before) = entry_of(set, tag) {
-        forget(before);
+        forget(before, tag);
     }
-    let Some(lock) = Lock::of_packets(place) else {
+    let Some(lock) = lock else {
         return 0;
     };
     // SAFETY: the map's memory, locked.

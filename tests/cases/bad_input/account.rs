@@ -90,7 +90,8 @@ pub(crate) fn recognised(reading: &Reading) -> u64 {
         .iter()
         .filter(|node| sent(node))
         .flat_map(|node| &node.ends.lost);
-    let no_room = ends.filter(|(reason, _)| ["nodes", "cells", "crowded"].contains(&reason.as_str()));
+    let no_room =
+        ends.filter(|(reason, _)| ["nodes", "cells", "crowded"].contains(&reason.as_str()));
     followed + no_room.map(|(_, count)| count).sum::<u64>()
 }
 

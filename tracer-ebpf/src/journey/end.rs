@@ -43,11 +43,11 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
     };
     let is_gone = packet.stage == Stage::Read as u8 || packet.flags & flag::COPIED != 0;
     if packet.node == NO_NODE || is_gone {
-        packet.tag = 0;
+        table::clear(packet, tag);
         return 0;
     }
     if header::parse_header(index) == 0 || scratch.header.fingerprint != packet.fingerprint {
-        table::forget(packet);
+        table::forget(packet, tag);
         return drop_segment(index, reason);
     }
     if packet.flags & flag::HANDED != 0 {
@@ -57,7 +57,7 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         record::revoke(packet, End::Delivered);
     }
     record::drop(packet, reason);
-    packet.tag = 0;
+    table::clear(packet, tag);
     0
 }
 
@@ -87,8 +87,7 @@ pub(crate) fn consume(skb: Skb, program: Program) {
     };
     let Some(packet) = hop.entry() else { return };
     if packet.node == NO_NODE || packet.flags & (flag::ENDED | flag::HANDED) != 0 {
-        packet.tag = 0;
-        return;
+        return table::clear(packet, hop.tag);
     }
     let is_queued = packet.stage == Stage::Queue as u8;
     let is_received = packet.stage == Stage::Receive as u8;
@@ -98,7 +97,7 @@ pub(crate) fn consume(skb: Skb, program: Program) {
     }
     let may_end_here = is_queued || is_received && packet.flags & flag::FRAGMENT == 0;
     if !may_end_here || !hop.is_same(packet) {
-        return table::forget(packet);
+        return table::forget(packet, hop.tag);
     }
     let (size, count) = if is_queued { skb.segments() } else { (0, 0) };
     if size != 0 {
@@ -108,7 +107,7 @@ pub(crate) fn consume(skb: Skb, program: Program) {
         record::end(packet, End::Delivered);
         total(&hop, packet);
     }
-    packet.tag = 0;
+    table::clear(packet, hop.tag);
 }
 
 /// Leaves a mark for each segment; the packet's header is in the scratch.
@@ -128,6 +127,6 @@ pub(super) fn leave(hop: &Hop) {
         if packet.node != NO_NODE && packet.flags & flag::ENDED == 0 {
             record::end(packet, End::Left);
         }
-        packet.tag = 0;
+        table::clear(packet, hop.tag);
     }
 }
