@@ -1,12 +1,17 @@
 //! The packet table: from the address of an `sk_buff` to the packet that lives there.
 //!
-//! An entry belongs to the CPU that holds the `sk_buff`, which writes it without a lock. Making room
-//! for another one is what two CPUs may want at the same time: for that the set is locked, and only
-//! entries that nobody can be at work on are displaced.
+//! An entry belongs to the CPU that holds the `sk_buff`, which writes it without a lock, until the
+//! packet's end is counted: from then on its place is free, and only who holds the set's lock may
+//! write there. Where both places are taken, only an entry that nobody can be at work on is
+//! displaced.
 
-use tracer_common::layout::{End, NO_NODE, Packet, PacketSet, flag, silent_end};
+use tracer_common::{
+    hop::Stage,
+    layout::{End, NO_NODE, Packet, PacketSet, flag, silent_end},
+};
 
 use crate::{
+    header::TCP,
     kernel::{self, setting},
     lock::Lock,
     maps::{self, PACKETS},
@@ -58,12 +63,32 @@ pub(crate) fn forget(packet: &mut Packet, tag: u64) {
     clear(packet, tag);
 }
 
-/// Empties the entry of an address, unless it was given to another one in this moment.
+/// Empties the entry of a packet whose end was counted just now.
 #[inline(always)]
 pub(crate) fn clear(packet: &mut Packet, tag: u64) {
+    // Another CPU may have displaced it in this moment.
     if is_held(packet, tag) {
         packet.tag = 0;
     }
+}
+
+/// Empties the entry of a packet that was not followed, so that the next one at its address is not
+/// taken for it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn disregard(tag: u64) -> u32 {
+    let place = place_of(tag);
+    let Some(set) = PACKETS.get_ptr_mut(place) else {
+        return 0;
+    };
+    let Some(lock) = Lock::of_packets(place) else {
+        return 0;
+    };
+    if let Some(packet) = entry_of(set, tag) {
+        packet.tag = 0;
+    }
+    lock.release();
+    0
 }
 
 /// Puts the scratch's packet into the table, at the scratch's address; 0 where it finds no room.
@@ -154,9 +179,38 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
     0
 }
 
+/// Whether nobody will write to the entry any more. What TCP delivered may still be read.
 #[inline(always)]
 fn is_free(packet: &Packet) -> bool {
-    packet.tag == 0 || packet.node == NO_NODE || packet.flags & (flag::ENDED | flag::HANDED) != 0
+    let may_be_read = packet.protocol == TCP && packet.stage == Stage::Deliver as u8;
+    packet.tag == 0
+        || packet.node == NO_NODE
+        || packet.flags & flag::HANDED != 0
+        || packet.flags & flag::ENDED != 0 && !may_be_read
+}
+
+/// Tells the table that a datagram was delivered which may be gone by now: a reader on another CPU
+/// is fast, and its address may be in use again.
+#[inline(always)]
+pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: u8) {
+    let place = place_of(tag);
+    let Some(set) = PACKETS.get_ptr_mut(place) else {
+        return;
+    };
+    let Some(lock) = Lock::of_packets(place) else {
+        return;
+    };
+    if let Some(packet) = entry_of(set, tag)
+        && packet.stage == Stage::Receive as u8
+        && packet.last_ns == came_ns
+    {
+        packet.flags |= flags;
+        packet.node = delivered.node;
+        packet.cell = delivered.cell;
+        packet.last_ns = delivered.last_ns;
+        packet.stage = Stage::Deliver as u8;
+    }
+    lock.release();
 }
 
 /// Packets that stood longer than this without a sign of life are gone rather than under way.

@@ -41,9 +41,10 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
     let Some(packet) = table::entry_of(set, tag) else {
         return drop_segment(index, reason);
     };
-    let is_gone = packet.stage == Stage::Read as u8 || packet.flags & flag::COPIED != 0;
-    if packet.node == NO_NODE || is_gone {
-        table::clear(packet, tag);
+    if packet.node == NO_NODE {
+        return table::disregard(tag);
+    }
+    if packet.stage == Stage::Read as u8 || packet.flags & flag::COPIED != 0 {
         return 0;
     }
     if header::parse_header(index) == 0 || scratch.header.fingerprint != packet.fingerprint {
@@ -57,7 +58,9 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         record::revoke(packet, End::Delivered);
     }
     record::drop(packet, reason);
-    table::clear(packet, tag);
+    if packet.flags & (flag::ENDED | flag::HANDED) == 0 {
+        table::clear(packet, tag);
+    }
     0
 }
 
@@ -86,12 +89,17 @@ pub(crate) fn consume(skb: Skb, program: Program) {
         return;
     };
     let Some(packet) = hop.entry() else { return };
-    if packet.node == NO_NODE || packet.flags & (flag::ENDED | flag::HANDED) != 0 {
-        return table::clear(packet, hop.tag);
+    if packet.node == NO_NODE {
+        table::disregard(hop.tag);
+        return;
+    }
+    if packet.flags & (flag::ENDED | flag::HANDED) != 0 {
+        return;
     }
     let is_queued = packet.stage == Stage::Queue as u8;
     let is_received = packet.stage == Stage::Receive as u8;
-    if is_received && packet.protocol == UDP && hop.run().received.tag != hop.tag {
+    let is_at_work = packet.cpu == hop.cpu && hop.run().received.tag == hop.tag;
+    if is_received && packet.protocol == UDP && !is_at_work {
         // A reader on another CPU was faster than the word that there is something to read.
         return;
     }
@@ -126,7 +134,7 @@ pub(super) fn leave(hop: &Hop) {
     if let Some(packet) = hop.entry() {
         if packet.node != NO_NODE && packet.flags & flag::ENDED == 0 {
             record::end(packet, End::Left);
+            table::clear(packet, hop.tag);
         }
-        table::clear(packet, hop.tag);
     }
 }

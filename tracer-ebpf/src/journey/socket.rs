@@ -11,7 +11,7 @@ use crate::{
     header::{self, TCP, UDP},
     kernel::{self, Skb, Sock},
     maps::{self, RUNS},
-    record, tree,
+    record, table, tree,
 };
 
 /// A TCP segment reaches its socket.
@@ -88,18 +88,9 @@ fn deliver_received(received: &mut Packet, is_copy: bool, program: Program) {
         return;
     };
     arrive_at_socket(&hop, received);
-    if let Some(packet) = hop.entry()
-        && packet.stage == Stage::Receive as u8
-        && packet.last_ns == came_ns
-    {
-        // A raw socket got a copy; what becomes of this one is no end any more.
-        let copied = if is_copy { flag::COPIED } else { 0 };
-        packet.flags |= flag::ENDED | copied;
-        packet.node = received.node;
-        packet.cell = received.cell;
-        packet.last_ns = received.last_ns;
-        packet.stage = Stage::Deliver as u8;
-    }
+    // A raw socket got a copy; what becomes of this one is no end any more.
+    let copied = if is_copy { flag::COPIED } else { 0 };
+    table::note_delivered(hop.tag, came_ns, received, flag::ENDED | copied);
 }
 
 /// A datagram that came in by a list reaches its socket, after others were received.
