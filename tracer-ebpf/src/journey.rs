@@ -109,6 +109,7 @@ impl Hop {
     fn lay_out(&self, device: Device, stage: Stage, scratch: &mut Scratch) {
         scratch.tag = self.tag;
         scratch.program = self.program;
+        scratch.kind = 0;
         scratch.device = device.address();
         scratch.cookie = device.cookie();
         scratch.ifindex = device.ifindex();

@@ -84,6 +84,8 @@ pub(crate) struct Scratch {
     pub(crate) at_data: u32,
     /// The program.
     pub(crate) program: u32,
+    /// The kind of the device, where it matters to who the packet is.
+    pub(crate) kind: u32,
     /// A hash of the addresses that a packet was born with, to see NAT at a new node.
     pub(crate) born: u32,
     /// The packet as it is to be put into a table, or as it was taken out.
@@ -94,6 +96,7 @@ pub(crate) struct Scratch {
     pub(crate) class: ClassKey,
     /// An address as the trie of components takes it.
     pub(crate) address: [u32; 5],
+    pub(crate) spare: u32,
 }
 
 /// The scratch of a program on a CPU, by [`scratch_index`].

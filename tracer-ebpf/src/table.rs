@@ -170,6 +170,7 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
         unsafe { core::ptr::write_volatile(&raw mut way.tag, 0) };
         way.node = NO_NODE;
         way.stage = stage as u8;
+        way.kind = scratch.kind as u8;
         way.flags = 0;
         way.last_ns = 1;
         // SAFETY: a valid reference.

@@ -33,8 +33,8 @@ pub(crate) fn queue(skb: Skb, program: Program) {
     let mut goes_on = false;
     if let Some(packet) = hop.entry() {
         if packet.stage == Stage::Xmit as u8
+            && packet.kind == Kind::Upper as u8
             && hop.run().sent == hop.tag
-            && (packet.kind == Kind::Upper as u8 || packet.node == NO_NODE)
         {
             // An upper device hands the same packet on, in the same breath. A tunnel gave it
             // another header.
@@ -78,6 +78,11 @@ pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
     hop.run().sent = hop.tag;
     let mac = if has_mac(device) { skb.data().mac() } else { 0 };
     match hop.entry() {
+        Some(packet) if packet.node == NO_NODE && packet.stage == Stage::Queue as u8 => {
+            packet.stage = Stage::Xmit as u8;
+            packet.kind = tree::kind(device);
+            return;
+        }
         Some(packet) if packet.stage == Stage::Queue as u8 => {
             advance(&hop, device, packet, Stage::Xmit, mac);
         }
@@ -101,6 +106,7 @@ fn segment(hop: &Hop, device: Device, mac: u64) {
         return;
     };
     hop.lay_out(device, Stage::Xmit, scratch);
+    scratch.kind = u32::from(tree::kind(device));
     let index = hop.index();
     if header::parse_header(index) != 0 {
         let header = &scratch.header;

@@ -303,14 +303,14 @@ fn lose_on_wires(reading: &mut Reading) {
     }
 }
 
-/// Packets that came to a node, and of which nothing more was seen: neither a way on nor an end.
+/// Packets that were received, and of which nothing more was seen: neither a way on nor an end.
 ///
-/// Datagrams that a socket took in silence, and entries that two CPUs wrote at the same time.
+/// Datagrams that a socket took in silence. At all other hops the account closes by itself.
 fn lose_the_rest(reading: &mut Reading) {
     let went_on = reading.went_on();
     for (node, went_on) in reading.nodes.iter_mut().zip(went_on) {
         let gone = (node.packets + node.born).saturating_sub(went_on + node.ends.sum());
-        if node.hop.stage != Stage::Read && gone > 0 {
+        if node.hop.stage == Stage::Receive && gone > 0 {
             *node
                 .ends
                 .lost
