@@ -64,11 +64,12 @@ impl Live {
         }
     }
 
-    fn reading(&mut self) -> Result<Reading, Error> {
+    /// What is known now. The kernel forgets what it skipped with the programs, so that the caller
+    /// has to ask in time.
+    fn reading(&mut self, recursion: u64) -> Result<Reading, Error> {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let recursion = load::recursion_misses(&self.ebpf);
         let drops = load::drops(&self.ebpf)?;
         Ok(self
             .assembly
@@ -78,7 +79,7 @@ impl Live {
 
 impl Source for Live {
     fn read(&mut self) -> Result<Reading, Error> {
-        self.reading()
+        self.reading(load::recursion_misses(&self.ebpf))
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
@@ -88,11 +89,12 @@ impl Source for Live {
         while sweep::is_busy(&self.memory) && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
+        let recursion = load::recursion_misses(&self.ebpf);
         load::detach(&mut self.ebpf);
         if let Some(passages) = self.passages.take() {
             passages.finish()?;
         }
-        let mut reading = self.reading()?;
+        let mut reading = self.reading(recursion)?;
         reading.duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.assembly.settle(&self.memory, &mut reading);
         Ok(reading)
