@@ -64,6 +64,21 @@ fn a_delay_is_kept_and_written_down() {
 }
 
 #[test]
+fn a_wire_that_keeps_awake_is_on_time() {
+    let delay = Duration::from_micros(200);
+    let wired = wired(WireSpec {
+        awake: Some(Direction::Forth),
+        ..WireSpec::delay(delay)
+    });
+    assert_eq!(traffic(&wired).received, COUNT);
+    let delays = delays(&crossings(&wired));
+    let (first, median) = (delays[0], delays[delays.len() / 2]);
+    println!("{first:?} at least, {median:?} in the middle");
+    assert!(first >= delay, "{first:?}");
+    assert!(median < delay + Duration::from_micros(50), "{median:?}");
+}
+
+#[test]
 fn packets_in_flight_overlap() {
     let delay = Duration::from_millis(80);
     let wired = wired(WireSpec::delay(delay));

@@ -11,7 +11,7 @@ use socket2::{InterfaceIndexOrAddress, SockRef};
 
 use super::joined;
 use super::pace::{Pace, Schedule};
-use crate::clock::{now_ns, wake_on_time};
+use crate::clock::{now_ns, run_first, wake_on_time};
 use crate::namespace::Ns;
 
 const MAGIC: &[u8; 8] = b"tracelab";
@@ -117,7 +117,8 @@ impl<'a> NumberedUdp<'a> {
         let sent = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let receiver = scope.spawn(|| self.receive(&listener, &sent));
-            let sent_ns = self.send(&sender);
+            // A thread of its own, as it may run before others.
+            let sent_ns = joined(scope.spawn(|| self.send(&sender)));
             sent.store(true, Ordering::Relaxed);
             let mut delivery = joined(receiver)?;
             delivery.sent_ns = sent_ns?;
@@ -160,6 +161,10 @@ impl<'a> NumberedUdp<'a> {
 
     fn send(&self, socket: &UdpSocket) -> Result<Vec<u64>> {
         wake_on_time();
+        if self.pace != Pace::BackToBack {
+            // Who is late catches up, and a burst is another traffic than the one asked for.
+            run_first();
+        }
         let mut payload = vec![0; LARGEST];
         payload[..8].copy_from_slice(MAGIC);
         let mut schedule = Schedule::start(self.pace);
