@@ -11,12 +11,16 @@ use super::seen::{losses, port, requests, tell, trace};
 
 const PORT: u16 = 9000;
 const COUNT: u64 = 10_000;
+/// On their way at once: also on a machine that is too slow for the pace, what waits in a wire is
+/// not more than the tracer remembers.
+const WINDOW: u64 = 1_000;
 
 /// Sends them, traced, and returns what was seen.
 fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) -> Report {
     let udp = NumberedUdp {
         count: COUNT,
         pace: Pace::Constant { per_second: 8000.0 },
+        window: WINDOW,
         target,
         ..NumberedUdp::new(from, to)
     };
