@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lab::topology::{Address, Bridged, Line, Loopback, Nat, Road, Story, Vxlan, Wired};
+use lab::topology::{Address, Bridged, Line, Loopback, Nat, Road, Story, Vlan, Vxlan, Wired};
 use lab::{Lab, Ns, NumberedUdp, TcpPairs, TcpServer, WireSpec};
 
 /// UDP and TCP from one host to the other, by IPv4 and IPv6: nothing is missing.
@@ -60,6 +60,15 @@ fn a_bridge_carries_everything() {
 fn an_overlay_carries_everything() {
     let vxlan = Vxlan::new(lab()).unwrap();
     check(&vxlan.app, vxlan.app_at, &vxlan.db, vxlan.db_at);
+}
+
+#[test]
+fn vlans_carry_everything() {
+    let Some(vlan) = Vlan::where_known(lab()).unwrap() else {
+        println!("this kernel has no VLAN devices");
+        return;
+    };
+    check(&vlan.app, vlan.app_at, &vlan.db, vlan.db_at);
 }
 
 #[test]

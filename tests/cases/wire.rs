@@ -64,6 +64,21 @@ fn a_delay_is_kept_and_written_down() {
 }
 
 #[test]
+fn a_wire_that_keeps_awake_is_on_time() {
+    let delay = Duration::from_micros(200);
+    let wired = wired(WireSpec {
+        awake: Some(Direction::Forth),
+        ..WireSpec::delay(delay)
+    });
+    assert_eq!(traffic(&wired).received, COUNT);
+    let delays = delays(&crossings(&wired));
+    let (first, median) = (delays[0], delays[delays.len() / 2]);
+    println!("{first:?} at least, {median:?} in the middle");
+    assert!(first >= delay, "{first:?}");
+    assert!(median < delay + Duration::from_micros(50), "{median:?}");
+}
+
+#[test]
 fn packets_in_flight_overlap() {
     let delay = Duration::from_millis(80);
     let wired = wired(WireSpec::delay(delay));
@@ -80,6 +95,38 @@ fn packets_in_flight_overlap() {
     assert_eq!(delivery.lost(), 0);
     let delays = delays(&crossings(&wired));
     assert!(delays[delays.len() / 2] < delay + Duration::from_millis(1));
+}
+
+#[test]
+fn a_window_bounds_what_is_on_its_way() {
+    let wired = wired(WireSpec {
+        loss: 0.1,
+        ..WireSpec::delay(Duration::from_millis(5))
+    });
+    let window = 10;
+    let delivery = NumberedUdp {
+        count: 200,
+        window: window as u64,
+        pace: Pace::BackToBack,
+        patience: Duration::from_millis(50),
+        ..NumberedUdp::new(
+            (&wired.app, wired.app_at.v4.into()),
+            (&wired.db, (wired.db_at.v4, 7000).into()),
+        )
+    }
+    .run()
+    .unwrap();
+    assert_eq!(delivery.sent, 200);
+    assert!(delivery.lost() > 0);
+    for (number, sent_ns) in delivery.sent_ns.iter().enumerate() {
+        let patience_ns = 50_000_000;
+        let under_way = (0..number).filter(|earlier| match delivery.received_ns[*earlier] {
+            Some(received_ns) => received_ns > *sent_ns,
+            None => delivery.sent_ns[*earlier] + patience_ns > *sent_ns,
+        });
+        let count = under_way.count();
+        assert!(count < window, "{count} when {number} was sent");
+    }
 }
 
 #[test]

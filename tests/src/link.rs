@@ -1,4 +1,4 @@
-//! Devices: veth pairs, bridges, VXLAN, dummies, and what can be set on any of them.
+//! Devices: veth pairs, bridges, VXLAN, VLAN, dummies, and what can be set on any of them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,7 +64,7 @@ impl Macs {
 impl Lab {
     /// Joins two namespaces by a pair of veth devices, both up.
     pub fn veth(&self, (a, a_dev): (&Ns, &str), (b, b_dev): (&Ns, &str)) -> Result<()> {
-        let message = create(a, a_dev).nest(libc::IFLA_LINKINFO, |m| {
+        let message = create(a_dev, a.macs().next()).nest(libc::IFLA_LINKINFO, |m| {
             m.text(INFO_KIND, "veth").nest(INFO_DATA, |m| {
                 m.nest(VETH_INFO_PEER, |m| {
                     m.raw(&[0; IFINFO])
@@ -122,6 +122,23 @@ impl Ns {
                 .attr(PORT, port.to_be_bytes())
         })?;
         self.up(dev)
+    }
+
+    /// Makes a VLAN device over one that exists, named as in `eth0.100`, with its Ethernet address;
+    /// up.
+    pub fn vlan(&self, below: &str, id: u16) -> Result<()> {
+        const ID: u16 = 1;
+        let dev = format!("{below}.{id}");
+        let message = create(&dev, self.mac(below)?)
+            .number(libc::IFLA_LINK, self.index(below)?)
+            .nest(libc::IFLA_LINKINFO, |m| {
+                m.text(INFO_KIND, "vlan")
+                    .nest(INFO_DATA, |m| m.attr(ID, id.to_ne_bytes()))
+            });
+        self.rtnetlink()
+            .ask(message)
+            .with_context(|| format!("make VLAN device {dev} in {}", self.name()))?;
+        self.up(&dev)
     }
 
     /// Makes a device that swallows what is sent to it; up.
@@ -225,7 +242,7 @@ impl Ns {
     }
 
     fn make(&self, dev: &str, kind: &str, data: impl FnOnce(Message) -> Message) -> Result<()> {
-        let message = create(self, dev).nest(libc::IFLA_LINKINFO, |m| {
+        let message = create(dev, self.macs().next()).nest(libc::IFLA_LINKINFO, |m| {
             m.text(INFO_KIND, kind).nest(INFO_DATA, data)
         });
         self.rtnetlink()
@@ -275,11 +292,11 @@ impl Ns {
     }
 }
 
-fn create(ns: &Ns, dev: &str) -> Message {
+fn create(dev: &str, mac: Mac) -> Message {
     let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
     Message::new(libc::RTM_NEWLINK, flags, &[0; IFINFO])
         .text(libc::IFLA_IFNAME, dev)
-        .attr(libc::IFLA_ADDRESS, ns.macs().next().0)
+        .attr(libc::IFLA_ADDRESS, mac.0)
 }
 
 /// `struct ifinfomsg`: family, type, index, flags, which flags to change.

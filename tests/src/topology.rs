@@ -5,6 +5,7 @@ mod line;
 mod loopback;
 mod nat;
 mod story;
+mod vlan;
 mod vxlan;
 mod wired;
 
@@ -20,6 +21,7 @@ pub use line::Line;
 pub use loopback::Loopback;
 pub use nat::Nat;
 pub use story::{Road, Story};
+pub use vlan::Vlan;
 pub use vxlan::Vxlan;
 pub use wired::Wired;
 

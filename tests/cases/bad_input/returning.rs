@@ -1,10 +1,14 @@
 //! A namespace vanishes while it is traced, and another one with its inode takes its place.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::{Lab, Ns, NumberedUdp};
+use nix::sched::{CloneFlags, setns, unshare};
 use tracer::model::{End, Report, Step};
 use tracer::source::live::Live;
 use tracer::source::settings::Component;
@@ -19,8 +23,9 @@ const PORT: u16 = 9320;
 const FIRST: u64 = 700;
 const SECOND: u64 = 300;
 
-/// How many namespaces are made until one has the inode of one that is gone.
-const PATIENCE: u32 = 150;
+/// How long the kernel may take to free an inode, and how often it is asked meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(5);
 
 /// How often someone else may take the inode.
 const ATTEMPTS: u32 = 5;
@@ -62,22 +67,64 @@ impl Pair<'_> {
     fn replace(&self, gone: Ns) -> Option<Ns> {
         let (cookie, inode) = (gone.cookie(), gone.inode());
         self.lab.delete(gone);
-        // The kernel gives the lowest free inode: whoever has a lower one keeps it meanwhile.
-        let mut others = Vec::new();
-        let found = (0..PATIENCE).find_map(|turn| {
-            sleep(Duration::from_millis(20));
-            let new = self.lab.namespace(&format!("second-{turn}")).unwrap();
-            if new.inode() == inode {
-                return Some(new);
-            }
-            others.push(new);
-            None
-        });
-        for other in others {
-            self.lab.delete(other);
+        let held = Inodes::up_to(inode)?;
+        let new = held.free(|| self.lab.namespace("second").unwrap());
+        if new.inode() != inode {
+            println!("the inode {inode} went to someone else");
+            self.lab.delete(new);
+            return None;
         }
-        found.inspect(|new| assert_ne!(new.cookie(), cookie))
+        assert_ne!(new.cookie(), cookie);
+        Some(new)
     }
+}
+
+/// Holds all free inodes up to one that is about to be given away.
+///
+/// The kernel gives the lowest free inode to whatever asks for one: namespaces of all kinds and
+/// the files below `/proc` that a network namespace comes with, the namespace itself first
+/// (`proc_alloc_inum`, which Linux 6.18 calls in `preinit_net`). A UTS namespace takes one inode
+/// and nothing else.
+struct Inodes {
+    wanted: File,
+    held: Vec<File>,
+}
+
+impl Inodes {
+    /// Waits until the inode is free, and takes it; none when someone else seems to have it.
+    fn up_to(inode: u64) -> Option<Self> {
+        let since = Instant::now();
+        let mut held = Vec::new();
+        while since.elapsed() < PATIENCE {
+            let uts = uts_namespace();
+            match uts.metadata().unwrap().ino().cmp(&inode) {
+                Ordering::Less => held.push(uts),
+                Ordering::Equal => return Some(Self { wanted: uts, held }),
+                // The one that is gone is not cleaned up yet.
+                Ordering::Greater => sleep(STEP),
+            }
+        }
+        println!("the inode {inode} is not free within {PATIENCE:?}");
+        None
+    }
+
+    /// Gives the wanted inode to what is made next, before any other.
+    fn free<T>(self, make: impl FnOnce() -> T) -> T {
+        drop(self.wanted);
+        let new = make();
+        drop(self.held);
+        new
+    }
+}
+
+/// A UTS namespace that lives as long as the file, and no longer: this thread goes back to its own.
+fn uts_namespace() -> File {
+    const OWN: &str = "/proc/thread-self/ns/uts";
+    let own = File::open(OWN).unwrap();
+    unshare(CloneFlags::CLONE_NEWUTS).unwrap();
+    let new = File::open(OWN).unwrap();
+    setns(own, CloneFlags::CLONE_NEWUTS).unwrap();
+    new
 }
 
 /// Who a namespace is.

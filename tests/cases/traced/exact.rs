@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lab::topology::{Address, Bridged, Line, Loopback, Nat, Vxlan, Wired};
+use lab::topology::{Address, Bridged, Line, Loopback, Nat, Vlan, Vxlan, Wired};
 use lab::{Lab, Ns, NumberedUdp, Pace, WireSpec};
 use tracer::model::{Report, Route, hop::Stage};
 
@@ -11,12 +11,16 @@ use super::seen::{losses, port, requests, tell, trace};
 
 const PORT: u16 = 9000;
 const COUNT: u64 = 10_000;
+/// On their way at once: also on a machine that is too slow for the pace, what waits in a wire is
+/// not more than the tracer remembers.
+const WINDOW: u64 = 1_000;
 
 /// Sends them, traced, and returns what was seen.
 fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) -> Report {
     let udp = NumberedUdp {
         count: COUNT,
         pace: Pace::Constant { per_second: 8000.0 },
+        window: WINDOW,
         target,
         ..NumberedUdp::new(from, to)
     };
@@ -165,6 +169,32 @@ fn through_an_overlay() {
     ];
     let (from, to) = ((&vxlan.app, vxlan.app_at), (&vxlan.db, vxlan.db_at));
     check_both(from, to, &hops);
+}
+
+#[test]
+fn through_vlans() {
+    let Some(vlan) = Vlan::where_known(lab()).unwrap() else {
+        println!("this kernel has no VLAN devices");
+        return;
+    };
+    // A VLAN device sends by the one below it. What comes in is handed to it without another
+    // `netif_receive_skb` (net/core/dev.c, `another_round`): no hop of it is seen.
+    let hops = [
+        ("app0.100", Queue),
+        ("app0.100", Xmit),
+        ("app0", Queue),
+        ("app0", Xmit),
+        ("r-app", Rx),
+        ("r-app", Receive),
+        ("r-db.200", Queue),
+        ("r-db.200", Xmit),
+        ("r-db", Queue),
+        ("r-db", Xmit),
+        ("db0", Rx),
+        ("db0", Receive),
+        ("db0", Deliver),
+    ];
+    check_both((&vlan.app, vlan.app_at), (&vlan.db, vlan.db_at), &hops);
 }
 
 #[test]

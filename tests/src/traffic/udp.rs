@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use socket2::{InterfaceIndexOrAddress, SockRef};
 
 use super::joined;
 use super::pace::{Pace, Schedule};
-use crate::clock::{now_ns, wake_on_time};
+use crate::clock::{now_ns, run_first, wake_on_time};
 use crate::namespace::Ns;
 
 const MAGIC: &[u8; 8] = b"tracelab";
@@ -33,6 +33,9 @@ pub struct NumberedUdp<'a> {
     pub count: u64,
     /// How fast.
     pub pace: Pace,
+    /// How many may be on their way: a sender that is too fast for the machine waits, so that what
+    /// is counted doesn't depend on the machine.
+    pub window: u64,
     /// The payload's length, of each number. At least 16 bytes are sent; above the MTU they are
     /// fragmented.
     pub payload_len: fn(u64) -> usize,
@@ -102,6 +105,7 @@ impl<'a> NumberedUdp<'a> {
             target: None,
             count: 1000,
             pace: Pace::Constant { per_second: 5000.0 },
+            window: u64::MAX,
             payload_len: |_| 64,
             connected: false,
             source_port: 0,
@@ -114,10 +118,11 @@ impl<'a> NumberedUdp<'a> {
     pub fn run(&self) -> Result<Delivery> {
         let listener = self.listener()?;
         let sender = self.sender()?;
-        let sent = AtomicBool::new(false);
+        let (sent, arrived) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
-            let receiver = scope.spawn(|| self.receive(&listener, &sent));
-            let sent_ns = self.send(&sender);
+            let receiver = scope.spawn(|| self.receive(&listener, &sent, &arrived));
+            // A thread of its own, as it may run before others.
+            let sent_ns = joined(scope.spawn(|| self.send(&sender, &arrived)));
             sent.store(true, Ordering::Relaxed);
             let mut delivery = joined(receiver)?;
             delivery.sent_ns = sent_ns?;
@@ -158,14 +163,20 @@ impl<'a> NumberedUdp<'a> {
         Ok(socket)
     }
 
-    fn send(&self, socket: &UdpSocket) -> Result<Vec<u64>> {
+    fn send(&self, socket: &UdpSocket, arrived: &AtomicU64) -> Result<Vec<u64>> {
         wake_on_time();
+        if self.pace != Pace::BackToBack {
+            // Who is late catches up, and a burst is another traffic than the one asked for.
+            run_first();
+        }
         let mut payload = vec![0; LARGEST];
         payload[..8].copy_from_slice(MAGIC);
         let mut schedule = Schedule::start(self.pace);
         let mut sent_ns = Vec::with_capacity(self.count as usize);
+        let mut lost = 0;
         for number in 0..self.count {
             schedule.next();
+            lost = self.wait_for_room(number, lost, arrived);
             payload[8..SMALLEST].copy_from_slice(&number.to_be_bytes());
             let bytes = &payload[..(self.payload_len)(number).clamp(SMALLEST, LARGEST)];
             sent_ns.push(now_ns());
@@ -186,7 +197,26 @@ impl<'a> NumberedUdp<'a> {
         Ok(sent_ns)
     }
 
-    fn receive(&self, socket: &UdpSocket, sent: &AtomicBool) -> Result<Delivery> {
+    /// Waits until the window has room for one more, and returns how many were lost so far: what
+    /// does not come while the sender is patient.
+    fn wait_for_room(&self, number: u64, lost: u64, arrived: &AtomicU64) -> u64 {
+        let under_way = |lost| number.saturating_sub(lost + arrived.load(Ordering::Relaxed));
+        let since_ns = now_ns();
+        while under_way(lost) >= self.window {
+            if now_ns() - since_ns > self.patience.as_nanos() as u64 {
+                return lost + under_way(lost);
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        lost
+    }
+
+    fn receive(
+        &self,
+        socket: &UdpSocket,
+        sent: &AtomicBool,
+        arrived: &AtomicU64,
+    ) -> Result<Delivery> {
         let mut delivery = Delivery {
             received_ns: vec![None; self.count as usize],
             ..Delivery::default()
@@ -199,6 +229,7 @@ impl<'a> NumberedUdp<'a> {
                     last_ns = now_ns();
                     if let Some(number) = number(&buffer[..len]) {
                         delivery.count(number, last_ns, &mut highest);
+                        arrived.store(delivery.received, Ordering::Relaxed);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}

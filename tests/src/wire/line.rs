@@ -30,6 +30,10 @@ pub(super) struct Line {
     bell: EventFd,
 }
 
+/// How long after a packet an awake line expects the next one. Then it sleeps, so that whatever
+/// else has to run on its processor isn't kept from it for longer.
+const EXPECTING_NS: u64 = 10_000_000;
+
 /// A packet on its way; the earliest due, then the first taken, comes first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Packet {
@@ -82,10 +86,12 @@ impl Line {
         run_first();
         let mut fates = Fates::new(locked(&self.spec).seed, self.direction);
         let mut under_way = BinaryHeap::new();
+        let mut last_taken_ns = 0;
         let mut buffer = vec![0; LARGEST];
         loop {
             while let Some(bytes) = self.take(&mut buffer) {
                 let (taken_ns, spec) = (now_ns(), *locked(&self.spec));
+                last_taken_ns = taken_ns;
                 match fates.due_ns(taken_ns, &spec) {
                     Some(due_ns) => under_way.push(Reverse(Packet {
                         due_ns,
@@ -100,6 +106,9 @@ impl Line {
             self.give_due(&mut under_way);
             if self.closing.load(Ordering::Relaxed) && under_way.is_empty() {
                 return;
+            }
+            if self.stays_awake(last_taken_ns) {
+                continue;
             }
             self.wait(under_way.peek().map(|Reverse(packet)| packet.due_ns));
         }
@@ -126,6 +135,11 @@ impl Line {
             }
             under_way.pop();
         }
+    }
+
+    fn stays_awake(&self, last_taken_ns: u64) -> bool {
+        let is_asked = locked(&self.spec).awake == Some(self.direction);
+        is_asked && now_ns() < last_taken_ns + EXPECTING_NS
     }
 
     fn write_down(&self, taken_ns: u64, given_ns: Option<u64>, bytes: &[u8]) {
@@ -217,6 +231,7 @@ mod tests {
             loss: 0.1,
             reorder: 0.1,
             seed: 7,
+            ..WireSpec::default()
         };
         assert_eq!(fates(&spec), fates(&spec));
         assert_ne!(fates(&spec), fates(&WireSpec { seed: 8, ..spec }));
