@@ -1,0 +1,170 @@
+//! A host with very many routes.
+
+use std::time::{Duration, Instant};
+
+use tracer::model::hop::Stage;
+use tracer::model::{
+    Class, End, Ends, Histogram, Hop, Namespace, Node, Parent, Protocol, Reading, Service,
+};
+use tracer::sink::prometheus::{Form, Health, Ledger, Page, Settings, to_bytes};
+use tracer::source::replay;
+
+use super::running::{Agent, Start, folder, metric, write};
+
+const STAGES: [Stage; 5] = [
+    Stage::Queue,
+    Stage::Xmit,
+    Stage::Rx,
+    Stage::Receive,
+    Stage::Deliver,
+];
+
+/// Sets of labels that one class makes: packets at five hops, four segments, one route.
+const A_CLASS: usize = 10;
+
+/// A reading that makes so many sets of labels.
+pub(crate) fn reading(series: usize) -> Reading {
+    let mut latency = Histogram::default();
+    for step in 0..40 {
+        latency.record_n(1_000 + step * step * 60, 100 - step);
+    }
+    let mut reading = Reading::default();
+    for class in 0..series / A_CLASS {
+        reading.classes.push(Class {
+            source: End::Component(format!("app-{}", class % 100)),
+            destination: End::Component(format!("database-{}", class / 100)),
+            protocol: Protocol::Tcp,
+            service: Some(Service::Destination(5432)),
+            first: None,
+            way_back: None,
+        });
+        for (index, stage) in STAGES.into_iter().enumerate() {
+            let parent = match index {
+                0 => Parent::Class(class),
+                _ => Parent::Node(reading.nodes.len() - 1),
+            };
+            let leaf = index == STAGES.len() - 1;
+            reading.nodes.push(Node {
+                parent,
+                hop: hop(class, index, stage),
+                translated: None,
+                packets: 1_000,
+                bytes: 64_000,
+                latency: if index == 0 {
+                    Histogram::default()
+                } else {
+                    latency.clone()
+                },
+                total: if leaf {
+                    latency.clone()
+                } else {
+                    Histogram::default()
+                },
+                born: 0,
+                ends: Ends {
+                    delivered: if leaf { 1_000 } else { 0 },
+                    ..Ends::default()
+                },
+            });
+        }
+    }
+    reading
+}
+
+fn hop(class: usize, index: usize, stage: Stage) -> Hop {
+    let host = class % 200 + index / 2;
+    Hop {
+        namespace: Namespace {
+            name: format!("container-{host}"),
+            cookie: host as u64,
+            inode: host as u32,
+        },
+        device: "eth0".to_owned(),
+        ifindex: 2,
+        kind: "veth".to_owned(),
+        stage,
+        next_hop_mac: (stage == Stage::Xmit).then_some([2, 0, 0, 0, 0, 1]),
+        previous_hop_mac: None,
+    }
+}
+
+pub(crate) fn agent(series: usize) -> Agent {
+    let folder = folder();
+    let path = folder.join("many.json");
+    replay::record(&reading(series), &path).unwrap();
+    let config = write(&folder, "tracer.toml", "[metrics]\nmax_series = 1000000\n");
+    let agent = Start::of(path.to_str().unwrap(), &["--config", &config]).run();
+    agent.wait_until_ready();
+    std::fs::remove_dir_all(&folder).unwrap();
+    agent
+}
+
+/// The best of some, since other work runs beside it.
+fn made_in(series: usize, form: Form) -> (Duration, usize) {
+    let mut ledger = Ledger::new(Settings {
+        max_series: 1_000_000,
+    });
+    ledger.add(&reading(series));
+    assert_eq!(ledger.series(), series);
+    let page = Page {
+        ledger: std::sync::Arc::new(std::sync::Mutex::new(ledger)),
+        health: Health::default(),
+    };
+    let timed = (0..5).map(|_| {
+        let start = Instant::now();
+        let bytes = to_bytes(&page, form).len();
+        (start.elapsed(), bytes)
+    });
+    timed.min().unwrap()
+}
+
+/// Ten times as many series take ten times as long, and no more than that.
+#[test]
+fn a_page_takes_as_long_as_it_has_series() {
+    for (form, few) in [(Form::Protobuf, 10_000), (Form::OpenMetrics, 1_000)] {
+        let (once, length) = made_in(few, form);
+        let (ten_times, ten_lengths) = made_in(10 * few, form);
+        let ratio = ten_times.as_secs_f64() / once.as_secs_f64();
+        println!(
+            "{form:?}: {few} in {once:.1?} ({length} bytes), {} in {ten_times:.1?} \
+             ({ten_lengths} bytes): {ratio:.1} times",
+            10 * few
+        );
+        assert!(ratio < 25.0, "{form:?}: {ratio}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_series_are_served() {
+    let agent = agent(100_000);
+    let prometheus = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                      encoding=delimited";
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+        let line = |name| {
+            status
+                .lines()
+                .find(|it| it.starts_with(name))
+                .unwrap()
+                .to_owned()
+        };
+        (line("VmRSS"), line("VmHWM"))
+    };
+    println!("before: {:?}", resident());
+    let start = Instant::now();
+    let page = agent.get_as("/metrics", prometheus);
+    let took = start.elapsed();
+    println!("{} bytes in {took:.2?}: {:?}", page.body.len(), resident());
+    assert_eq!(page.code, 200);
+    assert!(page.body.len() > 10_000_000, "{}", page.body.len());
+    assert!(took.as_secs() < 5, "{took:?}");
+}
+
+#[test]
+fn a_page_of_text_has_all_its_lines() {
+    let agent = agent(1_000);
+    let page = agent.get("/metrics").text();
+    assert_eq!(metric(&page, "tracer_series"), Some(1_000.0));
+    let samples = page.lines().filter(|line| line.contains("source=")).count();
+    assert_eq!(samples, 500 + 500 * 32);
+}
