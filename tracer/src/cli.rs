@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::value;
+use crate::config::value::{self, SocketPath};
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
@@ -75,8 +75,8 @@ pub struct Run {
     #[arg(long)]
     pub insecure_listen: bool,
     /// Serves on this Unix socket too, "" for none [default: /run/tracer/tracer.sock]
-    #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
     /// Serves what a file recorded; traces nothing
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,

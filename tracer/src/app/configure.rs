@@ -12,8 +12,7 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     let agent = &mut config.agent;
     replace(&mut agent.listen, arguments.listen.as_ref());
     replace_some(&mut agent.web_config, arguments.web_config.as_ref());
-    replace_some(&mut agent.socket, arguments.socket.as_ref());
-    agent.socket.take_if(|path| path.as_os_str().is_empty());
+    replace(&mut agent.socket, arguments.socket.as_ref());
     agent.insecure_listen |= arguments.insecure_listen;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)

@@ -166,11 +166,14 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     Err(format!("{text:?} does not start with /"))
 }
 
+/// The path of a Unix socket; none for no socket.
+pub type SocketPath = Option<PathBuf>;
+
 /// The path of a Unix socket, or none.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn socket(text: &str) -> Result<Option<PathBuf>, String> {
+pub fn socket(text: &str) -> Result<SocketPath, String> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::asked::{Answer, connect};
-use super::running::{Agent, Start, folder, wait_until, write};
+use super::running::{Agent, Start, folder, metric, wait_until, write};
 
 /// `alice`'s password is `secret`.
 fn users() -> String {
@@ -89,9 +89,10 @@ fn only_users_with_their_password_may_ask() {
         ask("GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Basic %\r\n\r\n"),
         401
     );
-    let page = super::asked::ask(agent.address, &basic("alice:secret")).text();
-    let refused = super::running::metric(&page, "tracer_http_refused_total{reason=\"auth\"}");
-    assert!(refused >= Some(6.0), "{refused:?}");
+    wait_until("all are counted", || {
+        let page = super::asked::ask(agent.address, &basic("alice:secret")).text();
+        metric(&page, "tracer_http_refused_total{reason=\"auth\"}") >= Some(6.0)
+    });
 }
 
 #[test]

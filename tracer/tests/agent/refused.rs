@@ -104,7 +104,7 @@ fn a_recording_that_is_none() {
     check(
         Start::of(&file, &[]),
         1,
-        "reading.json: missing field `schema`",
+        "reading.json: it is no recording: missing field `schema`",
     );
 }
 

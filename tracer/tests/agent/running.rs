@@ -54,9 +54,14 @@ impl Start {
 
     /// With a recording, on a port of its own.
     pub(crate) fn of(recording: &str, arguments: &[&str]) -> Self {
+        Self::live(&[&["--replay", recording], arguments].concat())
+    }
+
+    /// On the running kernel, on a port of its own.
+    pub(crate) fn live(arguments: &[&str]) -> Self {
         let folder = folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
-        command.args(["run", "--replay", recording]);
+        command.arg("run");
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -118,7 +118,7 @@ mod tests {
             let buckets: Vec<_> = counts.into_iter().collect();
             let found = read(&Native::of(&of(&buckets)));
             let expected: Vec<_> = buckets.iter().filter(|&&(bucket, _)| bucket > 0)
-                .map(|&(bucket, n)| (bucket as i32 - 176, n as i64)).collect();
+                .map(|&(bucket, n)| ((bucket as u32).cast_signed() - 176, n.cast_signed())).collect();
             prop_assert_eq!(found, expected);
         }
     }

@@ -4,7 +4,7 @@
 //! writes it. Here one series at a time is a message, so that a page takes its own length.
 
 use prost::Message;
-use prost::encoding::encode_varint;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, message};
 
 use super::family::{Family, Kind, Pairs, Value};
 use super::sparse::Sparse;
@@ -13,15 +13,15 @@ use super::{FAMILIES, Page, octaves};
 /// All families, one after the other.
 pub(super) fn delimited(page: &Page) -> Vec<u8> {
     let mut out = Vec::new();
+    let mut metric = Vec::new();
     for family in &FAMILIES {
         let start = out.len();
         head(family).encode(&mut out).expect(GROWS);
         family.each(page, &mut |labels, value| {
-            prost::encoding::message::encode(
-                METRIC,
-                &metric(family.kind, labels, &value),
-                &mut out,
-            );
+            metric.clear();
+            write(family.kind, labels, &value, &mut metric);
+            delimit(METRIC, metric.len(), &mut out);
+            out.extend_from_slice(&metric);
         });
         let mut length = Vec::new();
         encode_varint((out.len() - start) as u64, &mut length);
@@ -32,8 +32,14 @@ pub(super) fn delimited(page: &Page) -> Vec<u8> {
 
 const GROWS: &str = "a vector grows as it is written to";
 
-/// The number of the field of a family that holds its metrics.
+/// The field of a `MetricFamily` that holds its metrics.
 const METRIC: u32 = 4;
+
+/// The fields of a `Metric`.
+const LABEL: u32 = 1;
+const GAUGE: u32 = 2;
+const COUNTER: u32 = 3;
+const HISTOGRAM: u32 = 7;
 
 /// `io.prometheus.client.MetricFamily` of
 /// <https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto>,
@@ -48,26 +54,6 @@ struct Head {
     kind: i32,
     #[prost(string, tag = "5")]
     unit: String,
-}
-
-#[derive(Message)]
-pub(super) struct Metric {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) label: Vec<Label>,
-    #[prost(message, optional, tag = "2")]
-    pub(super) gauge: Option<Number>,
-    #[prost(message, optional, tag = "3")]
-    pub(super) counter: Option<Number>,
-    #[prost(message, optional, tag = "7")]
-    pub(super) histogram: Option<NativeHistogram>,
-}
-
-#[derive(Message)]
-pub(super) struct Label {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) value: String,
 }
 
 /// A gauge's or a counter's.
@@ -116,29 +102,40 @@ fn head(family: &Family) -> Head {
     }
 }
 
-fn metric(kind: Kind, labels: &Pairs<'_>, value: &Value<'_>) -> Metric {
-    let label = |&(name, value): &(&str, &str)| Label {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    let mut metric = Metric {
-        label: labels.iter().map(label).collect(),
-        ..Metric::default()
-    };
+/// Writes the fields of a `Metric`.
+fn write(kind: Kind, labels: &Pairs<'_>, value: &Value<'_>, out: &mut Vec<u8>) {
+    for (name, value) in labels {
+        // Two strings, each after its key and its length.
+        let length = 2 + name.len() + value.len() + length_of(name) + length_of(value);
+        delimit(LABEL, length, out);
+        for (tag, text) in [(1, name), (2, value)] {
+            delimit(tag, text.len(), out);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
     let number = match value {
         Value::Count(n) => *n as f64,
         Value::Number(number) => *number,
         Value::Histogram(histogram) => {
-            metric.histogram = Some(native(histogram));
-            return metric;
+            return message::encode(HISTOGRAM, &native(histogram), out);
         }
     };
-    let place = match kind {
-        Kind::Counter => &mut metric.counter,
-        _ => &mut metric.gauge,
+    let tag = if kind == Kind::Counter {
+        COUNTER
+    } else {
+        GAUGE
     };
-    *place = Some(Number { value: number });
-    metric
+    message::encode(tag, &Number { value: number }, out);
+}
+
+/// The key of a field whose bytes follow, and their length.
+fn delimit(tag: u32, length: usize, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(length as u64, out);
+}
+
+fn length_of(text: &str) -> usize {
+    encoded_len_varint(text.len() as u64)
 }
 
 fn native(histogram: &Sparse) -> NativeHistogram {

@@ -98,7 +98,27 @@ struct ReadFamily {
     #[prost(int32, tag = "3")]
     kind: i32,
     #[prost(message, repeated, tag = "4")]
-    metric: Vec<protobuf::Metric>,
+    metric: Vec<ReadMetric>,
+}
+
+#[derive(Message)]
+struct ReadMetric {
+    #[prost(message, repeated, tag = "1")]
+    label: Vec<ReadLabel>,
+    #[prost(message, optional, tag = "2")]
+    gauge: Option<protobuf::Number>,
+    #[prost(message, optional, tag = "3")]
+    counter: Option<protobuf::Number>,
+    #[prost(message, optional, tag = "7")]
+    histogram: Option<protobuf::NativeHistogram>,
+}
+
+#[derive(Message)]
+struct ReadLabel {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 fn families(page: &Page) -> Vec<ReadFamily> {
