@@ -2,6 +2,7 @@
 
 #[path = "live/agent.rs"]
 mod agent;
+#[expect(dead_code, reason = "the tests with a recording look at heads too")]
 #[path = "agent/asked.rs"]
 mod asked;
 #[path = "live/command.rs"]

