@@ -6,6 +6,8 @@ mod asked;
 mod documented;
 #[path = "agent/guarded.rs"]
 mod guarded;
+#[path = "agent/host.rs"]
+mod host;
 #[path = "agent/many.rs"]
 mod many;
 #[path = "agent/refused.rs"]

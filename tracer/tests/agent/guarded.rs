@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -11,9 +12,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::asked::{Answer, connect};
 use super::running::{Agent, Start, folder, metric, wait_until, write};
 
-/// `alice`'s password is `secret`.
-fn users() -> String {
-    let hash = bcrypt::hash("secret", 4).unwrap();
+/// `alice` with a password.
+fn users(password: &str) -> String {
+    let hash = bcrypt::hash(password, 4).unwrap();
     format!("basic_auth_users:\n  alice: {hash}\n")
 }
 
@@ -77,7 +78,7 @@ fn guarded(folder: &Path, web: &str) -> Agent {
 #[test]
 fn only_users_with_their_password_may_ask() {
     let folder = folder();
-    let agent = guarded(&folder, &users());
+    let agent = guarded(&folder, &users("secret"));
     let ask = |request: &str| super::asked::ask(agent.address, request).code;
     wait_until("it is ready", || ask(&basic("alice:secret")) == 200);
     assert_eq!(ask(BARE), 401);
@@ -96,9 +97,29 @@ fn only_users_with_their_password_may_ask() {
 }
 
 #[test]
+fn a_reload_reads_the_passwords_again() {
+    let folder = folder();
+    let agent = guarded(&folder, &users("secret"));
+    let ask = |request: &str| super::asked::ask(agent.address, request).code;
+    wait_until("it is ready", || ask(&basic("alice:secret")) == 200);
+    write(&folder, "web.yml", &users("changed"));
+    agent.signal(Signal::SIGHUP);
+    wait_until("it is another", || ask(&basic("alice:changed")) == 200);
+    assert_eq!(ask(&basic("alice:secret")), 401);
+    // One that would leave the door open is refused, and the one before goes on.
+    write(&folder, "web.yml", "");
+    agent.signal(Signal::SIGHUP);
+    wait_until("it says so", || {
+        agent.log().contains("without TLS and without a password")
+    });
+    assert_eq!(ask(BARE), 401);
+    assert_eq!(ask(&basic("alice:changed")), 200);
+}
+
+#[test]
 fn the_socket_asks_for_no_password() {
     let folder = folder();
-    let agent = guarded(&folder, &users());
+    let agent = guarded(&folder, &users("secret"));
     let mut stream = std::os::unix::net::UnixStream::connect(agent.socket()).unwrap();
     stream.write_all(BARE.as_bytes()).unwrap();
     assert_eq!(Answer::read(stream).code, 200);
@@ -120,7 +141,7 @@ fn tls_is_spoken_where_it_is_asked_for() {
 fn tls_and_passwords_go_together() {
     let folder = folder();
     certificate(&folder, "server");
-    let agent = guarded(&folder, &format!("{TLS}{}", users()));
+    let agent = guarded(&folder, &format!("{TLS}{}", users("secret")));
     assert_eq!(ask_by_tls(&agent, &folder, None, BARE).code, 401);
     assert_eq!(
         ask_by_tls(&agent, &folder, None, &basic("alice:secret")).code,

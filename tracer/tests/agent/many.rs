@@ -1,97 +1,19 @@
 //! A host with very many routes.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tracer::model::hop::Stage;
-use tracer::model::{
-    Class, End, Ends, Histogram, Hop, Namespace, Node, Parent, Protocol, Reading, Service,
-};
 use tracer::sink::prometheus::{Form, Health, Ledger, Page, Settings, to_bytes};
 use tracer::source::replay;
 
+use super::host::{A_CLASS, reading};
 use super::running::{Agent, Start, folder, metric, write};
 
-const STAGES: [Stage; 5] = [
-    Stage::Queue,
-    Stage::Xmit,
-    Stage::Rx,
-    Stage::Receive,
-    Stage::Deliver,
-];
-
-/// Sets of labels that one class makes: packets at five hops, four segments, one route.
-const A_CLASS: usize = 10;
-
-/// A reading that makes so many sets of labels.
-pub(crate) fn reading(series: usize) -> Reading {
-    let mut latency = Histogram::default();
-    for step in 0..40 {
-        latency.record_n(1_000 + step * step * 60, 100 - step);
-    }
-    let mut reading = Reading::default();
-    for class in 0..series / A_CLASS {
-        reading.classes.push(Class {
-            source: End::Component(format!("app-{}", class % 100)),
-            destination: End::Component(format!("database-{}", class / 100)),
-            protocol: Protocol::Tcp,
-            service: Some(Service::Destination(5432)),
-            first: None,
-            way_back: None,
-        });
-        for (index, stage) in STAGES.into_iter().enumerate() {
-            let parent = match index {
-                0 => Parent::Class(class),
-                _ => Parent::Node(reading.nodes.len() - 1),
-            };
-            let leaf = index == STAGES.len() - 1;
-            reading.nodes.push(Node {
-                parent,
-                hop: hop(class, index, stage),
-                translated: None,
-                packets: 1_000,
-                bytes: 64_000,
-                latency: if index == 0 {
-                    Histogram::default()
-                } else {
-                    latency.clone()
-                },
-                total: if leaf {
-                    latency.clone()
-                } else {
-                    Histogram::default()
-                },
-                born: 0,
-                ends: Ends {
-                    delivered: if leaf { 1_000 } else { 0 },
-                    ..Ends::default()
-                },
-            });
-        }
-    }
-    reading
-}
-
-fn hop(class: usize, index: usize, stage: Stage) -> Hop {
-    let host = class % 200 + index / 2;
-    Hop {
-        namespace: Namespace {
-            name: format!("container-{host}"),
-            cookie: host as u64,
-            inode: host as u32,
-        },
-        device: "eth0".to_owned(),
-        ifindex: 2,
-        kind: "veth".to_owned(),
-        stage,
-        next_hop_mac: (stage == Stage::Xmit).then_some([2, 0, 0, 0, 0, 1]),
-        previous_hop_mac: None,
-    }
-}
-
+/// An agent of a host that makes so many sets of labels.
 pub(crate) fn agent(series: usize) -> Agent {
     let folder = folder();
     let path = folder.join("many.json");
-    replay::record(&reading(series), &path).unwrap();
+    replay::record(&reading(0..series / A_CLASS), &path).unwrap();
     let config = write(&folder, "tracer.toml", "[metrics]\nmax_series = 1000000\n");
     let agent = Start::of(path.to_str().unwrap(), &["--config", &config]).run();
     agent.wait_until_ready();
@@ -104,10 +26,10 @@ fn made_in(series: usize, form: Form) -> (Duration, usize) {
     let mut ledger = Ledger::new(Settings {
         max_series: 1_000_000,
     });
-    ledger.add(&reading(series));
+    ledger.add(&reading(0..series / A_CLASS));
     assert_eq!(ledger.series(), series);
     let page = Page {
-        ledger: std::sync::Arc::new(std::sync::Mutex::new(ledger)),
+        ledger: Arc::new(Mutex::new(ledger)),
         health: Health::default(),
     };
     let timed = (0..5).map(|_| {

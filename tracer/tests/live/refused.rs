@@ -66,7 +66,10 @@ fn check_one_line(said: &Said, words: &[&str]) {
 fn without_rights_the_error_says_who_has_them() {
     let said = as_nobody("routes", &["routes", "--duration", "1s"]);
     println!("{}", said.err);
-    check_one_line(&said, &["has not got CAP_BPF and CAP_PERFMON", "; try sudo tracer"]);
+    check_one_line(
+        &said,
+        &["has not got CAP_BPF and CAP_PERFMON", "; try sudo tracer"],
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use self::names::{Interned, Names};
 use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
-use crate::model::{Histogram, Losses, Node, Reading};
+use crate::model::{Histogram, Losses, Node, Parent, Reading};
 
 /// A series' label values, in the order of its family's labels; none for the series of those that
 /// found no room.
@@ -93,6 +93,7 @@ impl Ledger {
         }
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
+            self.names.forget_unused();
         }
     }
 
@@ -141,7 +142,7 @@ impl AllSeries {
         let packets = (node.packets.saturating_add(node.born)).saturating_sub(past.packets);
         past.packets += packets;
         *books.value(&mut self.packets, &mut past.places.packets, names::At::hop) += packets;
-        if names::segment(reading, node).is_some() {
+        if matches!(node.parent, Parent::Node(_)) {
             let value = books.value(
                 &mut self.segments,
                 &mut past.places.segment,

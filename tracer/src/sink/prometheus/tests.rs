@@ -303,6 +303,26 @@ fn what_finds_no_room_counts_in_one_series_a_metric() {
 }
 
 #[test]
+fn names_that_find_no_room_are_forgotten() {
+    let mut ledger = ledger(&[example::lab()], Settings { max_series: 5 });
+    let held = format!("{ledger:?}").len();
+    for round in 0..200 {
+        let mut lab = example::lab();
+        for node in &mut lab.nodes {
+            node.hop.namespace.name = format!("container-{round}");
+            node.hop.namespace.cookie += 100 * round;
+        }
+        ledger.add(&lab);
+    }
+    for _ in 0..120 {
+        ledger.add(&example::lab());
+    }
+    assert_eq!(ledger.series(), 5);
+    let now = format!("{ledger:?}").len();
+    assert!(now < held + held / 10, "{held} {now}");
+}
+
+#[test]
 fn label_values_are_escaped() {
     let mut lab = example::lab();
     for node in &mut lab.nodes {

@@ -25,6 +25,11 @@ impl Names {
         self.0.insert(Arc::clone(&name));
         name
     }
+
+    /// Forgets names that no series has, such as those of labels that found no room.
+    pub(super) fn forget_unused(&mut self) {
+        self.0.retain(|name| Arc::strong_count(name) > 1);
+    }
 }
 
 /// Which node this is.
