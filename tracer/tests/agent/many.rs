@@ -17,7 +17,6 @@ pub(crate) fn agent(series: usize) -> Agent {
     let config = write(&folder, "tracer.toml", "[metrics]\nmax_series = 1000000\n");
     let agent = Start::of(path.to_str().unwrap(), &["--config", &config]).run();
     agent.wait_until_ready();
-    std::fs::remove_dir_all(&folder).unwrap();
     agent
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,26 +24,43 @@ pub(crate) fn recording() -> String {
 }
 
 /// A folder for one test alone, short enough for the name of a socket.
-pub(crate) fn folder() -> PathBuf {
+pub(crate) struct Folder(PathBuf);
+
+pub(crate) fn folder() -> Folder {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("tracer-agent-{}-{number}", std::process::id());
     let folder = std::env::temp_dir().join(name);
     fs::create_dir_all(&folder).unwrap();
-    folder
+    Folder(folder)
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder left behind is no failure of what was tested.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// `tracer run` with the lab's recording; it is ended when this is dropped.
 pub(crate) struct Agent {
     child: Child,
     pub(crate) address: SocketAddr,
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Folder,
     log: Arc<Mutex<String>>,
 }
 
 /// How an agent is started.
 pub(crate) struct Start {
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Folder,
     pub(crate) command: Command,
 }
 
@@ -101,7 +119,6 @@ impl Start {
     /// Waits until it has ended: its code, and what it said.
     pub(crate) fn fail(mut self) -> (Option<i32>, String) {
         let output = self.command.output().unwrap();
-        let _ = fs::remove_dir_all(&self.folder);
         let said = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), said)
     }
@@ -179,7 +196,6 @@ impl Drop for Agent {
         // It may be over already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,6 +1,5 @@
 //! `tracer run` on the running kernel: what it counts is what was sent, and a reload loses none.
 
-use std::fs;
 use std::time::Duration;
 
 use lab::topology::Line;
@@ -8,7 +7,7 @@ use lab::{Lab, NumberedUdp, Pace};
 use nix::sys::signal::Signal;
 
 use super::command::{TRACING, programs_of, still_loaded};
-use super::running::{Agent, Start, folder, wait_until, write};
+use super::running::{Agent, Folder, Start, folder, wait_until, write};
 
 const PORT: u16 = 9380;
 
@@ -35,7 +34,7 @@ fn left(agent: &Agent, line: &Line) -> u64 {
         .sum()
 }
 
-fn start(line: &Line) -> (Agent, NumberedUdp<'_>, String) {
+fn start(line: &Line) -> (Agent, NumberedUdp<'_>, Folder) {
     let folder = folder();
     let config = write(
         &folder,
@@ -46,7 +45,7 @@ fn start(line: &Line) -> (Agent, NumberedUdp<'_>, String) {
     agent.wait_until_ready();
     let from = line.app_at.v4.into();
     let udp = NumberedUdp::new((&line.app, from), (&line.db, line.db_at.facing(from, PORT)));
-    (agent, udp, config)
+    (agent, udp, folder)
 }
 
 #[test]
@@ -70,7 +69,7 @@ fn every_packet_is_counted_and_nothing_stays_attached() {
 #[test]
 fn a_reload_that_attaches_anew_loses_no_packet() {
     let line = Line::new(Lab::new("reloaded").unwrap()).unwrap();
-    let (agent, udp, config) = start(&line);
+    let (agent, udp, folder) = start(&line);
     let udp = NumberedUdp {
         count: COUNT,
         pace: Pace::Constant {
@@ -82,7 +81,7 @@ fn a_reload_that_attaches_anew_loses_no_packet() {
         let flood = scope.spawn(|| udp.run().unwrap());
         wait_until("it counts", || left(&agent, &line) > 2_000);
         let text = format!("[filter]\nport = {PORT}\nprotocol = \"udp\"\n");
-        fs::write(&config, text).unwrap();
+        write(&folder, "tracer.toml", &text);
         agent.signal(Signal::SIGHUP);
         wait_until("it attaches anew", || {
             agent.metric("tracer_attachments_total") == Some(2.0)
