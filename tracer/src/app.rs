@@ -1,11 +1,13 @@
 //! Opens the doors: arguments to configuration to source to report to sink.
 
+pub mod agent;
 mod configure;
 mod doctor;
 mod interrupt;
 mod log;
 mod progress;
 mod routes;
+mod run;
 mod screen;
 
 use std::io;
@@ -19,9 +21,11 @@ use crate::{config, source};
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments = Cli::parse();
-    log::start(arguments.verbose);
+    let does_report = matches!(arguments.command, Command::Run(_));
+    log::start(arguments.verbose + u8::from(does_report));
     let done = match &arguments.command {
         Command::Routes(routes) => routes::run(routes, arguments.verbose),
+        Command::Run(agent) => run::run(agent, arguments.verbose),
         Command::Doctor(doctor) => doctor::run(doctor),
     };
     done.unwrap_or_else(|failure| {
@@ -43,6 +47,12 @@ enum Failure {
         cause: io::Error,
         advice: &'static str,
     },
+    #[error("{doing}: {because}; try {advice}")]
+    Refused {
+        doing: String,
+        because: String,
+        advice: String,
+    },
 }
 
 impl Failure {
@@ -50,7 +60,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_) => ExitCode::from(2),
-            Self::Source(_) | Self::System { .. } => ExitCode::FAILURE,
+            Self::Source(_) | Self::System { .. } | Self::Refused { .. } => ExitCode::FAILURE,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The command line's arguments.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::value;
+use crate::config::value::{self, SocketPath};
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
@@ -26,6 +27,8 @@ pub struct Cli {
 pub enum Command {
     /// Traces for a while, then shows each route with the time that its packets spent at each hop
     Routes(Routes),
+    /// Traces until it is told to end, and serves what it sees to Prometheus and other commands
+    Run(Run),
     /// Says whether tracing can work here, and what to do about what can't
     Doctor(Doctor),
 }
@@ -54,6 +57,29 @@ pub struct Routes {
     /// Which packets are traced.
     #[command(flatten)]
     pub filter: Filter,
+}
+
+/// Arguments of `tracer run`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Run {
+    /// Reads this configuration [default: /etc/tracer/tracer.toml, if it is there]; again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Serves HTTP on this address [default: 127.0.0.1:9560]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = told(value::listen, value::LISTEN))]
+    pub listen: Option<SocketAddr>,
+    /// Does TLS and asks for passwords as this file of Prometheus's web-config format says
+    #[arg(long, value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
+    /// Lets other hosts ask without TLS and without a password
+    #[arg(long)]
+    pub insecure_listen: bool,
+    /// Serves on this Unix socket too, "" for none [default: /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+    /// Serves what a file recorded; traces nothing
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
 }
 
 /// Arguments that say how to trace, which a recording can't follow any more.
@@ -128,6 +154,11 @@ mod tests {
     #[test]
     fn help_of_routes() {
         insta::assert_snapshot!(help(&["routes"]));
+    }
+
+    #[test]
+    fn help_of_run() {
+        insta::assert_snapshot!(help(&["run"]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod file;
 mod keys;
 mod locate;
 pub mod value;
+pub mod web;
 
 use std::fs;
 use std::io;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 pub use error::Error;
 
+use crate::app::agent::settings::Settings as Agent;
+use crate::sink::prometheus::settings::Settings as Metrics;
 use crate::source::Settings;
 
 /// The file that is read where no other is named.
@@ -23,6 +26,10 @@ pub const DEFAULT_PATH: &str = "/etc/tracer/tracer.toml";
 pub struct Config {
     /// For how long `tracer routes` traces.
     pub duration: Duration,
+    /// Where and to whom the agent serves.
+    pub agent: Agent,
+    /// How much the agent's page of metrics may hold.
+    pub metrics: Metrics,
     /// What the source is told.
     pub settings: Settings,
 }
@@ -31,6 +38,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             duration: Duration::from_secs(10),
+            agent: Agent::default(),
+            metrics: Metrics::default(),
             settings: Settings::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! Where reports go: text for people, JSON for programs.
+//! Where reports go: text for people, JSON for programs, metrics for monitoring.
 
 pub mod doctor_json;
 pub mod doctor_text;
@@ -6,6 +6,7 @@ mod fit;
 mod json;
 pub mod look;
 mod picture;
+pub mod prometheus;
 pub mod routes_compare;
 pub mod routes_json;
 pub mod routes_text;

@@ -1,5 +1,10 @@
 //! The command as a user runs it, on the running kernel.
 
+#[path = "live/agent.rs"]
+mod agent;
+#[expect(dead_code, reason = "the tests with a recording look at heads too")]
+#[path = "agent/asked.rs"]
+mod asked;
 #[path = "live/command.rs"]
 mod command;
 #[path = "live/ended.rs"]
@@ -8,5 +13,8 @@ mod ended;
 mod filtered;
 #[path = "live/refused.rs"]
 mod refused;
+#[expect(dead_code, reason = "the tests with a recording ask more of an agent")]
+#[path = "agent/running.rs"]
+mod running;
 #[path = "live/schema.rs"]
 mod schema;

@@ -6,6 +6,18 @@ use crate::config::{Config, Error};
 /// How often `-v` stands there before the kernel half's own log is shown.
 const KERNEL_LOG: u8 = 2;
 
+/// The configuration that `tracer run` follows.
+pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    let agent = &mut config.agent;
+    replace(&mut agent.listen, arguments.listen.as_ref());
+    replace_some(&mut agent.web_config, arguments.web_config.as_ref());
+    replace(&mut agent.socket, arguments.socket.as_ref());
+    agent.insecure_listen |= arguments.insecure_listen;
+    config.settings.kernel_log = verbose >= KERNEL_LOG;
+    Ok(config)
+}
+
 /// The configuration that a run of `tracer routes` follows.
 pub(super) fn configure(arguments: &cli::Routes, verbose: u8) -> Result<Config, Error> {
     let mut config = Config::load(arguments.config.as_deref())?;

@@ -14,6 +14,16 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// The web configuration could not be read, or something in it is wrong.
+    #[error("read web configuration {}: {because}; try {advice}", path.display())]
+    Web {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        because: String,
+        /// What to try, as it follows "try".
+        advice: &'static str,
+    },
     /// The file is no TOML.
     #[error("read configuration {}, line {line}: {problem}; allowed: TOML, https://toml.io", path.display())]
     Syntax {

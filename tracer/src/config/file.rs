@@ -1,12 +1,16 @@
 //! The file as it is written, in TOML.
 
+use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Config, value};
+use crate::app::agent::settings as agent;
 use crate::model::Protocol;
+use crate::sink::prometheus::settings as metrics;
 use crate::source::settings::{self, Prefix, Settings};
 
 /// What is wrong, and which bytes of the text are.
@@ -29,6 +33,8 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
 #[serde(deny_unknown_fields, default)]
 struct File {
     routes: Routes,
+    agent: Agent,
+    metrics: Metrics,
     filter: Filter,
     classes: Classes,
     limits: Limits,
@@ -39,6 +45,22 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Routes {
     duration: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Agent {
+    listen: Option<Listen>,
+    insecure_listen: bool,
+    web_config: Option<FilePath>,
+    socket: Option<SocketPath>,
+    connections: Option<Connections>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metrics {
+    max_series: Option<SeriesCount>,
 }
 
 #[derive(Default, Deserialize)]
@@ -109,6 +131,11 @@ value!(Duration(std::time::Duration), from "String", String, by |text: String| v
 value!(PrefixText(Prefix), from "String", String, by |text: String| value::prefix(&text));
 value!(ProtocolName(Protocol), from "String", String, by |text: String| value::protocol(&text));
 value!(Port(u16), from "i64", i64, by value::port);
+value!(Listen(SocketAddr), from "String", String, by |text: String| value::listen(&text));
+value!(FilePath(PathBuf), from "String", String, by |text: String| value::path(&text));
+value!(SocketPath(Option<PathBuf>), from "String", String, by |text: String| value::socket(&text));
+value!(Connections(usize), from "i64", i64, by value::connections);
+value!(SeriesCount(usize), from "i64", i64, by value::series);
 value!(Entries(u32), from "i64", i64, by value::entries);
 impl PortOrRange {
     fn ports(self) -> Result<RangeInclusive<u16>, String> {
@@ -165,6 +192,8 @@ impl File {
         let components = self.component.into_iter();
         Ok(Config {
             duration: self.routes.duration.map_or(defaults.duration, |it| it.0),
+            agent: self.agent.into_settings(defaults.agent),
+            metrics: self.metrics.into_settings(defaults.metrics),
             settings: Settings {
                 filter: self.filter.into_settings(),
                 components: components
@@ -179,6 +208,26 @@ impl File {
                 ..from
             },
         })
+    }
+}
+
+impl Agent {
+    fn into_settings(self, from: agent::Settings) -> agent::Settings {
+        agent::Settings {
+            listen: self.listen.map_or(from.listen, |it| it.0),
+            insecure_listen: self.insecure_listen,
+            web_config: self.web_config.map(|it| it.0),
+            socket: self.socket.map_or(from.socket, |it| it.0),
+            connections: self.connections.map_or(from.connections, |it| it.0),
+        }
+    }
+}
+
+impl Metrics {
+    fn into_settings(self, from: metrics::Settings) -> metrics::Settings {
+        metrics::Settings {
+            max_series: self.max_series.map_or(from.max_series, |it| it.0),
+        }
     }
 }
 

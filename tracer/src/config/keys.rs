@@ -1,11 +1,22 @@
 //! Every key of the file, with what it may hold.
 
-use super::value::{DURATION, ENTRIES, NAME, PORT, PORT_RANGE, PREFIX, PROTOCOL};
+use super::value::{
+    CONNECTIONS, DURATION, ENTRIES, LISTEN, NAME, PATH, PORT, PORT_RANGE, PREFIX, PROTOCOL, SERIES,
+    SOCKET, TRUTH,
+};
 
 /// The sections and keys.
-const KEYS: [(&str, &str); 22] = [
+const KEYS: [(&str, &str); 30] = [
     ("routes", "a section: [routes]"),
     ("routes.duration", DURATION),
+    ("agent", "a section: [agent]"),
+    ("agent.listen", LISTEN),
+    ("agent.insecure_listen", TRUTH),
+    ("agent.web_config", PATH),
+    ("agent.socket", SOCKET),
+    ("agent.connections", CONNECTIONS),
+    ("metrics", "a section: [metrics]"),
+    ("metrics.max_series", SERIES),
     ("filter", "a section: [filter]"),
     ("filter.namespace", NAME),
     ("filter.device", NAME),

@@ -58,7 +58,12 @@ fn the_complete_example_sets_everything() {
         passages: false,
         kernel_log: false,
     };
+    let agent = Agent {
+        web_config: Some("/etc/tracer/web.yml".into()),
+        ..Agent::default()
+    };
     assert_eq!(config.duration, Duration::from_secs(10));
+    assert_eq!(config.agent, agent);
     assert_eq!(config.settings, settings);
 }
 
@@ -152,11 +157,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[filters]\nport = 1",
-        "1: filters: there is no such key; allowed: routes, filter, classes, limits, component",
+        "1: filters: there is no such key; allowed: routes, agent, metrics, filter, classes, limits, component",
     ),
     (
         "duration = \"1s\"",
-        "1: duration: there is no such key; allowed: routes, filter, classes, limits, component",
+        "1: duration: there is no such key; allowed: routes, agent, metrics, filter, classes, limits, component",
     ),
     (
         "routes = 1",
@@ -201,6 +206,34 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "[classes]\nephemeral_from = -1",
         "2: classes.ephemeral_from: -1 is no port; allowed: a port from 1 to 65535",
+    ),
+    (
+        "[agent]\nlisten = \"9560\"",
+        "2: agent.listen: \"9560\" is no address with a port; allowed: an address with a port, such as 127.0.0.1:9560 or [::1]:9560",
+    ),
+    (
+        "[agent]\nsocket = \"tracer.sock\"",
+        "2: agent.socket: \"tracer.sock\" does not start with /; allowed: a path that starts with /, or \"\" for none",
+    ),
+    (
+        "[agent]\nweb_config = \"\"",
+        "2: agent.web_config: \"\" does not start with /; allowed: a path that starts with /",
+    ),
+    (
+        "[agent]\ninsecure_listen = 1",
+        "2: agent.insecure_listen: invalid type: integer `1`, expected a boolean; allowed: true, false",
+    ),
+    (
+        "[agent]\nconnections = 0",
+        "2: agent.connections: 0 is too few; allowed: a number from 1 to 10000",
+    ),
+    (
+        "[agent]\nport = 9560",
+        "2: agent.port: there is no such key; allowed: listen, insecure_listen, web_config, socket, connections",
+    ),
+    (
+        "[metrics]\nmax_series = 10000001",
+        "2: metrics.max_series: 10000001 is too many; allowed: a number from 1 to 10000000",
     ),
     (
         "[limits]\npackets = 1000",

@@ -1,7 +1,8 @@
 //! What each kind of value may be, in the file and on the command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -23,6 +24,19 @@ pub const PORT_RANGE: &str = "a port from 1 to 65535, or a range such as \"8000-
 pub const NAME: &str = "a name that is not empty";
 /// What [`entries`] takes.
 pub const ENTRIES: &str = "a power of two from 16 to 16777216";
+
+/// What [`listen`] takes.
+pub const LISTEN: &str = "an address with a port, such as 127.0.0.1:9560 or [::1]:9560";
+/// What [`path`] takes.
+pub const PATH: &str = "a path that starts with /";
+/// What [`socket`] takes.
+pub const SOCKET: &str = "a path that starts with /, or \"\" for none";
+/// What [`connections`] takes.
+pub const CONNECTIONS: &str = "a number from 1 to 10000";
+/// What [`series`] takes.
+pub const SERIES: &str = "a number from 1 to 10000000";
+/// What a switch takes.
+pub const TRUTH: &str = "true, false";
 
 const SHORTEST: SignedDuration = SignedDuration::from_millis(1);
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
@@ -128,5 +142,64 @@ pub fn entries(number: i64) -> Result<u32, String> {
         Ok(entries) if entries < FEWEST_ENTRIES => Err(format!("{number} is too few")),
         Ok(_) => Err(format!("{number} is too many")),
         Err(_) => Err(format!("{number} is out of range")),
+    }
+}
+
+/// An address and a port to listen on; port 0 is one that the system chooses.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| format!("{text:?} is no address with a port"))
+}
+
+/// The path of a file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(format!("{text:?} does not start with /"))
+}
+
+/// The path of a Unix socket; none for no socket.
+pub type SocketPath = Option<PathBuf>;
+
+/// The path of a Unix socket, or none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn socket(text: &str) -> Result<SocketPath, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    path(text).map(Some)
+}
+
+/// How many connections may be open.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn connections(number: i64) -> Result<usize, String> {
+    within(number, 10_000)
+}
+
+/// How many series there may be.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn series(number: i64) -> Result<usize, String> {
+    within(number, 10_000_000)
+}
+
+fn within(number: i64, most: usize) -> Result<usize, String> {
+    match usize::try_from(number) {
+        Ok(0) | Err(_) => Err(format!("{number} is too few")),
+        Ok(many) if many > most => Err(format!("{number} is too many")),
+        Ok(fine) => Ok(fine),
     }
 }

@@ -8,7 +8,8 @@ use tracer_common::bucket::{self, BOUNDS, BUCKETS};
 /// quantile is known to within half a bucket (4.4 %).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
-    counts: Box<[u64; BUCKETS]>,
+    /// None where nothing was counted, so that an empty histogram takes little room.
+    counts: Option<Box<[u64; BUCKETS]>>,
     count: u64,
     sum_ns: u64,
     min_ns: u64,
@@ -18,7 +19,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self {
-            counts: Box::new([0; BUCKETS]),
+            counts: None,
             count: 0,
             sum_ns: 0,
             min_ns: u64::MAX,
@@ -33,15 +34,15 @@ impl Histogram {
     pub fn from_counts(counts: [u64; BUCKETS], sum_ns: u64, min_ns: u64, max_ns: u64) -> Self {
         let count = counts.iter().fold(0, |sum: u64, &n| sum.saturating_add(n));
         let mut histogram = Self {
-            counts: Box::new(counts),
+            counts: Some(Box::new(counts)),
             count,
             sum_ns,
             min_ns,
             max_ns,
         };
         match (
-            histogram.counts.iter().position(|&n| n > 0),
-            histogram.counts.iter().rposition(|&n| n > 0),
+            counts.iter().position(|&n| n > 0),
+            counts.iter().rposition(|&n| n > 0),
         ) {
             (Some(first), Some(last)) => {
                 histogram.min_ns = min_ns.clamp(lower_bound(first), upper_bound(first));
@@ -64,7 +65,7 @@ impl Histogram {
         if n == 0 {
             return;
         }
-        let count = &mut self.counts[bucket::index(latency_ns)];
+        let count = &mut self.room()[bucket::index(latency_ns)];
         *count = count.saturating_add(n);
         self.count = self.count.saturating_add(n);
         self.sum_ns = self.sum_ns.saturating_add(latency_ns.saturating_mul(n));
@@ -74,7 +75,10 @@ impl Histogram {
 
     /// Adds all that another histogram counted.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
+        let Some(counts) = &other.counts else {
+            return;
+        };
+        for (mine, theirs) in self.room().iter_mut().zip(counts.iter()) {
             *mine = mine.saturating_add(*theirs);
         }
         self.count = self.count.saturating_add(other.count);
@@ -90,7 +94,7 @@ impl Histogram {
     pub fn since(&self, earlier: &Self) -> Self {
         let mut counts = [0; BUCKETS];
         for (index, count) in counts.iter_mut().enumerate() {
-            *count = self.counts[index].saturating_sub(earlier.counts[index]);
+            *count = self.counts()[index].saturating_sub(earlier.counts()[index]);
         }
         Self::from_counts(
             counts,
@@ -127,7 +131,8 @@ impl Histogram {
 
     /// The counts by bucket, as [`tracer_common::bucket::index`] numbers them.
     pub fn counts(&self) -> &[u64; BUCKETS] {
-        &self.counts
+        static NONE: [u64; BUCKETS] = [0; BUCKETS];
+        self.counts.as_deref().unwrap_or(&NONE)
     }
 
     /// The latency that a share `q` of all latencies does not exceed, if there is any.
@@ -140,13 +145,17 @@ impl Histogram {
         }
         let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count);
         let mut seen = 0u64;
-        for (index, &count) in self.counts.iter().enumerate() {
+        for (index, &count) in self.counts().iter().enumerate() {
             seen = seen.saturating_add(count);
             if seen >= rank {
                 return Some(middle(index).clamp(self.min_ns, self.max_ns));
             }
         }
         Some(self.max_ns)
+    }
+
+    fn room(&mut self) -> &mut [u64; BUCKETS] {
+        self.counts.get_or_insert_with(|| Box::new([0; BUCKETS]))
     }
 }
 

@@ -96,22 +96,11 @@ impl Running {
 
     /// How many programs are attached; all are loaded before the first one is.
     fn links(&mut self) -> usize {
+        self.programs = programs_of(self.child.id());
         let held = held_by(self.child.id());
-        let links = held
-            .iter()
+        held.iter()
             .filter(|text| number(text, "link_id:").is_some())
-            .count();
-        self.programs = held
-            .iter()
-            .filter(|text| number(text, "link_id:").is_none())
-            .filter_map(|text| {
-                Some(Program {
-                    id: number(text, "prog_id:")?,
-                    kind: number(text, "prog_type:")?,
-                })
-            })
-            .collect();
-        links
+            .count()
     }
 
     /// Sends a signal.
@@ -158,6 +147,19 @@ pub(crate) fn still_loaded(programs: &[Program]) -> Vec<u32> {
     let loaded = loaded_programs().flatten().map(|program| program.id());
     loaded
         .filter(|id| programs.iter().any(|program| program.id == *id))
+        .collect()
+}
+
+/// The programs that a process holds.
+pub(crate) fn programs_of(pid: u32) -> Vec<Program> {
+    let held = held_by(pid).into_iter();
+    held.filter(|text| number(text, "link_id:").is_none())
+        .filter_map(|text| {
+            Some(Program {
+                id: number(&text, "prog_id:")?,
+                kind: number(&text, "prog_type:")?,
+            })
+        })
         .collect()
 }
 

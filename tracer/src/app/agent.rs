@@ -1,0 +1,155 @@
+//! The agent: it attaches once, reads each second, and answers over HTTP until it is told to end.
+
+mod api;
+mod auth;
+mod counts;
+mod doors;
+mod listen;
+mod notify;
+mod pages;
+mod process;
+mod reader;
+mod serve;
+pub mod settings;
+mod signals;
+mod state;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use settings::Settings;
+
+use self::api::Api;
+use self::doors::{Doors, Plan};
+use self::reader::{Open, Reader};
+use self::signals::{Heard, Signals};
+use self::state::State;
+use super::Failure;
+use crate::config::Config;
+use crate::config::web::Web;
+use crate::source;
+
+/// How long the reading may take to end; the process ends then in any case.
+const LAST_CALL: Duration = Duration::from_millis(800);
+
+/// How often room that nobody needs any more is given back.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// Where configurations and sources come from.
+pub(super) struct Given {
+    /// Reads the configuration, anew each time.
+    pub(super) config: Box<dyn Fn() -> Result<Config, Failure> + Send>,
+    /// What opens the source.
+    pub(super) open: OpenFor,
+}
+
+/// What opens the source that a configuration asks for.
+pub(super) type OpenFor = Box<dyn Fn(&Config) -> Open + Send>;
+
+/// The agent, at work.
+struct Agent {
+    given: Given,
+    config: Config,
+    state: Arc<State>,
+    api: Arc<Api>,
+    doors: Doors,
+    reader: Reader,
+}
+
+/// Works until a signal says to end.
+pub(super) async fn run(given: Given) -> Result<(), Failure> {
+    let mut signals = Signals::hear()?;
+    let mut agent = Agent::start(given).await?;
+    let open = (agent.given.open)(&agent.config);
+    let opened = tokio::select! {
+        opened = agent.reader.open(open) => Some(opened),
+        () = signals.end() => None,
+    };
+    match opened {
+        Some(Err(error)) => return Err(error.into()),
+        Some(Ok(())) => agent.work(&mut signals).await,
+        None => {}
+    }
+    notify::stopping();
+    let Agent { doors, reader, .. } = agent;
+    drop(doors);
+    reader.stop(LAST_CALL).await;
+    Ok(())
+}
+
+impl Agent {
+    async fn start(given: Given) -> Result<Self, Failure> {
+        let config = (given.config)()?;
+        let state = Arc::new(State::new(config.metrics));
+        let reader = Reader::start(Arc::clone(&state))?;
+        let api = Api::new(Arc::clone(&state), reader.look());
+        let doors = Doors::open(plan(&config, &api, &state)?).await?;
+        Ok(Self {
+            given,
+            config,
+            state,
+            api,
+            doors,
+            reader,
+        })
+    }
+
+    async fn work(&mut self, signals: &mut Signals) {
+        notify::ready();
+        loop {
+            tokio::select! {
+                heard = signals.next() => match heard {
+                    Heard::End => return,
+                    Heard::Reload => tokio::select! {
+                        () = self.reload() => {}
+                        () = signals.end() => return,
+                    },
+                },
+                () = tokio::time::sleep(TIDY) => self.api.tidy(),
+            }
+        }
+    }
+
+    /// Follows the configuration as it is now; where it is wrong, the one before.
+    async fn reload(&mut self) {
+        notify::reloading();
+        let done = self.follow().await;
+        match &done {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(failure) => tracing::error!("{failure}; the configuration before it goes on"),
+        }
+        self.state.reloaded(done.is_ok());
+        notify::ready();
+    }
+
+    /// Does first what can fail without a trace, and last what can't fail.
+    async fn follow(&mut self) -> Result<(), Failure> {
+        let config = (self.given.config)()?;
+        let plan = plan(&config, &self.api, &self.state)?;
+        self.doors.change(plan).await?;
+        let attached = self.attach(&config).await;
+        if attached.is_err() {
+            let before = self::plan(&self.config, &self.api, &self.state)?;
+            self.doors.change(before).await?;
+        }
+        attached?;
+        self.state.set(config.metrics);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Attaches anew where the source is told something else than before.
+    async fn attach(&self, config: &Config) -> Result<(), source::Error> {
+        if config.settings == self.config.settings {
+            return Ok(());
+        }
+        self.reader.open((self.given.open)(config)).await
+    }
+}
+
+fn plan(config: &Config, api: &Arc<Api>, state: &State) -> Result<Plan, Failure> {
+    let web = config.agent.web_config.as_deref();
+    let web = web.map(Web::load).transpose()?.unwrap_or_default();
+    Plan::new(&config.agent, web, api, &state.counts)
+}

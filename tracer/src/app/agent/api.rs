@@ -1,0 +1,105 @@
+//! What can be asked of the agent, by its path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State as Known;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::pages::Pages;
+use super::reader::Look;
+use super::state::State;
+use crate::model::Report;
+use crate::sink::prometheus::Form;
+use crate::sink::routes_json;
+
+/// How old the last reading of a healthy agent is at most.
+const OLDEST: Duration = Duration::from_secs(30);
+
+/// How many reports are made at one moment: each takes a reading of its own.
+const REPORTS: usize = 1;
+
+/// What requests are answered from.
+pub(super) struct Api {
+    state: Arc<State>,
+    pages: Pages,
+    look: Look,
+    reports: Semaphore,
+}
+
+impl Api {
+    pub(super) fn new(state: Arc<State>, look: Look) -> Arc<Self> {
+        Arc::new(Self {
+            state,
+            look,
+            pages: Pages::default(),
+            reports: Semaphore::new(REPORTS),
+        })
+    }
+
+    /// Gives back room that nobody needs any more.
+    pub(super) fn tidy(&self) {
+        self.pages.tidy(&self.state);
+    }
+}
+
+pub(super) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/routes", get(routes))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
+        .with_state(api)
+}
+
+async fn metrics(Known(api): Known<Arc<Api>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<_> = accept.filter_map(|it| it.to_str().ok()).collect();
+    let form = Form::accepted(&accept.join(","));
+    match api.pages.get(&api.state, form).await {
+        Some(page) => {
+            let kind = (header::CONTENT_TYPE, form.content_type());
+            ([kind, (header::VARY, "Accept")], page).into_response()
+        }
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn routes(Known(api): Known<Arc<Api>>) -> Response {
+    let _one_of_few = api.reports.acquire().await;
+    let Some(reading) = api.look.now().await else {
+        return not_yet();
+    };
+    let text = spawn_blocking(move || routes_json::to_text(&Report::from_reading(&reading))).await;
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn healthy(Known(api): Known<Arc<Api>>) -> Response {
+    match api.state.age() {
+        Some(age) if age > OLDEST => {
+            let seconds = age.as_secs();
+            let text = format!("the last reading is {seconds} s old\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        _ => "healthy\n".into_response(),
+    }
+}
+
+async fn ready(Known(api): Known<Arc<Api>>) -> Response {
+    match api.state.age() {
+        Some(_) => "ready\n".into_response(),
+        None => not_yet(),
+    }
+}
+
+fn not_yet() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "no reading came yet\n").into_response()
+}

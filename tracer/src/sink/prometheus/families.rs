@@ -1,0 +1,304 @@
+//! Every metric: one row each.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use super::Page;
+use super::family::{Family, Kind, Samples, Take, Value, Values};
+use super::health::Process;
+use super::ledger::{AllSeries, Ledger, Series};
+use super::sparse::Sparse;
+
+/// Every metric, in the page's order.
+pub const FAMILIES: [Family; 23] = [
+    Family {
+        stem: "tracer_segment_latency",
+        unit: "seconds",
+        kind: Kind::Histogram,
+        labels: &[
+            "source",
+            "destination",
+            "protocol",
+            "port",
+            "port_of",
+            "namespace",
+            "device",
+            "segment",
+            "next_hop",
+        ],
+        help: "Time that packets took from one hop to the next, which namespace and device name",
+        samples: Samples::Each(|page, take| histograms(page, |series| &series.segments, take)),
+    },
+    Family {
+        stem: "tracer_route_latency",
+        unit: "seconds",
+        kind: Kind::Histogram,
+        labels: &[
+            "source",
+            "destination",
+            "protocol",
+            "port",
+            "port_of",
+            "namespace",
+            "device",
+            "way",
+            "next_hop",
+        ],
+        help: "Time that packets that ended well took from their first hop to their last, which \
+               namespace and device name",
+        samples: Samples::Each(|page, take| histograms(page, |series| &series.routes, take)),
+    },
+    Family {
+        stem: "tracer_packets",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &[
+            "source",
+            "destination",
+            "protocol",
+            "port",
+            "port_of",
+            "namespace",
+            "device",
+            "stage",
+            "next_hop",
+        ],
+        help: "Packets that came to a hop or were born there",
+        samples: Samples::Each(|page, take| counts(page, |series| &series.packets, take)),
+    },
+    Family {
+        stem: "tracer_drops",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &[
+            "source",
+            "destination",
+            "protocol",
+            "port",
+            "port_of",
+            "namespace",
+            "device",
+            "stage",
+            "reason",
+        ],
+        help: "Packets that the kernel dropped after a hop, by its reason",
+        samples: Samples::Each(|page, take| counts(page, |series| &series.drops, take)),
+    },
+    Family {
+        stem: "tracer_lost",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "What the tracer could not measure, by its reason",
+        samples: Samples::Each(|page, take| {
+            for (reason, &n) in &ledger(page).lost {
+                take(Values::Plain(&[reason]), Value::Count(n));
+            }
+        }),
+    },
+    number(
+        "tracer_series",
+        "",
+        Kind::Gauge,
+        "Sets of labels of the metrics above",
+        |page| ledger(page).series() as f64,
+    ),
+    number(
+        "tracer_series_limit",
+        "",
+        Kind::Gauge,
+        "Sets of labels that there is room for",
+        |page| ledger(page).series.max as f64,
+    ),
+    count(
+        "tracer_series_overflow",
+        "Sets of labels that found no room and count in the series overflow=\"true\"",
+        |page| ledger(page).series.overflows,
+    ),
+    Family {
+        stem: "tracer_build",
+        unit: "",
+        kind: Kind::Info,
+        labels: &["version", "kernel"],
+        help: "The agent's version and the kernel's release",
+        samples: Samples::Each(|page, take| {
+            let health = &page.health;
+            take(
+                Values::Plain(&[health.version, &health.kernel]),
+                Value::Count(1),
+            );
+        }),
+    },
+    Family {
+        stem: "tracer_hop_available",
+        unit: "",
+        kind: Kind::Gauge,
+        labels: &["name"],
+        help: "Whether a hop or a feature works here",
+        samples: Samples::Each(|page, take| {
+            for (name, works) in &page.health.availability {
+                take(
+                    Values::Plain(&[name]),
+                    Value::Number(f64::from(u8::from(*works))),
+                );
+            }
+        }),
+    },
+    count(
+        "tracer_attachments",
+        "How often the programs were attached",
+        |page| page.health.attachments,
+    ),
+    count("tracer_readings", "Readings that were taken", |page| {
+        page.health.readings
+    }),
+    count(
+        "tracer_reading_failures",
+        "Readings that could not be taken",
+        |page| page.health.reading_failures,
+    ),
+    number(
+        "tracer_reading_duration",
+        "seconds",
+        Kind::Gauge,
+        "How long the last reading took",
+        |page| page.health.reading_s,
+    ),
+    number(
+        "tracer_last_reading_timestamp",
+        "seconds",
+        Kind::Gauge,
+        "When the last reading was taken, since 1970",
+        |page| page.health.read_at_s,
+    ),
+    number(
+        "tracer_config_last_reload_successful",
+        "",
+        Kind::Gauge,
+        "Whether the configuration that was read last is followed",
+        |page| f64::from(u8::from(page.health.reload_successful)),
+    ),
+    number(
+        "tracer_config_last_reload_success_timestamp",
+        "seconds",
+        Kind::Gauge,
+        "Since when the configuration is followed, since 1970",
+        |page| page.health.reloaded_at_s,
+    ),
+    number(
+        "tracer_http_connections",
+        "",
+        Kind::Gauge,
+        "Connections that are open",
+        |page| page.health.connections as f64,
+    ),
+    Family {
+        stem: "tracer_http_refused",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Connections and requests that were refused or given up",
+        samples: Samples::Each(|page, take| {
+            for (reason, n) in &page.health.refused {
+                take(Values::Plain(&[reason]), Value::Count(*n));
+            }
+        }),
+    },
+    process(
+        "process_cpu",
+        "seconds",
+        Kind::Counter,
+        "Processor time that the agent took",
+        |it| it.cpu_s,
+    ),
+    process(
+        "process_resident_memory",
+        "bytes",
+        Kind::Gauge,
+        "Memory that the agent holds",
+        |it| it.resident_bytes as f64,
+    ),
+    process(
+        "process_open_fds",
+        "",
+        Kind::Gauge,
+        "Files that the agent has open",
+        |it| it.open_fds as f64,
+    ),
+    process(
+        "process_start_time",
+        "seconds",
+        Kind::Gauge,
+        "When the agent was started, since 1970",
+        |it| it.started_at_s,
+    ),
+];
+
+const fn count(stem: &'static str, help: &'static str, count: fn(&Page) -> u64) -> Family {
+    Family {
+        stem,
+        unit: "",
+        kind: Kind::Counter,
+        labels: &[],
+        help,
+        samples: Samples::Count(count),
+    }
+}
+
+const fn number(
+    stem: &'static str,
+    unit: &'static str,
+    kind: Kind,
+    help: &'static str,
+    number: fn(&Page) -> f64,
+) -> Family {
+    Family {
+        stem,
+        unit,
+        kind,
+        labels: &[],
+        help,
+        samples: Samples::Number(number),
+    }
+}
+
+const fn process(
+    stem: &'static str,
+    unit: &'static str,
+    kind: Kind,
+    help: &'static str,
+    number: fn(&Process) -> f64,
+) -> Family {
+    Family {
+        stem,
+        unit,
+        kind,
+        labels: &[],
+        help,
+        samples: Samples::Process(number),
+    }
+}
+
+fn histograms(page: &Page, pick: fn(&AllSeries) -> &Series<Sparse>, take: Take<'_>) {
+    for (labels, value) in pick(&ledger(page).series) {
+        take(values(labels), Value::Histogram(value));
+    }
+}
+
+fn counts(page: &Page, pick: fn(&AllSeries) -> &Series<u64>, take: Take<'_>) {
+    for (labels, &value) in pick(&ledger(page).series) {
+        take(values(labels), Value::Count(value));
+    }
+}
+
+fn values(labels: &super::ledger::Labels) -> Values<'_> {
+    if labels.is_empty() {
+        Values::Overflow
+    } else {
+        Values::Interned(labels)
+    }
+}
+
+/// Whoever panicked with the ledger left numbers in it that are good enough to show.
+fn ledger(page: &Page) -> MutexGuard<'_, Ledger> {
+    page.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}

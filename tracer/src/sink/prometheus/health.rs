@@ -1,0 +1,45 @@
+//! How the agent itself is, as plain values.
+
+/// What the page says of the agent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// The agent's version.
+    pub version: &'static str,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Hops and features, and whether each works here.
+    pub availability: Vec<(String, bool)>,
+    /// Readings that were taken.
+    pub readings: u64,
+    /// Readings that could not be taken.
+    pub reading_failures: u64,
+    /// How long the last reading took, in seconds.
+    pub reading_s: f64,
+    /// When it was taken, in seconds since 1970.
+    pub read_at_s: f64,
+    /// How often the programs were attached.
+    pub attachments: u64,
+    /// Whether the configuration that was read last is the one that is followed.
+    pub reload_successful: bool,
+    /// When a configuration was followed first, in seconds since 1970.
+    pub reloaded_at_s: f64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections and requests that were refused, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+    /// What the kernel says of the process; none where it does not.
+    pub process: Option<Process>,
+}
+
+/// What the kernel says of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Processor time in seconds.
+    pub cpu_s: f64,
+    /// Memory that it holds, in bytes.
+    pub resident_bytes: u64,
+    /// Open files.
+    pub open_fds: u64,
+    /// When it was started, in seconds since 1970.
+    pub started_at_s: f64,
+}

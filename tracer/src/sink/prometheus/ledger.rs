@@ -1,0 +1,241 @@
+//! What was counted since the agent started, by series: it only grows, whatever readings do.
+
+mod names;
+mod past;
+
+use std::collections::{BTreeMap, HashMap};
+
+use indexmap::IndexMap;
+
+use self::names::{Interned, Names};
+use self::past::{Past, Place};
+use super::Settings;
+use super::sparse::Sparse;
+use crate::model::{Histogram, Losses, Node, Parent, Reading};
+
+/// A series' label values, in the order of its family's labels; none for the series of those that
+/// found no room.
+pub(super) type Labels = Box<[Interned]>;
+
+/// A metric's series.
+pub(super) type Series<V> = IndexMap<Labels, V>;
+
+/// The counts of all series.
+///
+/// A reading says what a source counted since it began. The ledger adds what came since the last
+/// reading, node by node: a node that vanishes leaves what it counted, one that began anew adds to
+/// it, and two whose labels are the same add to one series. Series are never forgotten.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub(super) series: AllSeries,
+    pub(super) lost: Losses,
+    last_losses: Losses,
+    pasts: HashMap<u64, Past>,
+    names: Names,
+    readings: u64,
+}
+
+/// The series of the metrics that have one for each hop or route.
+#[derive(Debug, Default)]
+pub(super) struct AllSeries {
+    pub(super) packets: Series<u64>,
+    pub(super) drops: Series<u64>,
+    pub(super) segments: Series<Sparse>,
+    pub(super) routes: Series<Sparse>,
+    pub(super) max: usize,
+    /// Label sets that found no room, each time that one came.
+    pub(super) overflows: u64,
+}
+
+/// After how many readings without it a node is forgotten; should it come back, all that it counts
+/// is new.
+const ABSENT: u64 = 60;
+
+impl Ledger {
+    /// A ledger with nothing in it.
+    pub fn new(settings: Settings) -> Self {
+        let mut ledger = Self::default();
+        ledger.series.max = settings.max_series;
+        ledger
+    }
+
+    /// Makes room for more series, or for no more than there are.
+    pub fn set(&mut self, settings: Settings) {
+        self.series.max = settings.max_series;
+        // Those that found no room before look for it again.
+        for past in self.pasts.values_mut() {
+            past.forget_places();
+        }
+    }
+
+    /// How many sets of labels there are, all metrics together.
+    pub fn series(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Adds what came since the last reading.
+    pub fn add(&mut self, reading: &Reading) {
+        self.readings += 1;
+        let now = self.readings;
+        for (index, identity) in names::identities(reading).into_iter().enumerate() {
+            let past = self.pasts.entry(identity.node).or_default();
+            past.begin(&reading.nodes[index], now);
+            if past.names != Some(identity.names) {
+                past.forget_places();
+                past.names = Some(identity.names);
+            }
+            self.series
+                .add(reading, index, past, &mut self.names, identity.class);
+        }
+        let lost = rise_all(&mut self.last_losses, &all_losses(reading));
+        for (reason, n) in lost {
+            *self.lost.entry(reason).or_default() += n;
+        }
+        if now.is_multiple_of(ABSENT) {
+            self.pasts.retain(|_, past| now - past.seen < ABSENT);
+            self.names.forget_unused();
+        }
+    }
+
+    /// Goes on with another source, of which this much was counted elsewhere already.
+    pub fn go_on_from(&mut self, reading: &Reading) {
+        self.readings += 1;
+        self.pasts.clear();
+        for (index, identity) in names::identities(reading).into_iter().enumerate() {
+            let past = self.pasts.entry(identity.node).or_default();
+            past.take(&reading.nodes[index], self.readings);
+        }
+        self.last_losses = all_losses(reading);
+    }
+}
+
+impl AllSeries {
+    /// How many sets of labels there are; the series for those that found no room is none.
+    pub(super) fn len(&self) -> usize {
+        fn len<V>(series: &Series<V>) -> usize {
+            series.len() - usize::from(series.contains_key(&[] as &[Interned]))
+        }
+        len(&self.packets) + len(&self.drops) + len(&self.segments) + len(&self.routes)
+    }
+
+    /// Adds what one node counted since.
+    fn add(
+        &mut self,
+        reading: &Reading,
+        index: usize,
+        past: &mut Past,
+        names: &mut Names,
+        class: Option<usize>,
+    ) {
+        let node = &reading.nodes[index];
+        let mut at = names::At {
+            reading,
+            index,
+            class,
+            names,
+        };
+        let room = Room {
+            left: self.max.saturating_sub(self.len()),
+            overflows: &mut self.overflows,
+        };
+        let mut books = Books { room, at: &mut at };
+        let packets = (node.packets.saturating_add(node.born)).saturating_sub(past.packets);
+        past.packets += packets;
+        *books.value(&mut self.packets, &mut past.places.packets, names::At::hop) += packets;
+        if matches!(node.parent, Parent::Node(_)) {
+            let value = books.value(
+                &mut self.segments,
+                &mut past.places.segment,
+                names::At::segment,
+            );
+            raise(value, &mut past.latency, &node.latency);
+        }
+        if node.total.count() > 0 {
+            let value = books.value(&mut self.routes, &mut past.places.route, names::At::route);
+            raise(value, &mut past.total, &node.total);
+        }
+        for (reason, n) in rise_all(&mut past.dropped, &node.ends.dropped) {
+            let place = past.places.drops.entry(reason.clone()).or_default();
+            *books.value(&mut self.drops, place, |at| at.drop(&reason)) += n;
+        }
+    }
+}
+
+/// Room for new series.
+struct Room<'a> {
+    left: usize,
+    overflows: &'a mut u64,
+}
+
+impl Room<'_> {
+    /// Takes the room of one series; where there is none, that is counted.
+    fn take(&mut self) -> Option<()> {
+        if self.left == 0 {
+            *self.overflows += 1;
+            return None;
+        }
+        self.left -= 1;
+        Some(())
+    }
+}
+
+/// Finds a node's series.
+struct Books<'a, 'b> {
+    room: Room<'a>,
+    at: &'a mut names::At<'b>,
+}
+
+impl<'b> Books<'_, 'b> {
+    /// The value of the series that the node's place names; where it has no place, of the series of
+    /// its labels, or of the one for all that found no room.
+    fn value<'s, V: Default>(
+        &mut self,
+        series: &'s mut Series<V>,
+        place: &mut Place,
+        labels: impl FnOnce(&mut names::At<'b>) -> Labels,
+    ) -> &'s mut V {
+        let index = *place.get_or_insert_with(|| {
+            let labels = labels(self.at);
+            if let Some(index) = series.get_index_of(&labels) {
+                return index;
+            }
+            let labels = self.room.take().map_or_else(Labels::default, |()| labels);
+            let entry = series.entry(labels);
+            let index = entry.index();
+            entry.or_default();
+            index
+        });
+        &mut series[index]
+    }
+}
+
+fn raise(value: &mut Sparse, past: &mut Sparse, now: &Histogram) {
+    let ns = past.rise_to(now, |bucket, n| value.add(bucket, n));
+    value.add_time(ns);
+}
+
+/// Raises counts to what they are now; returns what rose, and by how much.
+fn rise_all(past: &mut BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut risen = Vec::new();
+    for (reason, &count) in now {
+        let before = past.get(reason).copied();
+        if before.is_none_or(|before| count > before) {
+            risen.push((reason.clone(), count - before.unwrap_or(0)));
+            past.insert(reason.clone(), count);
+        }
+    }
+    risen
+}
+
+/// Losses by reason, whether they are known to belong to a node or not.
+fn all_losses(reading: &Reading) -> Losses {
+    let mut at_nodes = Losses::new();
+    for (reason, n) in reading.nodes.iter().flat_map(|node: &Node| &node.ends.lost) {
+        *at_nodes.entry(reason.clone()).or_default() += n;
+    }
+    for (reason, &n) in &reading.losses {
+        let all = at_nodes.entry(reason.clone()).or_default();
+        *all = n.max(*all);
+    }
+    at_nodes
+}
