@@ -90,6 +90,31 @@ const fn guess() -> [u8; GUESS_LEN] {
     table
 }
 
+/// A number that is below [`GUESS_LEN`] anyway.
+///
+/// Up to Linux 6.1 the verifier knows it only of the result of this very instruction, which the
+/// compiler would remove if it saw it.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn bounded(mut number: usize) -> usize {
+    // SAFETY: it masks a register.
+    unsafe {
+        core::arch::asm!(
+            "{0} &= {1}",
+            inout(reg) number,
+            const GUESS_LEN - 1,
+            options(pure, nomem, nostack)
+        );
+    }
+    number
+}
+
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+fn bounded(number: usize) -> usize {
+    number & (GUESS_LEN - 1)
+}
+
 /// The bucket of a latency, in 0..[`BUCKETS`].
 ///
 /// Two table look-ups and no division, so that the kernel half can afford it at each hop.
@@ -102,7 +127,9 @@ pub fn index(latency_ns: u64) -> usize {
     };
     let octave = latency_ns.ilog2();
     let step = (latency_ns >> (octave - STEPS_BITS)) as usize & (STEPS - 1);
-    let guess = GUESS[(octave as usize * STEPS + step) & (GUESS_LEN - 1)] as usize;
+    let first = bounded(octave as usize * STEPS + step);
+    // SAFETY: it is bounded.
+    let guess = usize::from(unsafe { *GUESS.get_unchecked(first) });
     if guess < BOUNDS_LEN && latency_ns > BOUNDS[guess] {
         guess + 1
     } else {

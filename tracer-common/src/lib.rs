@@ -1,5 +1,6 @@
 //! The words that tracer's kernel half and its agent share: hops, layouts, buckets, settings.
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod bucket;
 pub mod hop;

@@ -107,8 +107,8 @@ pub struct Settings {
     pub filter_port: u32,
     /// 1 when packets that leave by hardware may come in again by hardware of this host.
     pub handover_physical: u32,
-    /// Not used yet.
-    pub spare: u32,
+    /// The number of the reason `NOT_SPECIFIED`; 0 where the kernel tells none.
+    pub unspecified: u32,
 }
 
 impl Offsets {
@@ -168,7 +168,7 @@ impl Settings {
         filter_protocol: 0,
         filter_port: 0,
         handover_physical: 0,
-        spare: 0,
+        unspecified: 0,
     };
 }
 

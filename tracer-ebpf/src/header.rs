@@ -80,7 +80,7 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
     let header = &mut scratch.header;
     header.fragment = 0;
     header.sequence = 0;
-    header.tuple = Tuple::default();
+    clear(&mut header.tuple);
     if linear > 0xffff || !fetch(&mut scratch.raw, network) {
         return 0;
     }
@@ -101,6 +101,19 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
     };
     transport(scratch, linear, layer);
     1
+}
+
+/// Word by word: a call to `memset` would cost a frame of the stack.
+#[inline(always)]
+fn clear(tuple: &mut Tuple) {
+    const WORDS: usize = size_of::<Tuple>() / 8;
+    let words = (&raw mut *tuple).cast::<u64>();
+    let mut word = 0;
+    while word < WORDS {
+        // SAFETY: within the tuple, for which zeros are valid.
+        unsafe { core::ptr::write_volatile(words.add(word), 0) };
+        word += 1;
+    }
 }
 
 /// Where the transport header is put, in words, and how much of it is read.
@@ -200,7 +213,8 @@ fn ipv6(scratch: &mut Scratch, network: Bytes) -> Layer {
         if next != 0 && next != 43 && next != 44 && next != 51 && next != 60 {
             break;
         }
-        let mut head = [0u32; 2];
+        // Room of the scratch that nobody needs now.
+        let head = &mut scratch.address;
         kernel::copy(
             head.as_mut_ptr(),
             2,

@@ -270,7 +270,11 @@ impl Device {
     /// The name, as two words.
     #[inline(always)]
     pub(crate) fn name(self) -> [u64; 2] {
-        fetch_name(self.0 as u64)
+        let mut name = [0; 2];
+        let from = Bytes::at(self.0 as u64).add(u64::from(offset!(dev_name)));
+        // The 16 bytes of `IFNAMSIZ`.
+        copy(name.as_mut_ptr(), 2, from);
+        name
     }
 
     #[inline(always)]
@@ -308,7 +312,10 @@ impl LinkOps {
     /// The kind's name, as two words.
     #[inline(always)]
     pub(crate) fn kind(self) -> [u64; 2] {
-        fetch_kind(member::<*const u8>(self.0, offset!(link_ops_kind)) as u64)
+        let text: *const u8 = member(self.0, offset!(link_ops_kind));
+        let mut kind = [0u64; 2];
+        fetch_text(kind.as_mut_ptr().cast(), text as u64);
+        kind
     }
 }
 
@@ -324,10 +331,14 @@ impl DeviceAt {
         fetch(net, offset!(net_inum))
     }
 
-    /// The name, as two words.
+    /// Writes its name to where it is kept.
     #[inline(always)]
-    pub(crate) fn name(self) -> [u64; 2] {
-        fetch_name(self.0)
+    pub(crate) fn read_name(self, to: &mut [u8; 16]) {
+        copy(
+            to.as_mut_ptr(),
+            16,
+            Bytes::at(self.0).add(u64::from(offset!(dev_name))),
+        );
     }
 
     #[inline(always)]
@@ -335,11 +346,14 @@ impl DeviceAt {
         fetch::<u32>(self.0, offset!(dev_flags)) & LOOPBACK != 0
     }
 
-    /// The kind's name, as two words; none for hardware and loopback.
+    /// Writes its kind's name to where it is kept; false for hardware and loopback, which have none.
     #[inline(always)]
-    pub(crate) fn kind(self) -> Option<[u64; 2]> {
+    pub(crate) fn read_kind(self, to: &mut [u8; 16]) -> bool {
         let link_ops: u64 = fetch(self.0, offset!(dev_link_ops));
-        (link_ops != 0).then(|| fetch_kind(fetch(link_ops, offset!(link_ops_kind))))
+        if link_ops != 0 {
+            fetch_text(to.as_mut_ptr(), fetch(link_ops, offset!(link_ops_kind)));
+        }
+        link_ops != 0
     }
 }
 
@@ -351,26 +365,13 @@ fn fetch<T: Copy + Default>(base: u64, offset: u32) -> T {
     value
 }
 
+/// Copies a text of the kernel's to 16 bytes.
 #[inline(always)]
-fn fetch_name(device: u64) -> [u64; 2] {
-    // The 16 bytes of `IFNAMSIZ`.
-    let mut name = [0; 2];
-    copy(
-        name.as_mut_ptr(),
-        2,
-        Bytes::at(device).add(u64::from(offset!(dev_name))),
-    );
-    name
-}
-
-#[inline(always)]
-fn fetch_kind(name: u64) -> [u64; 2] {
-    let mut kind = [0; 2];
-    // SAFETY: `kind` has 16 bytes; the helper checks the source.
+fn fetch_text(to: *mut u8, text: u64) {
+    // SAFETY: `to` has 16 bytes; the helper checks the source.
     unsafe {
-        generated::bpf_probe_read_kernel_str((&raw mut kind).cast(), 16, name as *const _);
+        generated::bpf_probe_read_kernel_str(to.cast(), 16, text as *const _);
     }
-    kind
 }
 
 /// A `struct sock`.

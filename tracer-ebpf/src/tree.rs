@@ -187,15 +187,15 @@ fn describe(info: &mut NodeInfo, scratch: &mut Scratch, index: u32) {
     }
     let device = DeviceAt(scratch.device);
     info.inode = device.inode();
-    info.device = bytes(device.name());
-    let name = device.kind();
-    let kind = match name {
-        Some(name) => named_kind(name),
-        None if device.is_loopback() => Kind::Loopback,
-        None => Kind::Physical,
+    // Straight into the map: a chain of calls has 512 bytes of stack.
+    device.read_name(&mut info.device);
+    info.kind = if device.read_kind(&mut info.kind_name) {
+        named_kind(first_word(&info.kind_name)) as u32
+    } else if device.is_loopback() {
+        Kind::Loopback as u32
+    } else {
+        Kind::Physical as u32
     };
-    info.kind = kind as u32;
-    info.kind_name = bytes(name.unwrap_or_default());
     if scratch.key.stage == Stage::Rx as u32 {
         info.previous_mac = scratch.mac;
     }
@@ -206,9 +206,9 @@ fn describe(info: &mut NodeInfo, scratch: &mut Scratch, index: u32) {
 }
 
 #[inline(always)]
-fn bytes(words: [u64; 2]) -> [u8; 16] {
-    // SAFETY: both are sixteen bytes of which any are valid.
-    unsafe { core::mem::transmute(words) }
+fn first_word(name: &[u8; 16]) -> u64 {
+    // SAFETY: the first half of sixteen bytes, of which any are valid.
+    unsafe { name.as_ptr().cast::<u64>().read_unaligned() }
 }
 
 #[inline(always)]
@@ -259,7 +259,7 @@ pub(crate) fn kind(device: Device) -> u8 {
     if let Some(&kind) = unsafe { KINDS.get(link_ops.tag()) } {
         return kind as u8;
     }
-    let kind = named_kind(link_ops.kind()) as u32;
+    let kind = named_kind(link_ops.kind()[0]) as u32;
     let _ = KINDS.insert(link_ops.tag(), kind, 0);
     kind as u8
 }
@@ -293,16 +293,16 @@ const UPPERS: [u64; 14] = [
 ];
 
 #[inline(always)]
-fn named_kind(name: [u64; 2]) -> Kind {
-    if name[0] == word(b"veth") {
+fn named_kind(name: u64) -> Kind {
+    if name == word(b"veth") {
         return Kind::Veth;
     }
-    if name[0] == word(b"tun") {
+    if name == word(b"tun") {
         return Kind::Tun;
     }
     let mut index = 0;
     while index < UPPERS.len() {
-        if name[0] == UPPERS[index] {
+        if name == UPPERS[index] {
             return Kind::Upper;
         }
         index += 1;

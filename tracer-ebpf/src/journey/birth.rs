@@ -272,18 +272,15 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
     if is_new == NEW {
         record::bear(past);
     }
-    let key = NodeKey {
-        parent: past.node,
-        stage,
-        ifindex: scratch.ifindex,
-        zero: 0,
-        cookie: scratch.cookie,
-        mac,
-    };
-    let born = past.tuple;
-    let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
-        scratch.born = born;
-    });
+    // In the scratch, not on the stack: this is the longest chain of calls.
+    scratch.key.parent = past.node;
+    scratch.key.stage = stage;
+    scratch.key.ifindex = scratch.ifindex;
+    scratch.key.zero = 0;
+    scratch.key.cookie = scratch.cookie;
+    scratch.key.mac = mac;
+    scratch.born = past.tuple;
+    let found = tree::reach(&scratch.key, kernel::cpu(), scratch.program, |_| {});
     let found = match found {
         Ok(found) => found,
         Err(how) => {

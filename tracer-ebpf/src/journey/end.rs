@@ -9,7 +9,7 @@ use super::{Hop, Program, total};
 use crate::{
     handover::{self, SEGMENT, TAKEN, WHOLE},
     header::{self, UDP},
-    kernel::Skb,
+    kernel::{Skb, setting},
     maps, record,
     table::{self, copy_all_but_tag},
 };
@@ -51,6 +51,10 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         table::forget(packet, tag);
         return drop_segment(index, reason);
     }
+    if is_part_of_another(packet, reason) {
+        table::forget(packet, tag);
+        return 0;
+    }
     if packet.flags & flag::HANDED != 0 {
         handover::take(index, scratch.header.mark | 1, WHOLE);
     }
@@ -62,6 +66,15 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         table::clear(packet, tag);
     }
     0
+}
+
+/// Whether GRO hung it behind another one, with which the kernel frees it in the end, and says
+/// "dropped" (`skb_release_data` of `net/core/skbuff.c`).
+#[inline(always)]
+fn is_part_of_another(packet: &Packet, reason: u32) -> bool {
+    packet.stage == Stage::Rx as u8
+        && packet.flags & flag::GRO != 0
+        && reason == setting!(unspecified)
 }
 
 /// A segment is dropped before it came to any hop, in the queue that its packet was split for.

@@ -63,6 +63,10 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
             .tracepoint_arguments("kfree_skb")
             .is_some_and(|count| count >= 3),
     );
+    kernel_settings.unspecified = drop_reasons
+        .iter()
+        .find(|(_, name)| *name == "SKB_DROP_REASON_NOT_SPECIFIED")
+        .map_or(0, |(&number, _)| number);
     kernel_settings.direct_head = u32::from(kernel_types::release() >= DIRECT_HEAD);
     let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
         doing: "read the kernel's types".to_owned(),
