@@ -54,13 +54,27 @@ impl Stage {
     }
 }
 
+/// What a kernel program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A tracepoint of the kernel, as `tp_btf`.
+    Tracepoint(&'static str),
+    /// The entry of a function, by fentry, on kernels that lack the tracepoint.
+    Function {
+        /// The function.
+        name: &'static str,
+        /// The tracepoint that does the same.
+        instead_of: &'static str,
+    },
+}
+
 /// A kernel program: what it is attached to and what its events mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The program's name in the object.
     pub program: &'static str,
-    /// The kernel's tracepoint, attached as `tp_btf`.
-    pub tracepoint: &'static str,
+    /// What it is attached to.
+    pub at: At,
     /// The hop that the event is; none for programs that only see a packet's end.
     pub stage: Option<Stage>,
     /// Tracing is worth nothing without it.
@@ -69,16 +83,16 @@ pub struct Probe {
     pub meaning: &'static str,
 }
 
+/// A program that has the name of its tracepoint.
 const fn probe(
     program: &'static str,
-    tracepoint: &'static str,
     stage: Option<Stage>,
     required: bool,
     meaning: &'static str,
 ) -> Probe {
     Probe {
         program,
-        tracepoint,
+        at: At::Tracepoint(program),
         stage,
         required,
         meaning,
@@ -86,9 +100,8 @@ const fn probe(
 }
 
 /// Every program, in the order in which a packet meets them.
-pub const PROBES: [Probe; 14] = [
+pub const PROBES: [Probe; 15] = [
     probe(
-        "net_dev_queue",
         "net_dev_queue",
         Some(Stage::Queue),
         true,
@@ -96,13 +109,11 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "net_dev_start_xmit",
-        "net_dev_start_xmit",
         Some(Stage::Xmit),
         true,
         "packets reach the driver",
     ),
     probe(
-        "netif_rx",
         "netif_rx",
         Some(Stage::Rx),
         true,
@@ -110,13 +121,11 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "napi_gro_receive_entry",
-        "napi_gro_receive_entry",
         Some(Stage::Rx),
         false,
         "packets of NAPI drivers come in, in front of GRO",
     ),
     probe(
-        "napi_gro_frags_entry",
         "napi_gro_frags_entry",
         Some(Stage::Rx),
         false,
@@ -124,13 +133,11 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "netif_receive_skb_entry",
-        "netif_receive_skb_entry",
         Some(Stage::Rx),
         false,
         "packets of TUN, TAP and drivers without NAPI come in",
     ),
     probe(
-        "netif_receive_skb_list_entry",
         "netif_receive_skb_list_entry",
         Some(Stage::Rx),
         false,
@@ -138,13 +145,11 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "netif_receive_skb",
-        "netif_receive_skb",
         Some(Stage::Receive),
         true,
         "packets reach the protocols, the bridge or the router",
     ),
     probe(
-        "tcp_probe",
         "tcp_probe",
         Some(Stage::Deliver),
         false,
@@ -152,20 +157,27 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "inet_sock_set_state",
-        "inet_sock_set_state",
         Some(Stage::Deliver),
         false,
         "TCP segments open or close a connection",
     ),
     probe(
         "sk_data_ready",
-        "sk_data_ready",
         Some(Stage::Deliver),
         false,
         "UDP and raw datagrams reach a socket (since Linux 6.3)",
     ),
+    Probe {
+        program: "sock_def_readable",
+        at: At::Function {
+            name: "sock_def_readable",
+            instead_of: "sk_data_ready",
+        },
+        stage: Some(Stage::Deliver),
+        required: false,
+        meaning: "UDP and raw datagrams reach a socket, on kernels without sk_data_ready",
+    },
     probe(
-        "skb_copy_datagram_iovec",
         "skb_copy_datagram_iovec",
         Some(Stage::Read),
         false,
@@ -173,13 +185,11 @@ pub const PROBES: [Probe; 14] = [
     ),
     probe(
         "kfree_skb",
-        "kfree_skb",
         None,
         true,
         "the kernel drops packets, with its reason (since Linux 5.17)",
     ),
     probe(
-        "consume_skb",
         "consume_skb",
         None,
         true,

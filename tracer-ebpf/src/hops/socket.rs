@@ -1,6 +1,9 @@
 //! Hops at sockets (include/trace/events/tcp.h, sock.h, skb.h).
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
+};
 
 use super::program;
 use crate::{
@@ -46,6 +49,14 @@ fn is_by_packet(old: i32, new: i32) -> bool {
 #[btf_tracepoint(function = "sk_data_ready")]
 pub(crate) fn sk_data_ready(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("sk_data_ready");
+    journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
+    0
+}
+
+/// What `sk_data_ready` is the tracepoint in, before Linux 6.3 (net/core/sock.c).
+#[fentry(function = "sock_def_readable")]
+pub(crate) fn sock_def_readable(context: FEntryContext) -> i32 {
+    const PROGRAM: Program = program("sock_def_readable");
     journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
     0
 }

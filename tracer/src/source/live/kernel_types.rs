@@ -141,6 +141,15 @@ impl KernelTypes {
             .is_ok_and(|ids| !ids.is_empty())
     }
 
+    /// Whether the kernel knows a function that fentry can be attached to.
+    pub(super) fn has_function(&self, name: &str) -> bool {
+        self.btf.resolve_types_by_name(name).is_ok_and(|types| {
+            types
+                .iter()
+                .any(|found| matches!(found, btf_rs::Type::Func(_)))
+        })
+    }
+
     /// How many arguments a tracepoint has, its context not counted.
     pub(super) fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
         let types = self

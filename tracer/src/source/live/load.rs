@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
-use tracer_common::hop::{PROBES, Probe};
+use tracer_common::hop::{At, PROBES, Probe};
 use tracer_common::layout::{
     Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, PacketSet, Rule, Rules,
 };
@@ -221,12 +221,12 @@ fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
 fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Availability>, Error> {
     let mut availability = Vec::new();
     let mut loaded = Vec::new();
-    for probe in &PROBES {
-        let state = if types.has_tracepoint(probe.tracepoint) {
+    for probe in PROBES.iter().filter(|probe| is_needed(probe, types)) {
+        let state = if is_there(probe, types) {
             let started = Instant::now();
-            match program(ebpf, probe).load(probe.tracepoint, btf) {
+            match load_program(ebpf, probe, btf) {
                 Ok(()) => {
-                    tell_effort(program(ebpf, probe), probe, started.elapsed());
+                    tell_effort(ebpf, probe, started.elapsed());
                     loaded.push(probe);
                     State::Works
                 }
@@ -238,7 +238,7 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
         availability.push((probe, state));
     }
     for probe in loaded.into_iter().rev() {
-        if let Err(cause) = program(ebpf, probe).attach() {
+        if let Err(cause) = attach_program(ebpf, probe) {
             let state = refused(probe, "attach", &cause)?;
             availability
                 .iter_mut()
@@ -256,15 +256,43 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
         .collect())
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> &'a mut BtfTracePoint {
-    let program = ebpf
-        .program_mut(probe.program)
-        .expect("the object has a program for each row");
-    program.try_into().expect("all programs are of this type")
+/// Whether nothing better does what a program is for.
+fn is_needed(probe: &Probe, types: &KernelTypes) -> bool {
+    match probe.at {
+        At::Tracepoint(_) => true,
+        At::Function { instead_of, .. } => !types.has_tracepoint(instead_of),
+    }
+}
+
+fn is_there(probe: &Probe, types: &KernelTypes) -> bool {
+    match probe.at {
+        At::Tracepoint(name) => types.has_tracepoint(name),
+        At::Function { name, .. } => types.has_function(name),
+    }
+}
+
+const WRONG_OBJECT: &str = "the object has a program of this type for each row";
+
+fn load_program(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf) -> Result<(), ProgramError> {
+    let program = ebpf.program_mut(probe.program).expect(WRONG_OBJECT);
+    match (probe.at, program) {
+        (At::Tracepoint(name), Program::BtfTracePoint(program)) => program.load(name, btf),
+        (At::Function { name, .. }, Program::FEntry(program)) => program.load(name, btf),
+        _ => unreachable!("{WRONG_OBJECT}"),
+    }
+}
+
+fn attach_program(ebpf: &mut Ebpf, probe: &Probe) -> Result<(), ProgramError> {
+    match ebpf.program_mut(probe.program).expect(WRONG_OBJECT) {
+        Program::BtfTracePoint(program) => program.attach().map(drop),
+        Program::FEntry(program) => program.attach().map(drop),
+        _ => unreachable!("{WRONG_OBJECT}"),
+    }
 }
 
 /// What the verifier's consent cost, for those who ask why the start takes so long.
-fn tell_effort(program: &BtfTracePoint, probe: &Probe, took: Duration) {
+fn tell_effort(ebpf: &Ebpf, probe: &Probe, took: Duration) {
+    let program = ebpf.program(probe.program).expect(WRONG_OBJECT);
     let steps = program
         .info()
         .ok()
@@ -316,7 +344,10 @@ fn verdict(log: &str) -> String {
 }
 
 fn absent(probe: &Probe) -> Result<State, Error> {
-    let because = format!("this kernel has no tracepoint {}", probe.tracepoint);
+    let because = match probe.at {
+        At::Tracepoint(name) => format!("this kernel has no tracepoint {name}"),
+        At::Function { name, .. } => format!("this kernel has no function {name}"),
+    };
     let advice = "a newer kernel".to_owned();
     if probe.required {
         return Err(Error::Kernel {
@@ -358,9 +389,12 @@ fn bytes_of<T>(value: &T) -> &[u8] {
 /// Detaches all programs; packets that are in them come out first.
 pub(super) fn detach(ebpf: &mut Ebpf) {
     for (_, program) in ebpf.programs_mut() {
-        if let Ok(program) = <&mut BtfTracePoint>::try_from(program) {
-            let _ = program.unload();
-        }
+        // A program that was never attached has nothing to let go.
+        let _ = match program {
+            Program::BtfTracePoint(program) => program.unload(),
+            Program::FEntry(program) => program.unload(),
+            _ => Ok(()),
+        };
     }
 }
 
@@ -395,10 +429,7 @@ pub(super) fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
 /// How many runs of our programs the kernel skipped, because the program was running on that CPU.
 pub(super) fn recursion_misses(ebpf: &Ebpf) -> u64 {
     ebpf.programs()
-        .filter_map(|(_, program)| match program {
-            aya::programs::Program::BtfTracePoint(program) => program.fd().ok(),
-            _ => None,
-        })
+        .filter_map(|(_, program)| program.fd().ok())
         .map(|fd| misses_of(fd.as_fd().as_raw_fd()))
         .sum()
 }
