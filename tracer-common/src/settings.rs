@@ -109,6 +109,11 @@ pub struct Settings {
     pub handover_physical: u32,
     /// The number of the reason `NOT_SPECIFIED`; 0 where the kernel tells none.
     pub unspecified: u32,
+    /// 1 when nobody can ask for a network namespace's cookie (before Linux 5.14): its inode is taken
+    /// instead.
+    pub no_cookies: u32,
+    /// Not used yet.
+    pub spare: u32,
 }
 
 impl Offsets {
@@ -169,11 +174,13 @@ impl Settings {
         filter_port: 0,
         handover_physical: 0,
         unspecified: 0,
+        no_cookies: 0,
+        spare: 0,
     };
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 30 * 4);
+const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 32 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

@@ -258,6 +258,9 @@ impl Device {
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
         let net: *const u8 = member(self.0, offset!(dev_net));
+        if setting!(no_cookies) != 0 {
+            return u64::from(member::<u32>(net, offset!(net_inum)));
+        }
         member(net, offset!(net_cookie))
     }
 

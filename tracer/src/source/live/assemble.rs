@@ -192,7 +192,7 @@ impl Assembly {
             return;
         }
         let hop = match parent {
-            Parent::Node(place) if info.key.cookie == 0 => Hop {
+            Parent::Node(place) if matches!(stage, Stage::Deliver | Stage::Read) => Hop {
                 stage,
                 next_hop_mac: None,
                 previous_hop_mac: None,

@@ -7,7 +7,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::kernel_types;
 use crate::model::Namespace;
+
+/// Since when the kernel tells a namespace's cookie (`SO_NETNS_COOKIE`); before, its inode is taken
+/// for one, here and in the kernel half, though it is used again.
+pub(super) const COOKIES: (u32, u32) = (5, 14);
 
 /// Where iproute2 keeps named namespaces.
 const NAMED: &str = "/run/netns";
@@ -94,6 +99,9 @@ fn name_of(cookie: u64, inode: u32) -> Option<String> {
 /// The cookie of the namespace that a file stands for, asked from inside, on a thread of its own.
 fn cookie_at(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
+    if kernel_types::release() < COOKIES {
+        return Ok(file.metadata()?.ino());
+    }
     std::thread::spawn(move || {
         // SAFETY: a valid file descriptor; only this thread changes its namespace, and it ends.
         if unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
@@ -107,7 +115,7 @@ fn cookie_at(path: &Path) -> io::Result<u64> {
 
 /// The cookie of this thread's namespace.
 fn own_cookie() -> io::Result<u64> {
-    /// `SO_NETNS_COOKIE` of include/uapi/asm-generic/socket.h, since Linux 5.14.
+    /// include/uapi/asm-generic/socket.h
     const SO_NETNS_COOKIE: libc::c_int = 71;
     // SAFETY: no pointers are involved.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
