@@ -106,8 +106,8 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
 /// Word by word: a call to `memset` would cost a frame of the stack.
 #[inline(always)]
 fn clear(tuple: &mut Tuple) {
-    const WORDS: usize = size_of::<Tuple>() / 8;
-    let words = (&raw mut *tuple).cast::<u64>();
+    const WORDS: usize = size_of::<Tuple>() / 4;
+    let words = (&raw mut *tuple).cast::<u32>();
     let mut word = 0;
     while word < WORDS {
         // SAFETY: within the tuple, for which zeros are valid.

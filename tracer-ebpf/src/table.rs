@@ -225,7 +225,7 @@ const BUSY_NS: u64 = 1_000_000;
 fn displace(packet: &mut Packet) -> bool {
     let stood_ns = kernel::now().wrapping_sub(packet.last_ns);
     // Another CPU may have moved it after the clock was read: then the difference is negative.
-    if stood_ns < BUSY_NS || stood_ns > u64::MAX / 2 {
+    if !(BUSY_NS..=u64::MAX / 2).contains(&stood_ns) {
         return false;
     }
     let how = match silent_end(packet) {
