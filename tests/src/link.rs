@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use nix::libc;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::SockProtocol;
 
 use crate::lab::Lab;
 use crate::namespace::Ns;
-use crate::netlink::{Attributes, Message};
+use crate::netlink::{Attributes, Message, Netlink};
 
 const IFINFO: usize = 16;
 const INFO_KIND: u16 = 1;
@@ -204,6 +206,21 @@ impl Ns {
         self.rtnetlink()
             .ask(message)
             .with_context(|| format!("remove {dev} of {}", self.name()))
+    }
+
+    /// Takes a device of the machine's own, under another name; it goes back when the namespace goes.
+    ///
+    /// For machines that were made for tests: everywhere else their devices are none of ours.
+    pub(crate) fn adopt(&self, own: &str, dev: &str) -> Result<()> {
+        let index = if_nametoindex(own).with_context(|| format!("find {own}"))?;
+        let message = Message::new(libc::RTM_SETLINK, 0, &ifinfo(index, 0, 0))
+            .number(libc::IFLA_NET_NS_FD, self.handle().as_raw_fd() as u32)
+            .text(libc::IFLA_IFNAME, dev);
+        Netlink::open(SockProtocol::NetlinkRoute)?
+            .ask(message)
+            .with_context(|| format!("take {own} into {}", self.name()))?;
+        self.up(dev)?;
+        self.wait_until_up(dev)
     }
 
     /// The number of a device, unique in its namespace only.

@@ -1,6 +1,7 @@
 //! Ready-made networks: each names its namespaces, devices and addresses, and is quiet when made.
 
 mod bridged;
+mod cabled;
 mod line;
 mod loopback;
 mod nat;
@@ -17,6 +18,7 @@ use crate::lab::Lab;
 use crate::namespace::Ns;
 
 pub use bridged::Bridged;
+pub use cabled::Cabled;
 pub use line::Line;
 pub use loopback::Loopback;
 pub use nat::Nat;

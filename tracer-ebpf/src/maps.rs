@@ -48,6 +48,8 @@ pub(crate) struct Slot {
 pub(crate) struct Run {
     /// The packet of the last `receive`, as it was then.
     pub(crate) received: Packet,
+    /// A packet of a list that is delivered, as it was when it was received.
+    pub(crate) listed: Packet,
     /// The packet of the last `xmit`, by tag.
     pub(crate) sent: u64,
     /// Where the buffer of [`Run::upper`] begins.
@@ -166,4 +168,4 @@ pub(crate) static DROPS: HashMap<DropKey, u64> = HashMap::with_max_entries(1 << 
 pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 
 /// The sizes of what the agent reads must be those that it knows.
-const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 144);
+const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 208);

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lab::topology::{Address, Bridged, Line, Loopback, Nat, Vlan, Vxlan, Wired};
+use lab::topology::{Address, Bridged, Cabled, Line, Loopback, Nat, Vlan, Vxlan, Wired};
 use lab::{Lab, Ns, NumberedUdp, Pace, WireSpec};
 use tracer::model::{Report, Route, hop::Stage};
+use tracer::source::Settings;
 
 use super::seen::{losses, port, requests, tell, trace};
 
@@ -17,6 +18,16 @@ const WINDOW: u64 = 1_000;
 
 /// Sends them, traced, and returns what was seen.
 fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) -> Report {
+    let wanted = target.map_or(to.1.port(), |target| target.port());
+    send_as(&port(wanted), from, to, target)
+}
+
+fn send_as(
+    settings: &Settings,
+    from: (&Ns, IpAddr),
+    to: (&Ns, SocketAddr),
+    target: Option<SocketAddr>,
+) -> Report {
     let udp = NumberedUdp {
         count: COUNT,
         pace: Pace::Constant { per_second: 8000.0 },
@@ -24,7 +35,6 @@ fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) 
         target,
         ..NumberedUdp::new(from, to)
     };
-    let wanted = target.map_or(to.1.port(), |target| target.port());
     // The first packets find their neighbours before anything is traced.
     NumberedUdp {
         count: 10,
@@ -32,7 +42,7 @@ fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) 
     }
     .run()
     .unwrap();
-    let (delivery, report) = trace(&port(wanted), || udp.run().unwrap());
+    let (delivery, report) = trace(settings, || udp.run().unwrap());
     assert_eq!(
         (delivery.sent, delivery.received, delivery.duplicates),
         (COUNT, COUNT, 0)
@@ -252,4 +262,29 @@ fn through_a_wire_that_ends_the_packets_and_makes_new_ones() {
     ];
     let (from, to) = ((&wired.app, wired.app_at), (&wired.db, wired.db_at));
     check_both(from, to, &hops);
+}
+
+/// Only a machine that was made for tests has cards that are ours to use, as the guests of
+/// `cargo xtask vm` have.
+#[test]
+fn over_a_cable_between_two_cards() {
+    let Some(cabled) = Cabled::where_laid(lab()).unwrap() else {
+        return;
+    };
+    let hops = [
+        ("app0", Queue),
+        ("app0", Xmit),
+        ("db0", Rx),
+        ("db0", Receive),
+        ("db0", Deliver),
+    ];
+    let settings = Settings {
+        through_hardware: true,
+        ..port(PORT)
+    };
+    for ip in cabled.app_at.both() {
+        let to = cabled.db_at.facing(ip, PORT);
+        let report = send_as(&settings, (&cabled.app, ip), (&cabled.db, to), None);
+        check(&report, PORT, &hops);
+    }
 }

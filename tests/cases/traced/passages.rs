@@ -48,7 +48,7 @@ pub(crate) fn trace_hops(of_port: u16, work: impl FnOnce()) -> (Vec<Hop>, Readin
     settings.passages = true;
     let lines = Shared::default();
     let mut live = Live::open(&settings).unwrap();
-    live.write_passages(Box::new(lines.clone()));
+    live.write_passages(Box::new(lines.clone())).unwrap();
     work();
     let reading = Box::new(live).finish().unwrap();
     assert_eq!(reading.losses["ring"], 0, "the timelines have a hole");

@@ -144,10 +144,10 @@ fn split(hop: &Hop, packet: &Packet, size: u32, count: u32) {
 /// A packet left what is traced: the device or the namespace that was asked for.
 #[inline(always)]
 pub(super) fn leave(hop: &Hop) {
-    if let Some(packet) = hop.entry()
-        && packet.node != NO_NODE
-        && packet.flags & flag::ENDED == 0
-    {
+    let Some(packet) = hop.entry() else { return };
+    if packet.node == NO_NODE {
+        table::disregard(hop.tag);
+    } else if packet.flags & flag::ENDED == 0 {
         record::end(packet, End::Left);
         table::clear(packet, hop.tag);
     }

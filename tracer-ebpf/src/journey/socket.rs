@@ -10,7 +10,7 @@ use crate::{
     filter,
     header::{self, TCP, UDP},
     kernel::{self, Skb, Sock},
-    maps::{self, RUNS},
+    maps::{self, RUNS, Run},
     record, table, tree,
 };
 
@@ -61,54 +61,56 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
         return;
     };
     // SAFETY: it belongs to this CPU, and is written with softirqs off.
-    let received = unsafe { &mut (*run).received };
+    let Run {
+        received, listed, ..
+    } = unsafe { &mut *run };
     let queued = sock.last_queued().tag();
     let is_listed = queued != received.tag;
-    if is_listed && deliver_listed(queued, protocol as u8, program) {
-        return;
+    if is_listed && take_listed(queued, protocol as u8, listed) {
+        return deliver_noted(listed, 0, program);
     }
     let is_its = received.protocol == protocol as u8
         && (protocol != u16::from(UDP)
             || received.destination_port == sock.port()
             || tree::translated_port(received.node) == sock.port());
     if received.tag != 0 && received.stage == Stage::Receive as u8 && is_its {
-        deliver_received(received, is_listed, program);
+        // A raw socket got a copy; what becomes of this one is no end any more.
+        let copied = if is_listed { flag::COPIED } else { 0 };
+        deliver_noted(received, copied, program);
     }
 }
 
-/// The datagram that this CPU received just now reaches its socket.
+/// Notes a datagram of this CPU's that came in by a list, and waited for others to be received.
+#[inline(always)]
+fn take_listed(tag: u64, protocol: u8, listed: &mut Packet) -> bool {
+    let entry = table::set_of(tag).and_then(|set| table::entry_of(set, tag));
+    if let Some(packet) = entry
+        && packet.stage == Stage::Receive as u8
+        && packet.node != NO_NODE
+        && packet.protocol == protocol
+        && packet.cpu == kernel::cpu()
+    {
+        // SAFETY: a valid reference.
+        unsafe { table::copy_all_but_tag(packet, listed) };
+        listed.tag = tag;
+        return true;
+    }
+    false
+}
+
+/// A datagram reaches its socket.
 ///
 /// A reader on another CPU may have it already, and its address may be in use again: so it is this
 /// CPU's own note of the packet that moves on, and the table learns of it only where it still knows
 /// the same packet.
 #[inline(always)]
-fn deliver_received(received: &mut Packet, is_copy: bool, program: Program) {
-    let came_ns = received.last_ns;
-    let Some(hop) = Hop::with_tag(received.tag, program) else {
+fn deliver_noted(noted: &mut Packet, copied: u8, program: Program) {
+    let came_ns = noted.last_ns;
+    let Some(hop) = Hop::with_tag(noted.tag, program) else {
         return;
     };
-    arrive_at_socket(&hop, received);
-    // A raw socket got a copy; what becomes of this one is no end any more.
-    let copied = if is_copy { flag::COPIED } else { 0 };
-    table::note_delivered(hop.tag, came_ns, received, flag::ENDED | copied);
-}
-
-/// A datagram that came in by a list reaches its socket, after others were received.
-#[inline(always)]
-fn deliver_listed(tag: u64, protocol: u8, program: Program) -> bool {
-    let Some(hop) = Hop::with_tag(tag, program) else {
-        return false;
-    };
-    if let Some(packet) = hop.entry()
-        && packet.stage == Stage::Receive as u8
-        && packet.node != NO_NODE
-        && packet.protocol == protocol
-        && packet.cpu == hop.cpu
-    {
-        arrive_at_socket(&hop, packet);
-        return true;
-    }
-    false
+    arrive_at_socket(&hop, noted);
+    table::note_delivered(hop.tag, came_ns, noted, flag::ENDED | copied);
 }
 
 /// TCP changes its state by the segment that this CPU received: it opens or closes a connection,

@@ -57,7 +57,7 @@ fn trace(config: &Config, passages: Option<&Path>) -> Result<Reading, Failure> {
     runtime.block_on(async {
         let mut live = Live::open(&config.settings)?;
         if let Some(file) = passages {
-            live.write_passages(Box::new(BufWriter::new(file)));
+            live.write_passages(Box::new(BufWriter::new(file)))?;
         }
         watch(Box::new(live), config.duration, interrupted).await
     })

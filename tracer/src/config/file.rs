@@ -45,6 +45,7 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Routes {
     duration: Option<Duration>,
+    through_hardware: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -204,6 +205,7 @@ impl File {
                     .classes
                     .ephemeral_from
                     .map_or(from.ephemeral_from, |it| it.0),
+                through_hardware: self.routes.through_hardware,
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },

@@ -6,9 +6,10 @@ use super::value::{
 };
 
 /// The sections and keys.
-const KEYS: [(&str, &str); 30] = [
+const KEYS: [(&str, &str); 31] = [
     ("routes", "a section: [routes]"),
     ("routes.duration", DURATION),
+    ("routes.through_hardware", TRUTH),
     ("agent", "a section: [agent]"),
     ("agent.listen", LISTEN),
     ("agent.insecure_listen", TRUTH),

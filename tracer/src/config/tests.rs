@@ -54,6 +54,7 @@ fn the_complete_example_sets_everything() {
         ],
         service_ports: vec![],
         ephemeral_from: 32_768,
+        through_hardware: false,
         limits: Limits::default(),
         passages: false,
         kernel_log: false,
@@ -153,7 +154,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[routes]\n\n# a word\nduratoin = \"1s\"",
-        "4: routes.duratoin: there is no such key; allowed: duration",
+        "4: routes.duratoin: there is no such key; allowed: duration, through_hardware",
     ),
     (
         "[filters]\nport = 1",

@@ -58,10 +58,14 @@ impl Live {
 
     /// Writes each packet's timeline, one JSON object a line, from now on; called before the
     /// first reading, and only when [`Settings::passages`] is set.
-    pub fn write_passages(&mut self, to: Box<dyn Write + Send>) {
+    ///
+    /// # Errors
+    /// When the kernel half's ring buffer can't be read.
+    pub fn write_passages(&mut self, to: Box<dyn Write + Send>) -> Result<(), Error> {
         if let Some(steps) = self.ebpf.take_map("STEPS") {
-            self.passages = passages::Passages::start(steps, &self.ebpf, to).ok();
+            self.passages = Some(passages::Passages::start(steps, &self.ebpf, to)?);
         }
+        Ok(())
     }
 
     /// What is known now. The kernel forgets what it skipped with the programs, so that the caller

@@ -18,6 +18,8 @@ pub struct Settings {
     pub service_ports: Vec<RangeInclusive<u16>>,
     /// The lowest ephemeral port: ports from here on make no class of their own.
     pub ephemeral_from: u16,
+    /// Whether packets that leave by hardware are looked for where hardware brings packets in.
+    pub through_hardware: bool,
     /// How much room the tables get.
     pub limits: Limits,
     /// Whether each packet's timeline leaves the kernel.
@@ -33,6 +35,7 @@ impl Default for Settings {
             components: Vec::new(),
             service_ports: Vec::new(),
             ephemeral_from: 32_768,
+            through_hardware: false,
             limits: Limits::default(),
             passages: false,
             kernel_log: false,

@@ -35,6 +35,8 @@ const WANTED: &[&str] = &[
     "sch_tbf",
     "tun",
     "veth",
+    "virtio_net",
+    "virtio_pci",
     "vrf",
     "vxlan",
 ];

@@ -68,6 +68,15 @@ const MACHINE: &[&str] = &[
     "-no-reboot",
     "-nic",
     "none",
+    // Two cards, and a cable between them.
+    "-netdev",
+    "hubport,id=one,hubid=0",
+    "-device",
+    "virtio-net-pci,netdev=one,mac=52:54:00:00:00:01",
+    "-netdev",
+    "hubport,id=other,hubid=0",
+    "-device",
+    "virtio-net-pci,netdev=other,mac=52:54:00:00:00:02",
 ];
 
 fn listen(console: &Receiver<String>, log: &Path, limit: Duration) -> Result<Outcome> {

@@ -28,6 +28,7 @@ pub(super) fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
         ephemeral_from: u32::from(settings.ephemeral_from),
         components: u32::from(!settings.components.is_empty()),
         passages: u32::from(settings.passages),
+        handover_physical: u32::from(settings.through_hardware),
         ..KernelSettings::ZERO
     };
     if let Some(name) = &filter.namespace {
