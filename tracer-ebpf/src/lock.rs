@@ -7,7 +7,7 @@ use crate::{
 
 /// How often a lock is asked for before giving up: on a virtual machine the CPU that holds it may
 /// stand still for milliseconds.
-const TRIES: u32 = 16;
+const TRIES: u32 = 32;
 
 /// A lock that is held, until it is released.
 ///

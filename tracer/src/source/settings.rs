@@ -96,7 +96,7 @@ impl Default for Limits {
             nodes: 4_096,
             classes: 4_096,
             cells: 16_384,
-            handover: 16_384,
+            handover: 65_536,
         }
     }
 }

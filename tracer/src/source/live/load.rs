@@ -427,10 +427,15 @@ pub(super) fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
         .collect()
 }
 
-/// How many runs of our programs the kernel skipped, because the program was running on that CPU.
+/// How many hops the kernel skipped, because their program was running on that CPU.
+///
+/// The programs that see packets end don't count here: a packet whose end was not seen is counted
+/// where it stood, and most that they see have ended before.
 pub(super) fn recursion_misses(ebpf: &Ebpf) -> u64 {
-    ebpf.programs()
-        .filter_map(|(_, program)| program.fd().ok())
+    PROBES
+        .iter()
+        .filter(|probe| probe.stage.is_some())
+        .filter_map(|probe| ebpf.program(probe.program)?.fd().ok())
         .map(|fd| misses_of(fd.as_fd().as_raw_fd()))
         .sum()
 }
