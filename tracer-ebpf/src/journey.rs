@@ -84,15 +84,6 @@ impl Hop {
         unsafe { &mut *self.run }
     }
 
-    /// The packet that this CPU received is no socket's: it goes another way.
-    #[inline(always)]
-    fn moved_on(&self) {
-        let received = &mut self.run().received;
-        if received.tag == self.tag {
-            received.stage = 0;
-        }
-    }
-
     #[inline(always)]
     fn index(&self) -> u32 {
         maps::scratch_index(self.cpu, self.program)

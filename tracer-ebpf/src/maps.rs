@@ -43,19 +43,13 @@ pub(crate) struct Slot {
     pub(crate) spare: u32,
 }
 
-/// Datagrams of one list that are noted; the kernel's lists have 8 (`net.core.gro_normal_batch`).
-pub(crate) const WAITING: usize = 16;
-
 /// What this CPU handled last. Synchronous work on the same packet is told from it.
 #[repr(C)]
 pub(crate) struct Run {
     /// The packet of the last `receive`, as it was then.
     pub(crate) received: Packet,
-    /// Datagrams that were received before it, by a list, and that no socket has yet.
-    pub(crate) waiting: [Packet; WAITING],
-    /// How many were put there; the place of the next one.
-    pub(crate) waited: u32,
-    pub(crate) spare: u32,
+    /// A packet of a list that is delivered, as it was when it was received.
+    pub(crate) listed: Packet,
     /// The packet of the last `xmit`, by tag.
     pub(crate) sent: u64,
     /// Where the buffer of [`Run::upper`] begins.
@@ -174,4 +168,4 @@ pub(crate) static DROPS: HashMap<DropKey, u64> = HashMap::with_max_entries(1 << 
 pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 
 /// The sizes of what the agent reads must be those that it knows.
-const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 152 + 64 * WAITING);
+const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 208);

@@ -81,13 +81,14 @@ pub(crate) extern "C" fn disregard(tag: u64) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    let Some(lock) = Lock::of_packets(place) else {
-        return 0;
-    };
+    // Where its holder stands still the lock is not waited for: he is at another entry.
+    let lock = Lock::of_packets(place);
     if let Some(packet) = entry_of(set, tag) {
         packet.tag = 0;
     }
-    lock.release();
+    if let Some(lock) = lock {
+        lock.release();
+    }
     0
 }
 
@@ -198,9 +199,8 @@ pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: 
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return;
     };
-    let Some(lock) = Lock::of_packets(place) else {
-        return;
-    };
+    // Where its holder stands still the lock is not waited for: he is at another entry.
+    let lock = Lock::of_packets(place);
     if let Some(packet) = entry_of(set, tag)
         && packet.stage == Stage::Receive as u8
         && packet.last_ns == came_ns
@@ -211,7 +211,9 @@ pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: 
         packet.last_ns = delivered.last_ns;
         packet.stage = Stage::Deliver as u8;
     }
-    lock.release();
+    if let Some(lock) = lock {
+        lock.release();
+    }
 }
 
 /// Packets that stood longer than this without a sign of life are gone rather than under way.

@@ -13,9 +13,9 @@ use super::{
 use crate::{
     filter,
     handover::{self, SEGMENT, TAKEN, WHOLE},
-    header::{self, UDP},
+    header,
     kernel::{Device, Skb, setting},
-    maps::{self, Run, WAITING},
+    maps,
     table::copy_all_but_tag,
     tree,
 };
@@ -46,7 +46,6 @@ pub(crate) fn queue(skb: Skb, program: Program) {
             goes_on = true;
         } else if packet.stage == Stage::Receive as u8 && skb.iif() != 0 {
             goes_on = hop.run().received.tag == hop.tag || waited(&hop, packet);
-            hop.moved_on();
         }
     }
     if goes_on {
@@ -186,7 +185,6 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
                     recognise_by(packet, &scratch.header);
                 }
             }
-            hop.moved_on();
             goes_on = true;
         }
     }
@@ -256,27 +254,9 @@ fn comes_up(packet: &Packet) -> bool {
         || packet.stage == Stage::Xmit as u8 && !Kind::leaves(packet.kind)
 }
 
-/// Keeps the note of a datagram that no socket has yet: it came in by a list.
-#[inline(always)]
-fn keep_waiting(run: &mut Run) {
-    let received = &run.received;
-    if received.tag != 0
-        && received.stage == Stage::Receive as u8
-        && received.protocol == UDP
-        && received.node != NO_NODE
-    {
-        let place = &mut run.waiting[run.waited as usize & (WAITING - 1)];
-        // SAFETY: a valid reference.
-        unsafe { copy_all_but_tag(received, place) };
-        place.tag = received.tag;
-        run.waited = run.waited.wrapping_add(1);
-    }
-}
-
 /// Remembers what this CPU received last, as it is now.
 #[inline(always)]
 fn note_received(hop: &Hop) {
-    keep_waiting(hop.run());
     let received = &raw mut hop.run().received;
     // SAFETY: it belongs to this CPU.
     unsafe {

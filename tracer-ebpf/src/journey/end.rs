@@ -9,9 +9,8 @@ use super::{Hop, Program, total};
 use crate::{
     handover::{self, SEGMENT, TAKEN, WHOLE},
     header::{self, UDP},
-    kernel::{self, Skb, setting},
-    maps::{self, RUNS, WAITING},
-    record,
+    kernel::{Skb, setting},
+    maps, record,
     table::{self, copy_all_but_tag},
 };
 
@@ -36,7 +35,6 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         return 0;
     };
     let tag = scratch.tag;
-    forget_note(tag);
     let Some(set) = table::set_of(tag) else {
         return 0;
     };
@@ -68,26 +66,6 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         table::clear(packet, tag);
     }
     0
-}
-
-/// What this CPU received just now will not reach a socket.
-#[inline(always)]
-fn forget_note(tag: u64) {
-    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
-        return;
-    };
-    // SAFETY: it belongs to this CPU.
-    let run = unsafe { &mut *run };
-    if run.received.tag == tag {
-        run.received.stage = 0;
-    }
-    let mut index = 0;
-    while index < WAITING {
-        if run.waiting[index].tag == tag {
-            run.waiting[index].tag = 0;
-        }
-        index += 1;
-    }
 }
 
 /// Whether GRO hung it behind another one, with which the kernel frees it in the end, and says

@@ -10,7 +10,7 @@ use crate::{
     filter,
     header::{self, TCP, UDP},
     kernel::{self, Skb, Sock},
-    maps::{self, RUNS, Run, WAITING},
+    maps::{self, RUNS, Run},
     record, table, tree,
 };
 
@@ -62,69 +62,40 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     };
     // SAFETY: it belongs to this CPU, and is written with softirqs off.
     let Run {
-        received, waiting, ..
+        received, listed, ..
     } = unsafe { &mut *run };
     let queued = sock.last_queued().tag();
-    if queued == received.tag && received.stage == Stage::Receive as u8 {
-        return deliver_noted(received, 0, program);
+    let is_listed = queued != received.tag;
+    if is_listed && take_listed(queued, protocol as u8, listed) {
+        return deliver_noted(listed, 0, program);
     }
-    let found = find_waiting(queued, u32::from(sock.port()), u32::from(protocol)) as usize;
-    if found < WAITING {
-        let noted = &mut waiting[found & (WAITING - 1)];
-        deliver_noted(noted, 0, program);
-        noted.tag = 0;
-        return;
-    }
-    if received.tag != 0
-        && received.stage == Stage::Receive as u8
-        && is_its(received, u32::from(sock.port()), u32::from(protocol))
-    {
+    let is_its = received.protocol == protocol as u8
+        && (protocol != u16::from(UDP)
+            || received.destination_port == sock.port()
+            || tree::translated_port(received.node) == sock.port());
+    if received.tag != 0 && received.stage == Stage::Receive as u8 && is_its {
         // A raw socket got a copy; what becomes of this one is no end any more.
-        deliver_noted(received, flag::COPIED, program);
+        let copied = if is_listed { flag::COPIED } else { 0 };
+        deliver_noted(received, copied, program);
     }
 }
 
-/// Which of the waiting datagrams a socket got: the one that was queued, else the oldest one for
-/// its port, which a reader has already. [`WAITING`] when there is none.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_waiting(queued: u64, port: u32, protocol: u32) -> u32 {
-    const NONE: u32 = WAITING as u32;
-    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
-        return NONE;
-    };
-    // SAFETY: it belongs to this CPU.
-    let Run {
-        waiting, waited, ..
-    } = unsafe { &*run };
-    // The latest first: an address is used again.
-    let mut back = 1;
-    while back <= NONE {
-        let index = waited.wrapping_sub(back) & (NONE - 1);
-        if waiting[index as usize].tag == queued {
-            return index;
-        }
-        back += 1;
-    }
-    let mut step = 0;
-    while step < NONE {
-        let index = waited.wrapping_add(step) & (NONE - 1);
-        let noted = &waiting[index as usize];
-        if noted.tag != 0 && is_its(noted, port, protocol) {
-            return index;
-        }
-        step += 1;
-    }
-    NONE
-}
-
-/// Whether a socket is one that a datagram may be for.
+/// Notes a datagram of this CPU's that came in by a list, and waited for others to be received.
 #[inline(always)]
-fn is_its(noted: &Packet, port: u32, protocol: u32) -> bool {
-    u32::from(noted.protocol) == protocol
-        && (protocol != u32::from(UDP)
-            || u32::from(noted.destination_port) == port
-            || u32::from(tree::translated_port(noted.node)) == port)
+fn take_listed(tag: u64, protocol: u8, listed: &mut Packet) -> bool {
+    let entry = table::set_of(tag).and_then(|set| table::entry_of(set, tag));
+    if let Some(packet) = entry
+        && packet.stage == Stage::Receive as u8
+        && packet.node != NO_NODE
+        && packet.protocol == protocol
+        && packet.cpu == kernel::cpu()
+    {
+        // SAFETY: a valid reference.
+        unsafe { table::copy_all_but_tag(packet, listed) };
+        listed.tag = tag;
+        return true;
+    }
+    false
 }
 
 /// A datagram reaches its socket.
