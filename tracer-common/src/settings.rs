@@ -27,10 +27,6 @@ pub struct Offsets {
     pub skb_data: u32,
     /// `sk_buff.end`
     pub skb_end: u32,
-    /// `sk_buff.next`
-    pub skb_next: u32,
-    /// `sk_buff.prev`
-    pub skb_prev: u32,
     /// `skb_shared_info.gso_size`
     pub shinfo_gso_size: u32,
     /// `skb_shared_info.gso_segs`
@@ -130,8 +126,6 @@ impl Offsets {
         skb_head: 0,
         skb_data: 0,
         skb_end: 0,
-        skb_next: 0,
-        skb_prev: 0,
         shinfo_gso_size: 0,
         shinfo_gso_segs: 0,
         dev_ifindex: 0,
@@ -180,7 +174,7 @@ impl Settings {
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 32 * 4);
+const _: () = assert!(size_of::<Offsets>() == 27 * 4 && size_of::<Settings>() == 32 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

@@ -44,7 +44,7 @@ pub(crate) extern "C" fn hand_over(index: u32, mark: u64, segment: u32) -> u32 {
     let packet = &scratch.packet;
     // Without the lock, where its holder stands still, nothing is lost as a rule: two CPUs seldom
     // want the same set.
-    let lock = Lock::of_handover(place_of(mark));
+    let _lock = Lock::of_handover(place_of(mark));
     // SAFETY: the map's memory.
     let ways = unsafe { &mut (*set).ways };
     // The way of one that looks alike, else a free one, else the oldest. Segments may look alike:
@@ -84,9 +84,6 @@ pub(crate) extern "C" fn hand_over(index: u32, mark: u64, segment: u32) -> u32 {
         way.segment = segment;
         way.packet = *packet;
     }
-    if let Some(lock) = lock {
-        lock.release();
-    }
     0
 }
 
@@ -112,7 +109,7 @@ pub(crate) extern "C" fn take(index: u32, mark: u64, segment: u32) -> u32 {
     let (Some(scratch), Some(set)) = (maps::scratch(index), set_of(mark)) else {
         return 0;
     };
-    let lock = Lock::of_handover(place_of(mark));
+    let _lock = Lock::of_handover(place_of(mark));
     // SAFETY: the map's memory.
     let ways = unsafe { &mut (*set).ways };
     let mut answer = 0;
@@ -126,9 +123,6 @@ pub(crate) extern "C" fn take(index: u32, mark: u64, segment: u32) -> u32 {
                 answer = MANY;
             }
         }
-    }
-    if let Some(lock) = lock {
-        lock.release();
     }
     answer
 }

@@ -189,6 +189,7 @@ fn step_to(tag: u64, packet: &mut Packet, found: Result<Found, End>) -> bool {
         }
         Err(how) => {
             record::end(packet, how);
+            packet.last_ns = now;
             packet.node = NO_NODE;
             false
         }

@@ -9,7 +9,7 @@ use crate::{
 /// stand still for milliseconds.
 const TRIES: u32 = 32;
 
-/// A lock that is held, until it is released.
+/// A lock that is held, until it is dropped.
 ///
 /// Whoever adds one and then finds one is alone; whoever finds more takes his own back. That needs
 /// no atomic that returns a value, which BPF has since Linux 5.12 only, and two who ask at the same
@@ -46,10 +46,11 @@ impl Lock {
         }
         None
     }
+}
 
-    /// Lets others have it.
+impl Drop for Lock {
     #[inline(always)]
-    pub(crate) fn release(self) {
+    fn drop(&mut self) {
         // SAFETY: the map's memory.
         unsafe { add_u32(self.0, u32::MAX) };
     }

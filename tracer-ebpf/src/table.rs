@@ -2,7 +2,8 @@
 //!
 //! An entry belongs to the CPU that holds the `sk_buff`, which writes it without a lock, until the
 //! packet's end is counted: from then on its place is free, and only who holds the set's lock may
-//! write there. Where both places are taken, only an entry that nobody can be at work on is
+//! write there. That of a packet that is not followed becomes free by its age alone: at each hop it
+//! is written to. Where both places are taken, only an entry that nobody can be at work on is
 //! displaced.
 
 use tracer_common::{
@@ -57,13 +58,23 @@ pub(crate) fn is_held(packet: &Packet, tag: u64) -> bool {
 /// The entry's packet is gone, and nothing told how: where it stood does.
 #[inline(always)]
 pub(crate) fn forget(packet: &mut Packet, tag: u64) {
+    if !is_under_way(packet) {
+        disregard(tag);
+        return;
+    }
     if let Some(how) = silent_end(packet) {
         record::end(packet, how);
     }
     clear(packet, tag);
 }
 
-/// Empties the entry of a packet whose end was counted just now.
+/// Whether a packet is followed and has not ended.
+#[inline(always)]
+fn is_under_way(packet: &Packet) -> bool {
+    packet.node != NO_NODE && packet.flags & (flag::ENDED | flag::HANDED) == 0
+}
+
+/// Empties the entry of a packet that was under way, and whose end was counted just now.
 #[inline(always)]
 pub(crate) fn clear(packet: &mut Packet, tag: u64) {
     // Another CPU may have displaced it in this moment.
@@ -72,7 +83,7 @@ pub(crate) fn clear(packet: &mut Packet, tag: u64) {
     }
 }
 
-/// Empties the entry of a packet that was not followed, so that the next one at its address is not
+/// Empties the entry of a packet that is not under way, so that the next one at its address is not
 /// taken for it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -81,18 +92,38 @@ pub(crate) extern "C" fn disregard(tag: u64) -> u32 {
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return 0;
     };
-    // Where its holder stands still the lock is not waited for: he is at another entry.
-    let lock = Lock::of_packets(place);
-    if let Some(packet) = entry_of(set, tag) {
+    // Without the lock it stays as it is: its holder may be giving this place to another packet.
+    if let Some(_lock) = Lock::of_packets(place)
+        && let Some(packet) = entry_of(set, tag)
+    {
         packet.tag = 0;
-    }
-    if let Some(lock) = lock {
-        lock.release();
     }
     0
 }
 
-/// Puts the scratch's packet into the table, at the scratch's address; 0 where it finds no room.
+/// The two places that an address may have, locked, without what was there of that address.
+///
+/// None where the lock's holder stands still.
+#[inline(always)]
+fn make_way(tag: u64) -> Option<(&'static mut [Packet; 2], Lock)> {
+    let place = place_of(tag);
+    let set = PACKETS.get_ptr_mut(place)?;
+    let lock = Lock::of_packets(place);
+    // What lives at this address now is another packet, whether there is a place for it or not.
+    if let Some(before) = entry_of(set, tag)
+        && (lock.is_some() || is_under_way(before))
+    {
+        if let Some(how) = silent_end(before) {
+            record::end(before, how);
+        }
+        clear(before, tag);
+    }
+    // SAFETY: the map's memory, locked.
+    Some((unsafe { &mut (*set).ways }, lock?))
+}
+
+/// Puts the scratch's packet, which was at its hop just now, into the table, at the scratch's
+/// address; 0 where it finds no room.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn put(index: u32) -> u32 {
@@ -100,29 +131,19 @@ pub(crate) extern "C" fn put(index: u32) -> u32 {
         return 0;
     };
     let tag = scratch.tag;
-    let place = place_of(tag);
-    let Some(set) = PACKETS.get_ptr_mut(place) else {
+    let Some((ways, _lock)) = make_way(tag) else {
         return 0;
     };
-    let lock = Lock::of_packets(place);
-    // What lives at this address now is another packet, whether there is a place for it or not.
-    if let Some(before) = entry_of(set, tag) {
-        forget(before, tag);
-    }
-    let Some(lock) = lock else {
-        return 0;
-    };
-    // SAFETY: the map's memory, locked.
-    let ways = unsafe { &mut (*set).ways };
-    let second = if is_free(&ways[0]) {
+    let now = scratch.packet.last_ns;
+    let second = if is_free(&ways[0], now) {
         false
-    } else if is_free(&ways[1]) {
+    } else if is_free(&ways[1], now) {
         true
     } else {
         ways[1].last_ns < ways[0].last_ns
     };
     let way = if second { &mut ways[1] } else { &mut ways[0] };
-    let is_ours = is_free(way) || displace(way);
+    let is_ours = is_free(way, now) || displace(way, now);
     if is_ours {
         // SAFETY: a valid reference. The tag is cleared first and set last, so that no other CPU
         // takes half an entry for a whole one.
@@ -132,7 +153,6 @@ pub(crate) extern "C" fn put(index: u32) -> u32 {
             core::ptr::write_volatile(&raw mut way.tag, tag);
         }
     }
-    lock.release();
     u32::from(is_ours)
 }
 
@@ -145,23 +165,13 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
         return 0;
     };
     let tag = scratch.tag;
-    let place = place_of(tag);
-    let Some(set) = PACKETS.get_ptr_mut(place) else {
+    let Some((ways, _lock)) = make_way(tag) else {
         return 0;
     };
-    let lock = Lock::of_packets(place);
-    // What lives at this address now is another packet, whether there is a place for it or not.
-    if let Some(before) = entry_of(set, tag) {
-        forget(before, tag);
-    }
-    let Some(lock) = lock else {
-        return 0;
-    };
-    // SAFETY: the map's memory, locked.
-    let ways = unsafe { &mut (*set).ways };
-    let way = if is_free(&ways[0]) {
+    let now = kernel::now();
+    let way = if is_free(&ways[0], now) {
         Some(&mut ways[0])
-    } else if is_free(&ways[1]) {
+    } else if is_free(&ways[1], now) {
         Some(&mut ways[1])
     } else {
         None
@@ -173,20 +183,19 @@ pub(crate) extern "C" fn ignore(index: u32, stage: u32) -> u32 {
         way.stage = stage as u8;
         way.kind = scratch.kind as u8;
         way.flags = 0;
-        way.last_ns = 1;
+        way.last_ns = now;
         // SAFETY: a valid reference.
         unsafe { core::ptr::write_volatile(&raw mut way.tag, tag) };
     }
-    lock.release();
     0
 }
 
 /// Whether nobody will write to the entry any more. What TCP delivered may still be read.
 #[inline(always)]
-fn is_free(packet: &Packet) -> bool {
+fn is_free(packet: &Packet, now: u64) -> bool {
     let may_be_read = packet.protocol == TCP && packet.stage == Stage::Deliver as u8;
     packet.tag == 0
-        || packet.node == NO_NODE
+        || packet.node == NO_NODE && is_quiet(stood_ns(packet, now))
         || packet.flags & flag::HANDED != 0
         || packet.flags & flag::ENDED != 0 && !may_be_read
 }
@@ -200,7 +209,7 @@ pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: 
         return;
     };
     // Where its holder stands still the lock is not waited for: he is at another entry.
-    let lock = Lock::of_packets(place);
+    let _lock = Lock::of_packets(place);
     if let Some(packet) = entry_of(set, tag)
         && packet.stage == Stage::Receive as u8
         && packet.last_ns == came_ns
@@ -211,9 +220,6 @@ pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: 
         packet.last_ns = delivered.last_ns;
         packet.stage = Stage::Deliver as u8;
     }
-    if let Some(lock) = lock {
-        lock.release();
-    }
 }
 
 /// Packets that stood longer than this without a sign of life are gone rather than under way.
@@ -222,12 +228,25 @@ pub(crate) const STALE_NS: u64 = 1_000_000_000;
 /// A packet that came to its hop so lately may be worked on by another CPU at this moment.
 const BUSY_NS: u64 = 1_000_000;
 
+/// How long a packet has stood where it is. Another CPU may have moved it after the clock was read:
+/// then the difference is negative, which is a large number.
+#[inline(always)]
+fn stood_ns(packet: &Packet, now: u64) -> u64 {
+    now.wrapping_sub(packet.last_ns)
+}
+
+/// Whether after such a time nobody is at work on a packet.
+#[inline(always)]
+fn is_quiet(stood_ns: u64) -> bool {
+    (BUSY_NS..=u64::MAX / 2).contains(&stood_ns)
+}
+
 /// Makes room, where the packet that has it stands still.
 #[inline(always)]
-fn displace(packet: &mut Packet) -> bool {
-    let stood_ns = kernel::now().wrapping_sub(packet.last_ns);
-    // Another CPU may have moved it after the clock was read: then the difference is negative.
-    if !(BUSY_NS..=u64::MAX / 2).contains(&stood_ns) {
+fn displace(packet: &mut Packet, now: u64) -> bool {
+    let stood_ns = stood_ns(packet, now);
+    // What is not followed has no end to count, and is free when it is quiet.
+    if packet.node == NO_NODE || !is_quiet(stood_ns) {
         return false;
     }
     let how = match silent_end(packet) {

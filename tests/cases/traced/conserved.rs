@@ -27,10 +27,18 @@ fn check_losses(report: &Report) {
     let packets: u64 = report.routes.iter().map(|route| route.packets).sum();
     let share = lost as f64 / packets.max(1) as f64;
     println!("{packets} packets, {lost} lost: {:?}", report.losses);
+    let where_lost = || -> String {
+        let routes = report
+            .routes
+            .iter()
+            .filter(|route| route.ends.lost.values().sum::<u64>() > 0);
+        routes.map(|route| tell(route) + "\n").collect()
+    };
     assert!(
         share <= LOST,
-        "{lost} of {packets} lost: {:?}",
-        report.losses
+        "{lost} of {packets} lost: {:?}\n{}",
+        report.losses,
+        where_lost()
     );
 }
 

@@ -4,13 +4,18 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lab::topology::Wired;
-use lab::{Direction, Distribution, Lab, NumberedUdp, Pace, WireSpec};
+use lab::{
+    Direction, Distribution, EventKind, Lab, NumberedUdp, Pace, Recorder, Recording, WireSpec,
+};
 use tracer::model::{Histogram, Report, Segment};
 
 use super::passages::trace_hops;
 use super::seen::{losses, port, requests, tell, trace};
 
 const PORT: u16 = 9300;
+/// Datagrams in a run, and the length of each with its headers.
+const COUNT: u64 = 3_000;
+const BYTES: u32 = 92;
 
 /// The width of a bucket, as a factor.
 const BUCKET: f64 = 1.090_507_732_665_257_7;
@@ -48,6 +53,21 @@ fn segment<'a>(report: &'a Report, name: &str) -> &'a Segment {
         .unwrap_or_else(|| panic!("{}", tell(route)))
 }
 
+/// When each datagram came to the wire and when it left it, by the kernel's own tracepoints: its
+/// delay, in the order of sending. The wire's log lacks the time until its thread ran.
+fn on_the_wire(recording: &Recording) -> Vec<u64> {
+    let datagrams = |kind, device| {
+        let events = recording.at(kind, device);
+        events.filter(|event| event.len == Some(BYTES))
+    };
+    assert_eq!(recording.lost, 0);
+    let came = datagrams(EventKind::NetDevStartXmit, "app0");
+    let left = datagrams(EventKind::NetifReceiveSkbEntry, "db0");
+    came.zip(left)
+        .map(|(came, left)| left.ts_ns - came.ts_ns)
+        .collect()
+}
+
 #[test]
 fn the_wire_says_the_same() {
     let jittered = |delay_us: u64, up_to_us: u64| WireSpec {
@@ -64,23 +84,36 @@ fn the_wire_says_the_same() {
         jittered(80_000, 8_000),
     ] {
         let wired = Wired::new(lab(), spec).unwrap();
-        let (delivery, report) = trace(&port(PORT), || traffic(&wired, 3_000).run().unwrap());
-        assert_eq!(delivery.received, 3_000);
+        let ends = [EventKind::NetDevStartXmit, EventKind::NetifReceiveSkbEntry];
+        let recorder = Recorder::start_with(&wired.lab, &ends).unwrap();
+        let (delivery, report) = trace(&port(PORT), || traffic(&wired, COUNT).run().unwrap());
+        assert_eq!(delivery.received, COUNT);
         let log = wired.wire.log().into_iter();
-        let forth = log.filter(|crossing| crossing.direction == Direction::Forth);
-        let mut own: Vec<u64> = forth.filter_map(|crossing| crossing.delay_ns()).collect();
-        assert_eq!(own.len(), 3_000);
+        let logged: Vec<u64> = log
+            .filter(|crossing| crossing.direction == Direction::Forth && crossing.bytes == BYTES)
+            .filter_map(|crossing| crossing.delay_ns())
+            .collect();
+        let recording = recorder.stop().unwrap();
+        let mut own = on_the_wire(&recording);
+        assert_eq!((logged.len(), own.len()), (COUNT as usize, COUNT as usize));
+        assert!(
+            logged.iter().zip(&own).all(|(logged, own)| logged <= own),
+            "the wire holds no packet for longer than it is between its devices"
+        );
         let found = &segment(&report, "xmit→rx").latency;
         let route = requests(&report, PORT)[0];
-        assert_eq!(found.count(), 3_000, "{} {}", losses(&report), tell(route));
+        assert_eq!(found.count(), COUNT, "{} {}", losses(&report), tell(route));
+        let mut logged = logged;
         for q in [0.5, 0.9] {
             let seen = found.quantile_ns(q).unwrap();
-            let own = quantile(&mut own, q);
+            let [own, logged] = [&mut own, &mut logged].map(|values| quantile(values, q));
             let ratio = seen as f64 / own as f64;
             println!(
-                "{:?}: p{} {seen} ns by the tracer; {own} ns by the wire: {ratio:.3}",
+                "{:?}: p{} {seen} ns by the tracer; {own} ns on the wire: {ratio:.3}; \
+                 {logged} ns by its log: {:.3}",
                 spec.delay,
-                q * 100.0
+                q * 100.0,
+                seen as f64 / logged as f64
             );
             let bound = BUCKET * 1.05;
             assert!(

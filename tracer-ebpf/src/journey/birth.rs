@@ -26,12 +26,12 @@ pub(super) fn recognise_by(packet: &mut Packet, header: &Header) {
     packet.tuple = header.flow as u32;
 }
 
-/// A new packet.
+/// A new packet of this host's own.
 #[inline(always)]
-pub(super) fn bear(hop: &Hop, device: Device, stage: Stage, flags: u8, kind: u8) {
+pub(super) fn bear(hop: &Hop, device: Device) {
     if let Some(scratch) = maps::scratch(hop.index()) {
-        hop.lay_out(device, stage, scratch);
-        birth(hop.index(), stage as u32, u32::from(flags), u32::from(kind));
+        hop.lay_out(device, Stage::Queue, scratch);
+        birth(hop.index(), Stage::Queue as u32, 0, 0);
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn queue(skb: Skb, program: Program) {
             advance(&hop, device, packet, Stage::Queue, 0);
         }
     } else if skb.iif() == 0 {
-        birth::bear(&hop, device, Stage::Queue, 0, 0);
+        birth::bear(&hop, device);
     } else {
         birth::copy(&hop, device);
     }
@@ -126,7 +126,8 @@ fn segment(hop: &Hop, device: Device, mac: u64) {
 #[inline(always)]
 fn depart(hop: &Hop) {
     let Some(packet) = hop.entry() else { return };
-    if packet.node == NO_NODE || packet.stage != Stage::Xmit as u8 {
+    let has_left = packet.flags & flag::HANDED != 0;
+    if packet.node == NO_NODE || packet.stage != Stage::Xmit as u8 || has_left {
         return;
     }
     if packet.kind == Kind::Upper as u8 {

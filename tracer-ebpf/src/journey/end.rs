@@ -147,7 +147,7 @@ pub(super) fn leave(hop: &Hop) {
     let Some(packet) = hop.entry() else { return };
     if packet.node == NO_NODE {
         table::disregard(hop.tag);
-    } else if packet.flags & flag::ENDED == 0 {
+    } else if packet.flags & (flag::ENDED | flag::HANDED) == 0 {
         record::end(packet, End::Left);
         table::clear(packet, hop.tag);
     }

@@ -47,7 +47,7 @@ macro_rules! wanted {
 }
 
 /// Every offset that the kernel half needs.
-const OFFSETS: [Wanted; 29] = wanted! {
+const OFFSETS: [Wanted; 27] = wanted! {
     skb_dev: ("sk_buff", "dev");
     skb_len: ("sk_buff", "len");
     skb_data_len: ("sk_buff", "data_len");
@@ -59,8 +59,6 @@ const OFFSETS: [Wanted; 29] = wanted! {
     skb_head: ("sk_buff", "head");
     skb_data: ("sk_buff", "data");
     skb_end: ("sk_buff", "end");
-    skb_next: ("sk_buff", "next");
-    skb_prev: ("sk_buff", "prev");
     shinfo_gso_size: ("skb_shared_info", "gso_size");
     shinfo_gso_segs: ("skb_shared_info", "gso_segs");
     dev_ifindex: ("net_device", "ifindex");
