@@ -27,7 +27,7 @@ pub(crate) use self::{
 use crate::{
     header,
     kernel::{self, Device, Skb},
-    maps::{self, RUNS, Run, Scratch},
+    maps::{self, RUNS, Run, Scratch, WAITING},
     record, table,
     tree::{self, Found},
 };
@@ -84,6 +84,17 @@ impl Hop {
         unsafe { &mut *self.run }
     }
 
+    /// The packet that this CPU received is no socket's: it goes another way.
+    #[inline(always)]
+    fn moves_on(&self) {
+        let run = self.run();
+        if run.received.tag == self.tag {
+            run.received.stage = 0;
+        } else if run.waited != run.settled {
+            settle(self.tag);
+        }
+    }
+
     #[inline(always)]
     fn index(&self) -> u32 {
         maps::scratch_index(self.cpu, self.program)
@@ -123,6 +134,29 @@ impl Hop {
         let comes_in = stage as u8 >= Stage::Rx as u8;
         header::point(self.skb, scratch, comes_in);
     }
+}
+
+/// What this CPU received at this address lately will not reach a socket.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn settle(tag: u64) -> u32 {
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return 0;
+    };
+    // SAFETY: it belongs to this CPU.
+    let run = unsafe { &mut *run };
+    if run.received.tag == tag {
+        run.received.stage = 0;
+    }
+    let mut index = 0;
+    while index < WAITING {
+        let note = &mut run.waiting[index as usize];
+        if note.tag == tag {
+            note.tag = 0;
+        }
+        index += 1;
+    }
+    0
 }
 
 /// Whether frames of the device begin with Ethernet addresses that mean something.

@@ -43,6 +43,9 @@ pub(crate) struct Slot {
     pub(crate) spare: u32,
 }
 
+/// Datagrams of one list that are noted; the kernel's lists have 8 (`net.core.gro_normal_batch`).
+pub(crate) const WAITING: u32 = 16;
+
 /// What this CPU handled last. Synchronous work on the same packet is told from it.
 #[repr(C)]
 pub(crate) struct Run {
@@ -50,6 +53,18 @@ pub(crate) struct Run {
     pub(crate) received: Packet,
     /// A packet of a list that is delivered, as it was when it was received.
     pub(crate) listed: Packet,
+    /// Datagrams that were received before the last one, by a list, and that no socket has yet.
+    pub(crate) waiting: [Packet; WAITING as usize],
+    /// How many were put there; the place of the next one.
+    pub(crate) waited: u32,
+    /// How many of them are too old to wait: since then a socket got something.
+    pub(crate) settled: u32,
+    /// Whether a socket got something since the last `receive`: that was the end of a list.
+    pub(crate) delivers: u32,
+    /// The number of the device of the last `receive`.
+    pub(crate) received_at: u32,
+    /// The same for those that wait.
+    pub(crate) waiting_at: [u32; WAITING as usize],
     /// The packet of the last `xmit`, by tag.
     pub(crate) sent: u64,
     /// Where the buffer of [`Run::upper`] begins.
@@ -168,4 +183,5 @@ pub(crate) static DROPS: HashMap<DropKey, u64> = HashMap::with_max_entries(1 << 
 pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 
 /// The sizes of what the agent reads must be those that it knows.
-const _: () = assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 208);
+const _: () =
+    assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 224 + (64 + 4) * WAITING as usize);

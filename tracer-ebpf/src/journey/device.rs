@@ -13,9 +13,9 @@ use super::{
 use crate::{
     filter,
     handover::{self, SEGMENT, TAKEN, WHOLE},
-    header,
+    header::{self, UDP},
     kernel::{Device, Skb, setting},
-    maps,
+    maps::{self, Run, WAITING},
     table::copy_all_but_tag,
     tree,
 };
@@ -46,6 +46,7 @@ pub(crate) fn queue(skb: Skb, program: Program) {
             goes_on = true;
         } else if packet.stage == Stage::Receive as u8 && skb.iif() != 0 {
             goes_on = hop.run().received.tag == hop.tag || waited(&hop, packet);
+            hop.moves_on();
         }
     }
     if goes_on {
@@ -186,6 +187,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
                     recognise_by(packet, &scratch.header);
                 }
             }
+            hop.moves_on();
             goes_on = true;
         }
     }
@@ -244,7 +246,7 @@ pub(crate) fn receive(skb: Skb, program: Program) {
         // Where packets are born they came by `rx` before.
         _ => birth::receive(&hop, device),
     }
-    note_received(&hop);
+    note_received(&hop, device);
 }
 
 /// Whether a packet stands where those that are received come from.
@@ -255,9 +257,38 @@ fn comes_up(packet: &Packet) -> bool {
         || packet.stage == Stage::Xmit as u8 && !Kind::leaves(packet.kind)
 }
 
+/// Keeps the note of a datagram that no socket has yet, since it came in by a list: all of that are
+/// received before the first one is delivered (`ip_list_rcv` of `net/ipv4/ip_input.c`).
+#[inline(always)]
+fn keep_waiting(run: &mut Run) {
+    if run.delivers != 0 {
+        run.delivers = 0;
+        run.settled = run.waited;
+        return;
+    }
+    let received = &run.received;
+    // Fragments are delivered by what they become.
+    if received.tag != 0
+        && received.stage == Stage::Receive as u8
+        && received.protocol == UDP
+        && received.node != NO_NODE
+        && received.flags & flag::FRAGMENT == 0
+    {
+        let index = (run.waited & (WAITING - 1)) as usize;
+        run.waiting_at[index] = run.received_at;
+        let place = &mut run.waiting[index];
+        // SAFETY: a valid reference.
+        unsafe { copy_all_but_tag(received, place) };
+        place.tag = received.tag;
+        run.waited = run.waited.wrapping_add(1);
+    }
+}
+
 /// Remembers what this CPU received last, as it is now.
 #[inline(always)]
-fn note_received(hop: &Hop) {
+fn note_received(hop: &Hop, device: Device) {
+    keep_waiting(hop.run());
+    hop.run().received_at = device.ifindex();
     let received = &raw mut hop.run().received;
     // SAFETY: it belongs to this CPU.
     unsafe {

@@ -35,6 +35,7 @@ extern "C" fn dropped(index: u32, reason: u32) -> u32 {
         return 0;
     };
     let tag = scratch.tag;
+    super::settle(tag);
     let Some(set) = table::set_of(tag) else {
         return 0;
     };

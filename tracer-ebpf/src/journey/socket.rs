@@ -10,7 +10,7 @@ use crate::{
     filter,
     header::{self, TCP, UDP},
     kernel::{self, Skb, Sock},
-    maps::{self, RUNS, Run},
+    maps::{self, RUNS, Run, WAITING},
     record, table, tree,
 };
 
@@ -62,22 +62,77 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     };
     // SAFETY: it belongs to this CPU, and is written with softirqs off.
     let Run {
-        received, listed, ..
+        received,
+        listed,
+        waiting,
+        delivers,
+        ..
     } = unsafe { &mut *run };
+    *delivers = 1;
     let queued = sock.last_queued().tag();
     let is_listed = queued != received.tag;
-    if is_listed && take_listed(queued, protocol as u8, listed) {
-        return deliver_noted(listed, 0, program);
+    let port = u32::from(sock.port());
+    if is_listed {
+        let is_there = take_listed(queued, protocol as u8, listed);
+        let note = find_waiting(if is_there { queued } else { 0 }, port);
+        if is_there {
+            if note < WAITING {
+                waiting[(note & (WAITING - 1)) as usize].tag = 0;
+            }
+            return deliver_noted(listed, 0, program);
+        }
+        if protocol == u16::from(UDP) && note < WAITING {
+            let note = &mut waiting[(note & (WAITING - 1)) as usize];
+            deliver_noted(note, 0, program);
+            note.tag = 0;
+            return;
+        }
     }
-    let is_its = received.protocol == protocol as u8
-        && (protocol != u16::from(UDP)
-            || received.destination_port == sock.port()
-            || tree::translated_port(received.node) == sock.port());
+    let is_its = u16::from(received.protocol) == protocol
+        && (protocol != u16::from(UDP) || is_for(received, port));
     if received.tag != 0 && received.stage == Stage::Receive as u8 && is_its {
         // A raw socket got a copy; what becomes of this one is no end any more.
         let copied = if is_listed { flag::COPIED } else { 0 };
         deliver_noted(received, copied, program);
     }
+}
+
+/// The note of the datagram at an address; without one, that of the oldest datagram of this list
+/// for a port, which a reader on another CPU has already. A list is of one device: what waits from
+/// another one is in a tunnel's queue. [`WAITING`] when there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_waiting(tag: u64, port: u32) -> u32 {
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return WAITING;
+    };
+    // SAFETY: it belongs to this CPU.
+    let run = unsafe { &*run };
+    let mut back = WAITING;
+    while back > 0 {
+        let number = run.waited.wrapping_sub(back);
+        let index = number & (WAITING - 1);
+        let note = &run.waiting[index as usize];
+        let is_wanted = if tag == 0 {
+            note.tag != 0
+                && run.waiting_at[index as usize] == run.received_at
+                && run.settled.wrapping_sub(number).cast_signed() <= 0
+                && is_for(note, port)
+        } else {
+            note.tag == tag
+        };
+        if is_wanted {
+            return index;
+        }
+        back -= 1;
+    }
+    WAITING
+}
+
+/// Whether a socket at this port is one that a datagram may be for.
+#[inline(always)]
+fn is_for(note: &Packet, port: u32) -> bool {
+    u32::from(note.destination_port) == port || u32::from(tree::translated_port(note.node)) == port
 }
 
 /// Notes a datagram of this CPU's that came in by a list, and waited for others to be received.
