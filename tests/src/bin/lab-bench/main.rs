@@ -3,6 +3,7 @@
 mod detect;
 mod dice;
 mod fault;
+mod path;
 mod table;
 mod workload;
 
@@ -19,10 +20,13 @@ struct Arguments {
 enum Bench {
     /// Judge the detector: false alarms, delays, stress, cost; or print its alarms on a file
     Detect(detect::Detect),
+    /// Measure the data path: ns a hop, packets a second, how long requests take; beside peers
+    Path(path::Path),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Detect(detect) => detect.run(),
+        Bench::Path(path) => path.run(),
     }
 }

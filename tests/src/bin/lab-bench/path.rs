@@ -1,0 +1,69 @@
+//! `bench path`: what the data path costs, beside programs that do nothing, beside a plain hash map
+//! and beside bpftrace, all in one run.
+
+mod cost;
+mod program;
+mod ratio;
+mod throughput;
+mod variant;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lab::Lab;
+use lab::topology::Line;
+use serde_json::{Value, json};
+
+use ratio::Bar;
+
+#[derive(Args)]
+pub(crate) struct Path {
+    /// Rounds of the cost section: in each, every variant once
+    #[arg(long, default_value_t = 6)]
+    rounds: usize,
+    /// Pairs of the throughput section; below 30 their intervals are wide
+    #[arg(long, default_value_t = 30)]
+    pairs: usize,
+    /// Only one section
+    #[arg(long, value_parser = ["cost", "throughput"])]
+    only: Option<String>,
+    /// Write all figures as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+impl Path {
+    pub(crate) fn run(self) -> Result<()> {
+        let line = Line::new(Lab::new("bench")?)?;
+        let is_asked = |section| self.only.as_deref().is_none_or(|only| only == section);
+        let mut figures = serde_json::Map::new();
+        let mut bars = Vec::new();
+        if is_asked("cost") {
+            figures.insert("cost".into(), cost::run(&line, self.rounds, &mut bars)?);
+        }
+        if is_asked("throughput") {
+            let value = throughput::run(&line, self.pairs, &mut bars)?;
+            figures.insert("throughput".into(), value);
+        }
+        println!("\n## bars\n");
+        for bar in &bars {
+            println!("{bar}");
+        }
+        figures.insert("bars".into(), bars.iter().map(Bar::json).collect());
+        if let Some(path) = &self.json {
+            std::fs::write(path, format!("{:#}\n", Value::Object(figures)))
+                .with_context(|| format!("write the figures to {}", path.display()))?;
+        }
+        let missed = bars.iter().filter(|bar| bar.is_missed()).count();
+        if missed > 0 {
+            bail!("hold the bars: {missed} of {} are missed", bars.len());
+        }
+        Ok(())
+    }
+}
+
+/// A figure with one decimal.
+fn rounded(value: f64) -> Value {
+    json!((value * 1000.0).round() / 1000.0)
+}
