@@ -13,6 +13,7 @@ mod sweep;
 mod tally;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -82,8 +83,9 @@ impl Live {
 }
 
 impl Source for Live {
-    fn read(&mut self) -> Result<Reading, Error> {
+    fn read(&mut self) -> Result<Arc<Reading>, Error> {
         self.reading(load::recursion_misses(&self.ebpf))
+            .map(Arc::new)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {

@@ -27,7 +27,7 @@ enum Order {
     /// Another source.
     Open(Open, Done),
     /// A reading, now.
-    Look(oneshot::Sender<Reading>),
+    Look(oneshot::Sender<Arc<Reading>>),
 }
 
 /// The thread that reads; it ends when this is dropped.
@@ -42,7 +42,7 @@ pub(super) struct Look(mpsc::WeakUnboundedSender<Order>);
 
 impl Look {
     /// What is known now; none where there is no source, or it can't be read.
-    pub(super) async fn now(&self) -> Option<Reading> {
+    pub(super) async fn now(&self) -> Option<Arc<Reading>> {
         let (give, reading) = oneshot::channel();
         self.0.upgrade()?.send(Order::Look(give)).ok()?;
         reading.await.ok()
@@ -124,7 +124,7 @@ async fn read(mut orders: mpsc::UnboundedReceiver<Order>, state: &State) {
     }
 }
 
-fn read_once(source: &mut dyn Source, state: &State) -> Option<Reading> {
+fn read_once(source: &mut dyn Source, state: &State) -> Option<Arc<Reading>> {
     let start = Instant::now();
     match source.read() {
         Ok(reading) => {
@@ -183,18 +183,18 @@ mod tests {
     }
 
     impl Source for Growing {
-        fn read(&mut self) -> Result<Reading, Error> {
+        fn read(&mut self) -> Result<Arc<Reading>, Error> {
             let mut reading = example::lab();
             for node in &mut reading.nodes {
                 node.packets = self.packets;
                 node.born = 0;
             }
             self.packets += self.each;
-            Ok(reading)
+            Ok(Arc::new(reading))
         }
 
         fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
-            self.read()
+            self.read().map(Arc::unwrap_or_clone)
         }
     }
 
