@@ -6,6 +6,7 @@ pub mod counts;
 pub(crate) mod example;
 pub mod histogram;
 pub mod hop;
+pub mod object;
 pub mod reading;
 pub mod report;
 pub mod route;

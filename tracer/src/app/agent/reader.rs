@@ -50,8 +50,11 @@ impl Look {
 }
 
 impl Reader {
-    /// Starts the thread, which has no source yet.
-    pub(super) fn start(state: Arc<State>) -> Result<Self, Failure> {
+    /// Starts the thread, which does what it has to begin with, and has no source yet.
+    pub(super) fn start(
+        state: Arc<State>,
+        begin: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -61,7 +64,17 @@ impl Reader {
                 advice: "again",
             })?;
         let (orders, heard) = mpsc::unbounded_channel();
-        let thread = thread::spawn(move || runtime.block_on(read(heard, &state)));
+        let (begun, done) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let beginning = begin();
+            let is_good = beginning.is_ok();
+            // Whoever starts it waits for this.
+            let _ = begun.send(beginning);
+            if is_good {
+                runtime.block_on(read(heard, &state));
+            }
+        });
+        done.recv().unwrap_or_else(|_| Err(gone().into()))?;
         Ok(Self { orders, thread })
     }
 
@@ -73,13 +86,7 @@ impl Reader {
         let (done, answer) = oneshot::channel();
         // The thread lives as long as this; should it have panicked, nobody answers.
         let _ = self.orders.send(Order::Open(open, done));
-        answer.await.unwrap_or_else(|_| {
-            Err(Error::Kernel {
-                doing: "read".to_owned(),
-                because: "the reading thread is gone".to_owned(),
-                advice: "to start the agent again".to_owned(),
-            })
-        })
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// What asks for readings beside those of each second.
@@ -94,6 +101,14 @@ impl Reader {
         while !self.thread.is_finished() && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+fn gone() -> Error {
+    Error::Kernel {
+        doing: "read".to_owned(),
+        because: "the reading thread is gone".to_owned(),
+        advice: "to start the agent again".to_owned(),
     }
 }
 
