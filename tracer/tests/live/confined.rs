@@ -42,11 +42,13 @@ fn with(capabilities: &[&str], config: &str) -> Start {
         .status();
     assert!(copied.unwrap().success());
     chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    let all: String = capabilities
+    let names = capabilities
         .iter()
-        .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()))
-        .collect();
-    let set = format!("-all{all}");
+        .map(|name| name.trim_start_matches("CAP_"));
+    let set = ["-all".to_owned()]
+        .into_iter()
+        .chain(names.map(|name| format!("+{}", name.to_lowercase())));
+    let set = Vec::from_iter(set).join(",");
     let user = NOBODY.to_string();
     let mut command = Command::new("prlimit");
     command.args([

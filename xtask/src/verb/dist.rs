@@ -52,7 +52,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     setup::ensure(workspace, &[setup::DIST])?;
     step("build the package");
-    let path = cmd!(shell, "cargo deb --locked --package tracer")
+    let path = cmd!(shell, "cargo deb --locked --package tracer --strip")
         .read()
         .context("build the package")?;
     println!("{path}");

@@ -64,17 +64,17 @@ impl Reader {
                 advice: "again",
             })?;
         let (orders, heard) = mpsc::unbounded_channel();
-        let (begun, done) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let beginning = begin();
             let is_good = beginning.is_ok();
             // Whoever starts it waits for this.
-            let _ = begun.send(beginning);
+            let _ = tell.send(beginning);
             if is_good {
                 runtime.block_on(read(heard, &state));
             }
         });
-        done.recv().unwrap_or_else(|_| Err(gone().into()))?;
+        told.recv().unwrap_or_else(|_| Err(gone().into()))?;
         Ok(Self { orders, thread })
     }
 

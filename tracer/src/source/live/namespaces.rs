@@ -131,11 +131,11 @@ fn cookie_at(path: &Path) -> io::Result<u64> {
 
 /// The cookie of this thread's namespace.
 fn own_cookie() -> io::Result<u64> {
+    /// include/uapi/asm-generic/socket.h
+    const SO_NETNS_COOKIE: libc::c_int = 71;
     if kernel_types::release() < COOKIES {
         return Ok(fs::metadata("/proc/thread-self/ns/net")?.ino());
     }
-    /// include/uapi/asm-generic/socket.h
-    const SO_NETNS_COOKIE: libc::c_int = 71;
     // SAFETY: no pointers are involved.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if socket < 0 {

@@ -42,7 +42,7 @@ const FILES: [&str; 7] = [
 const NOBODY: u32 = 65_534;
 
 /// How long a busy machine may take for what takes a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) fn run(package: &Path) -> Result<()> {
     // In a shell of its own: the folder of the caller's may not be there as root.

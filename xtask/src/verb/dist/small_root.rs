@@ -73,6 +73,8 @@ impl SmallRoot {
             mount(Some(&Path::new("/").join(name)), &place, none, flags, none)
                 .with_context(|| format!("show /{name}"))?;
         }
+        // Which systemd gives, and makes runtime directories in.
+        fs::create_dir(self.path.join("run"))?;
         let (here, base) = (&self.path, self.path.join("base.tar"));
         let packages: Vec<_> = PACKAGES
             .into_iter()
@@ -91,7 +93,7 @@ impl SmallRoot {
             .read()?;
         let is_there = |path: &&str| path.starts_with('/') && Path::new(path).exists();
         let files: BTreeSet<_> = files.lines().filter(is_there).collect();
-        let files: String = files.iter().map(|path| format!("{path}\n")).collect();
+        let files = Vec::from_iter(files).join("\n");
         cmd!(
             shell,
             "tar --create --file {base} --no-recursion --absolute-names --files-from -"
@@ -127,7 +129,8 @@ impl SmallRoot {
         for entry in fs::read_dir("/var/lib/dpkg/info")? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let package = name.split(['.', ':']).next().unwrap_or_default();
-            if name.ends_with(".list") && packages.contains(&package) {
+            let is_list = Path::new(&name).extension().is_some_and(|it| it == "list");
+            if is_list && packages.contains(&package) {
                 let from = Path::new("/var/lib/dpkg/info").join(&name);
                 fs::copy(from, database.join("info").join(&name))?;
             }
