@@ -48,7 +48,7 @@ fn with(capabilities: &[&str], config: &str) -> Start {
     let set = ["-all".to_owned()]
         .into_iter()
         .chain(names.map(|name| format!("+{}", name.to_lowercase())));
-    let set = Vec::from_iter(set).join(",");
+    let set = set.collect::<Vec<_>>().join(",");
     let user = NOBODY.to_string();
     let mut command = Command::new("prlimit");
     command.args([

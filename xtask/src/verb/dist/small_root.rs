@@ -93,7 +93,7 @@ impl SmallRoot {
             .read()?;
         let is_there = |path: &&str| path.starts_with('/') && Path::new(path).exists();
         let files: BTreeSet<_> = files.lines().filter(is_there).collect();
-        let files = Vec::from_iter(files).join("\n");
+        let files = files.into_iter().collect::<Vec<_>>().join("\n");
         cmd!(
             shell,
             "tar --create --file {base} --no-recursion --absolute-names --files-from -"
