@@ -20,20 +20,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// An eBPF object, and the hash of the sources that it was made of; empty where nobody knows.
+struct Object {
+    bytes: Vec<u8>,
+    sources: String,
+}
+
 fn run() -> Result<()> {
     let agent = folder("CARGO_MANIFEST_DIR")?;
     let out = folder("OUT_DIR")?;
     watch(&agent);
     let object = object(&agent, &out)?;
+    println!("cargo::rustc-env=TRACER_EBPF_SOURCES={}", object.sources);
     let path = out.join("tracer.bpf.o");
-    fs::write(&path, object).with_context(|| format!("write {}", path.display()))
+    fs::write(&path, object.bytes).with_context(|| format!("write {}", path.display()))
 }
 
 /// The packager's object, the prebuilt one when it is made of these sources, or a new one.
-fn object(agent: &Path, out: &Path) -> Result<Vec<u8>> {
+fn object(agent: &Path, out: &Path) -> Result<Object> {
     if let Some(path) = env::var_os(PACKAGERS_OBJECT) {
-        return fs::read(&path)
-            .with_context(|| format!("read {PACKAGERS_OBJECT} {}", path.display()));
+        let bytes = fs::read(&path)
+            .with_context(|| format!("read {PACKAGERS_OBJECT} {}", path.display()))?;
+        let sources = String::new();
+        return Ok(Object { bytes, sources });
     }
     let Some(half) = kernel_half(agent) else {
         return prebuilt(agent);
@@ -50,20 +59,22 @@ fn object(agent: &Path, out: &Path) -> Result<Vec<u8>> {
         "cargo::warning=the kernel half was edited: compiling it with {}",
         toolchain.rustc
     );
-    tracer_object::compile(&half, toolchain, &target_dir(out))
+    let bytes = tracer_object::compile(&half, toolchain, &target_dir(out))?;
+    Ok(Object { bytes, sources })
 }
 
-fn prebuilt(agent: &Path) -> Result<Vec<u8>> {
+fn prebuilt(agent: &Path) -> Result<Object> {
     let path = Manifest::object_path(agent);
-    let object = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let manifest = Manifest::read(&Manifest::path(agent))?;
-    if tracer_object::sha256(&object) != manifest.object {
+    if tracer_object::sha256(&bytes) != manifest.object {
         bail!(
             "take {}: it isn't its manifest's object; run cargo xtask ebpf build",
             path.display()
         );
     }
-    Ok(object)
+    let sources = manifest.sources;
+    Ok(Object { bytes, sources })
 }
 
 fn watch(agent: &Path) {

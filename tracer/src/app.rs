@@ -5,6 +5,7 @@ mod configure;
 mod doctor;
 mod interrupt;
 mod log;
+mod off;
 mod progress;
 mod routes;
 mod run;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Routes(routes) => routes::run(routes, arguments.verbose),
         Command::Run(agent) => run::run(agent, arguments.verbose),
+        Command::Off(off) => off::run(off),
         Command::Doctor(doctor) => doctor::run(doctor),
     };
     done.unwrap_or_else(|failure| {

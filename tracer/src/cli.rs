@@ -29,6 +29,8 @@ pub enum Command {
     Routes(Routes),
     /// Traces until it is told to end, and serves what it sees to Prometheus and other commands
     Run(Run),
+    /// Ends the agent, even one that hangs, so that nothing of it is left in the kernel
+    Off(Off),
     /// Says whether tracing can work here, and what to do about what can't
     Doctor(Doctor),
 }
@@ -82,6 +84,18 @@ pub struct Run {
     pub replay: Option<PathBuf>,
 }
 
+/// Arguments of `tracer off`.
+#[derive(Debug, Default, Args)]
+pub struct Off {
+    /// Reads this configuration, to learn the agent's socket [default: /etc/tracer/tracer.toml, if
+    /// it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The Unix socket of the agent that is ended [default: /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+}
+
 /// Arguments that say how to trace, which a recording can't follow any more.
 const TRACING: [&str; 9] = [
     "duration", "config", "record", "passages", "netns", "device", "prefix", "protocol", "port",
@@ -114,6 +128,10 @@ pub struct Doctor {
     /// Writes JSON in place of text
     #[arg(long)]
     pub json: bool,
+    /// Says in place of that which eBPF object this program has inside, and what it can do: the
+    /// types of its programs, the kernel's functions that they call, and its maps
+    #[arg(long)]
+    pub verify: bool,
 }
 
 /// A value's parser that says what is allowed when the value is wrong.
@@ -159,6 +177,11 @@ mod tests {
     #[test]
     fn help_of_run() {
         insta::assert_snapshot!(help(&["run"]));
+    }
+
+    #[test]
+    fn help_of_off() {
+        insta::assert_snapshot!(help(&["off"]));
     }
 
     #[test]

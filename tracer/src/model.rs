@@ -1,10 +1,12 @@
 //! Routes, hops, histograms: values and arithmetic, with no clock, file, log or kernel.
 
 pub mod class;
+pub mod counts;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod histogram;
 pub mod hop;
+pub mod object;
 pub mod reading;
 pub mod report;
 pub mod route;
@@ -12,6 +14,7 @@ pub mod route;
 pub use tracer_common::bucket;
 
 pub use class::{Class, End, Protocol, Service, Tuple};
+pub use counts::Counts;
 pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};
 pub use reading::{Availability, Ends, Losses, Node, Parent, Reading, State};

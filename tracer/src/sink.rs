@@ -5,6 +5,8 @@ pub mod doctor_text;
 mod fit;
 mod json;
 pub mod look;
+pub mod object_json;
+pub mod object_text;
 mod picture;
 pub mod prometheus;
 pub mod routes_compare;

@@ -8,6 +8,8 @@ pub mod settings;
 pub use error::Error;
 pub use settings::Settings;
 
+use std::sync::Arc;
+
 use crate::model::Reading;
 
 /// Gives readings, each with all that is known up to its moment.
@@ -16,7 +18,7 @@ pub trait Source {
     ///
     /// # Errors
     /// When the source can't be read any more.
-    fn read(&mut self) -> Result<Reading, Error>;
+    fn read(&mut self) -> Result<Arc<Reading>, Error>;
 
     /// Stops taking new packets, lets those on their way end, and takes the last reading.
     ///

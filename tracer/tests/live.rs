@@ -7,10 +7,14 @@ mod agent;
 mod asked;
 #[path = "live/command.rs"]
 mod command;
+#[path = "live/confined.rs"]
+mod confined;
 #[path = "live/ended.rs"]
 mod ended;
 #[path = "live/filtered.rs"]
 mod filtered;
+#[path = "live/off.rs"]
+mod off;
 #[path = "live/refused.rs"]
 mod refused;
 #[expect(dead_code, reason = "the tests with a recording ask more of an agent")]

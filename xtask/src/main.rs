@@ -29,6 +29,8 @@ enum Verb {
     Bench(verb::bench::Bench),
     /// Show a network with a fault of ours, and the tracer finding it
     Demo(verb::demo::Demo),
+    /// Build the Debian package, and check that it installs, traces and can be purged
+    Dist(verb::dist::Dist),
     /// The kernel half's object: build it, or verify that it is what its manifest says
     #[command(subcommand)]
     Ebpf(verb::ebpf::Ebpf),
@@ -57,6 +59,7 @@ fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Bench(bench) => bench.run(&workspace),
         Verb::Demo(demo) => demo.run(&workspace),
+        Verb::Dist(dist) => dist.run(&workspace),
         Verb::Ebpf(ebpf) => ebpf.run(&workspace),
         Verb::Lint => verb::lint::run(&workspace),
         Verb::Setup => verb::setup::run(&workspace),

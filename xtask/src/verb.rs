@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod demo;
+pub(crate) mod dist;
 pub(crate) mod ebpf;
 pub(crate) mod lint;
 pub(crate) mod setup;

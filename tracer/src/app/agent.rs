@@ -2,9 +2,11 @@
 
 mod api;
 mod auth;
+mod confine;
 mod counts;
 mod doors;
 mod listen;
+pub(super) mod lock;
 mod notify;
 mod pages;
 mod process;
@@ -15,13 +17,16 @@ mod signals;
 mod state;
 mod tls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use settings::Settings;
 
 use self::api::Api;
+use self::confine::Places;
 use self::doors::{Doors, Plan};
+use self::listen::make_folder;
 use self::reader::{Open, Reader};
 use self::signals::{Heard, Signals};
 use self::state::State;
@@ -42,10 +47,22 @@ pub(super) struct Given {
     pub(super) config: Box<dyn Fn() -> Result<Config, Failure> + Send>,
     /// What opens the source.
     pub(super) open: OpenFor,
+    /// Whether that source traces, which takes rights.
+    pub(super) traces: bool,
+    /// Files that the arguments name.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// What opens the source that a configuration asks for.
 pub(super) type OpenFor = Box<dyn Fn(&Config) -> Open + Send>;
+
+/// The agent, before it serves: its reader runs, and this thread has given up all else.
+pub(super) struct Prepared {
+    given: Given,
+    config: Config,
+    state: Arc<State>,
+    reader: Reader,
+}
 
 /// The agent, at work.
 struct Agent {
@@ -57,10 +74,31 @@ struct Agent {
     reader: Reader,
 }
 
+/// Reads the configuration, starts the reader, and gives up every right that serving can do without.
+///
+/// Threads inherit what this one has: it is called before there are any.
+pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
+    let config = (given.config)()?;
+    let places = Places::of(&config.agent, &web(&config)?, &given.files);
+    config.agent.socket.as_deref().map_or(Ok(()), make_folder)?;
+    let state = Arc::new(State::new(config.metrics));
+    let (for_reader, traces) = (places.clone(), given.traces);
+    let reader = Reader::start(Arc::clone(&state), move || {
+        confine::reader(&for_reader, traces)
+    })?;
+    confine::servers(&places)?;
+    Ok(Prepared {
+        given,
+        config,
+        state,
+        reader,
+    })
+}
+
 /// Works until a signal says to end.
-pub(super) async fn run(given: Given) -> Result<(), Failure> {
+pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
     let mut signals = Signals::hear()?;
-    let mut agent = Agent::start(given).await?;
+    let mut agent = Agent::start(prepared).await?;
     let open = (agent.given.open)(&agent.config);
     let opened = tokio::select! {
         opened = agent.reader.open(open) => Some(opened),
@@ -79,10 +117,13 @@ pub(super) async fn run(given: Given) -> Result<(), Failure> {
 }
 
 impl Agent {
-    async fn start(given: Given) -> Result<Self, Failure> {
-        let config = (given.config)()?;
-        let state = Arc::new(State::new(config.metrics));
-        let reader = Reader::start(Arc::clone(&state))?;
+    async fn start(prepared: Prepared) -> Result<Self, Failure> {
+        let Prepared {
+            given,
+            config,
+            state,
+            reader,
+        } = prepared;
         let api = Api::new(Arc::clone(&state), reader.look());
         let doors = Doors::open(plan(&config, &api, &state)?).await?;
         Ok(Self {
@@ -149,7 +190,10 @@ impl Agent {
 }
 
 fn plan(config: &Config, api: &Arc<Api>, state: &State) -> Result<Plan, Failure> {
-    let web = config.agent.web_config.as_deref();
-    let web = web.map(Web::load).transpose()?.unwrap_or_default();
-    Plan::new(&config.agent, web, api, &state.counts)
+    Plan::new(&config.agent, web(config)?, api, &state.counts)
+}
+
+fn web(config: &Config) -> Result<Web, Failure> {
+    let file = config.agent.web_config.as_deref();
+    Ok(file.map(Web::load).transpose()?.unwrap_or_default())
 }

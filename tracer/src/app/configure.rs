@@ -1,5 +1,7 @@
 //! Arguments and the configuration file as one configuration; arguments win.
 
+use std::path::PathBuf;
+
 use crate::cli;
 use crate::config::{Config, Error};
 
@@ -16,6 +18,13 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     agent.insecure_listen |= arguments.insecure_listen;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)
+}
+
+/// The socket of the agent that `tracer off` ends; none where the agent has none.
+pub(super) fn off(arguments: &cli::Off) -> Result<Option<PathBuf>, Error> {
+    let mut socket = Config::load(arguments.config.as_deref())?.agent.socket;
+    replace(&mut socket, arguments.socket.as_ref());
+    Ok(socket)
 }
 
 /// The configuration that a run of `tracer routes` follows.

@@ -77,7 +77,8 @@ async fn watch(
             () = sleep_until(end.min(Instant::now() + EACH)) => {}
             _ = &mut interrupted => break,
         }
-        progress.show(start.elapsed(), &source.read()?);
+        let reading = source.read()?;
+        progress.show(start.elapsed(), &reading);
     }
     Ok(source.finish()?)
 }
@@ -97,14 +98,15 @@ mod tests {
     use crate::source::Error;
     use std::cell::Cell;
     use std::rc::Rc;
+    use std::sync::Arc;
 
     /// Knows the lab and counts how often it was read.
     struct Counting(Rc<Cell<u32>>);
 
     impl Source for Counting {
-        fn read(&mut self) -> Result<Reading, Error> {
+        fn read(&mut self) -> Result<Arc<Reading>, Error> {
             self.0.set(self.0.get() + 1);
-            Ok(example::lab())
+            Ok(Arc::new(example::lab()))
         }
 
         fn finish(self: Box<Self>) -> Result<Reading, Error> {

@@ -18,6 +18,14 @@ const ANSWERING: usize = 2;
 const MAKING: usize = 4;
 
 pub(super) fn run(arguments: &cli::Run, verbose: u8) -> Result<ExitCode, Failure> {
+    let given = arguments.clone();
+    let files = arguments.config.iter().chain(&arguments.replay);
+    let prepared = agent::prepare(Given {
+        files: files.cloned().collect(),
+        traces: arguments.replay.is_none(),
+        config: Box::new(move || Ok(configure::agent(&given, verbose)?)),
+        open: opener(arguments.replay.clone()),
+    })?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(ANSWERING)
         .max_blocking_threads(MAKING)
@@ -28,11 +36,7 @@ pub(super) fn run(arguments: &cli::Run, verbose: u8) -> Result<ExitCode, Failure
             cause,
             advice: "again",
         })?;
-    let given = arguments.clone();
-    let done = runtime.block_on(agent::run(Given {
-        config: Box::new(move || Ok(configure::agent(&given, verbose)?)),
-        open: opener(arguments.replay.clone()),
-    }));
+    let done = runtime.block_on(agent::run(prepared));
     // A page that is being made, or a client that takes none, keeps nobody waiting.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)

@@ -54,7 +54,7 @@ impl Increase {
     /// Refills it from a histogram's increase ([`Histogram::since`]), without mishaps.
     pub fn refill(&mut self, since: &Histogram) {
         self.clear();
-        for (bucket, &count) in since.counts().iter().enumerate() {
+        for (bucket, count) in since.counts().buckets() {
             self.add(bucket as u8, u32::try_from(count).unwrap_or(u32::MAX));
         }
     }

@@ -239,9 +239,9 @@ fn eighths(ns: u64) -> f64 {
 }
 
 fn share_beyond(histogram: &Histogram, edge: f64) -> f64 {
-    let beyond: u64 = (histogram.counts().iter().enumerate())
+    let beyond: u64 = (histogram.counts().buckets())
         .filter(|(bucket, _)| eighths(upper_bound(*bucket)) > edge)
-        .map(|(_, count)| *count)
+        .map(|(_, count)| count)
         .sum();
     beyond as f64 / histogram.count().max(1) as f64
 }

@@ -1,6 +1,8 @@
 //! Latencies, counted by bucket.
 
-use tracer_common::bucket::{self, BOUNDS, BUCKETS};
+use tracer_common::bucket::{self, BOUNDS};
+
+use super::Counts;
 
 /// Counts of latencies by bucket, with their sum and extremes.
 ///
@@ -8,8 +10,7 @@ use tracer_common::bucket::{self, BOUNDS, BUCKETS};
 /// quantile is known to within half a bucket (4.4 %).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
-    /// None where nothing was counted, so that an empty histogram takes little room.
-    counts: Option<Box<[u64; BUCKETS]>>,
+    counts: Counts,
     count: u64,
     sum_ns: u64,
     min_ns: u64,
@@ -19,7 +20,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self {
-            counts: None,
+            counts: Counts::default(),
             count: 0,
             sum_ns: 0,
             min_ns: u64::MAX,
@@ -31,28 +32,23 @@ impl Default for Histogram {
 impl Histogram {
     /// A histogram from ready counts. The extremes are clamped into the buckets that they belong
     /// to, so that counts that were read while they grew give no absurd answer.
-    pub fn from_counts(counts: [u64; BUCKETS], sum_ns: u64, min_ns: u64, max_ns: u64) -> Self {
-        let count = counts.iter().fold(0, |sum: u64, &n| sum.saturating_add(n));
-        let mut histogram = Self {
-            counts: Some(Box::new(counts)),
-            count,
+    pub fn from_counts(counts: Counts, sum_ns: u64, min_ns: u64, max_ns: u64) -> Self {
+        let mut buckets = counts.buckets().map(|(bucket, _)| bucket);
+        let Some(first) = buckets.next() else {
+            return Self::default();
+        };
+        let last = buckets.last().unwrap_or(first);
+        let all = counts.buckets();
+        let min_ns = min_ns.clamp(lower_bound(first), upper_bound(first));
+        Self {
+            count: all.fold(0, |sum: u64, (_, n)| sum.saturating_add(n)),
             sum_ns,
             min_ns,
-            max_ns,
-        };
-        match (
-            counts.iter().position(|&n| n > 0),
-            counts.iter().rposition(|&n| n > 0),
-        ) {
-            (Some(first), Some(last)) => {
-                histogram.min_ns = min_ns.clamp(lower_bound(first), upper_bound(first));
-                histogram.max_ns = max_ns
-                    .clamp(lower_bound(last), upper_bound(last))
-                    .max(histogram.min_ns);
-            }
-            _ => histogram = Self::default(),
+            max_ns: max_ns
+                .clamp(lower_bound(last), upper_bound(last))
+                .max(min_ns),
+            counts,
         }
-        histogram
     }
 
     /// Counts one latency.
@@ -65,8 +61,7 @@ impl Histogram {
         if n == 0 {
             return;
         }
-        let count = &mut self.room()[bucket::index(latency_ns)];
-        *count = count.saturating_add(n);
+        self.counts.add(bucket::index(latency_ns), n);
         self.count = self.count.saturating_add(n);
         self.sum_ns = self.sum_ns.saturating_add(latency_ns.saturating_mul(n));
         self.min_ns = self.min_ns.min(latency_ns);
@@ -75,11 +70,8 @@ impl Histogram {
 
     /// Adds all that another histogram counted.
     pub fn merge(&mut self, other: &Self) {
-        let Some(counts) = &other.counts else {
-            return;
-        };
-        for (mine, theirs) in self.room().iter_mut().zip(counts.iter()) {
-            *mine = mine.saturating_add(*theirs);
+        for (bucket, n) in other.counts.buckets() {
+            self.counts.add(bucket, n);
         }
         self.count = self.count.saturating_add(other.count);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
@@ -92,9 +84,9 @@ impl Histogram {
     /// The extremes of the difference are known to its outermost buckets only.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut counts = [0; BUCKETS];
-        for (index, count) in counts.iter_mut().enumerate() {
-            *count = self.counts()[index].saturating_sub(earlier.counts()[index]);
+        let mut counts = Counts::default();
+        for (bucket, count) in self.counts.buckets() {
+            counts.add(bucket, count.saturating_sub(earlier.counts.get(bucket)));
         }
         Self::from_counts(
             counts,
@@ -129,10 +121,9 @@ impl Histogram {
         self.sum_ns.checked_div(self.count)
     }
 
-    /// The counts by bucket, as [`tracer_common::bucket::index`] numbers them.
-    pub fn counts(&self) -> &[u64; BUCKETS] {
-        static NONE: [u64; BUCKETS] = [0; BUCKETS];
-        self.counts.as_deref().unwrap_or(&NONE)
+    /// The counts by bucket.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The latency that a share `q` of all latencies does not exceed, if there is any.
@@ -145,17 +136,13 @@ impl Histogram {
         }
         let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count);
         let mut seen = 0u64;
-        for (index, &count) in self.counts().iter().enumerate() {
+        for (index, count) in self.counts.buckets() {
             seen = seen.saturating_add(count);
             if seen >= rank {
                 return Some(middle(index).clamp(self.min_ns, self.max_ns));
             }
         }
         Some(self.max_ns)
-    }
-
-    fn room(&mut self) -> &mut [u64; BUCKETS] {
-        self.counts.get_or_insert_with(|| Box::new([0; BUCKETS]))
     }
 }
 
@@ -183,6 +170,7 @@ fn middle(index: usize) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tracer_common::bucket::BUCKETS;
 
     fn of(latencies: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();
@@ -200,8 +188,8 @@ mod tests {
 
     #[test]
     fn extremes_that_cross_give_no_absurd_answer() {
-        let mut counts = [0; BUCKETS];
-        counts[40] = 1;
+        let mut counts = Counts::default();
+        counts.add(40, 1);
         let histogram = Histogram::from_counts(counts, 7, u64::MAX, 0);
         assert_eq!(histogram.quantile_ns(0.5), histogram.max_ns());
     }
@@ -213,7 +201,7 @@ mod tests {
         histogram.record(5_000_000);
         let since = histogram.since(&earlier);
         assert_eq!((since.count(), since.sum_ns()), (1, 5_000_000));
-        assert_eq!(since.counts()[bucket::index(5_000_000)], 1);
+        assert_eq!(since.counts().get(bucket::index(5_000_000)), 1);
     }
 
     proptest! {
@@ -237,11 +225,11 @@ mod tests {
 
         #[test]
         fn nothing_read_from_outside_makes_it_absurd(counts in prop::collection::vec((0..BUCKETS, any::<u64>()), 0..20), sum in any::<u64>(), min in any::<u64>(), max in any::<u64>(), q in any::<f64>()) {
-            let mut array = [0; BUCKETS];
+            let mut filled = Counts::default();
             for (index, count) in counts {
-                array[index] = count;
+                filled.add(index, count);
             }
-            let histogram = Histogram::from_counts(array, sum, min, max);
+            let histogram = Histogram::from_counts(filled, sum, min, max);
             if let Some(quantile) = histogram.quantile_ns(q) {
                 prop_assert!(quantile >= histogram.min_ns().unwrap() && quantile <= histogram.max_ns().unwrap());
             }

@@ -13,15 +13,10 @@ const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /// of the highest column. A bucket that counted anything shows at least the lowest block, so that
 /// a single outlier is seen.
 pub(super) fn distribution(histogram: &Histogram, columns: usize) -> String {
-    let counts = histogram.counts();
-    let filled = |&count: &u64| count > 0;
-    let (Some(first), Some(last)) = (
-        counts.iter().position(filled),
-        counts.iter().rposition(filled),
-    ) else {
+    let buckets: Vec<_> = histogram.counts().buckets().map(|(_, n)| n).collect();
+    if buckets.is_empty() {
         return String::new();
-    };
-    let buckets = &counts[first..=last];
+    }
     let columns = columns.clamp(1, buckets.len());
     let heights: Vec<u64> = (0..columns)
         .map(|column| {

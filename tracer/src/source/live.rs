@@ -4,15 +4,18 @@ mod assemble;
 pub mod doctor;
 mod kernel_types;
 mod load;
+pub mod loaded;
 mod memory;
 mod namespaces;
+pub mod object;
 mod passages;
-mod rights;
+pub mod rights;
 mod rules;
 mod sweep;
 mod tally;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -82,8 +85,9 @@ impl Live {
 }
 
 impl Source for Live {
-    fn read(&mut self) -> Result<Reading, Error> {
+    fn read(&mut self) -> Result<Arc<Reading>, Error> {
         self.reading(load::recursion_misses(&self.ebpf))
+            .map(Arc::new)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {

@@ -6,6 +6,7 @@ mod wire;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Error, Source};
 use crate::model::Reading;
@@ -16,7 +17,7 @@ pub const SCHEMA: &str = "tracer.reading/1";
 /// A source that knows what a file knows.
 #[derive(Clone, Debug)]
 pub struct Replay {
-    reading: Reading,
+    reading: Arc<Reading>,
 }
 
 impl Replay {
@@ -32,7 +33,9 @@ impl Replay {
             advice: "a file that `tracer routes --record` wrote",
         })?;
         parse(&text)
-            .map(|reading| Self { reading })
+            .map(|reading| Self {
+                reading: Arc::new(reading),
+            })
             .map_err(|because| Error::Recording {
                 path: path.to_owned(),
                 because,
@@ -41,12 +44,12 @@ impl Replay {
 }
 
 impl Source for Replay {
-    fn read(&mut self) -> Result<Reading, Error> {
-        Ok(self.reading.clone())
+    fn read(&mut self) -> Result<Arc<Reading>, Error> {
+        Ok(Arc::clone(&self.reading))
     }
 
     fn finish(self: Box<Self>) -> Result<Reading, Error> {
-        Ok(self.reading)
+        Ok(Arc::unwrap_or_clone(self.reading))
     }
 }
 
@@ -102,7 +105,7 @@ mod tests {
             record(&example::lab(), Path::new(path)).unwrap();
         }
         let replayed = Replay::open(Path::new(path)).unwrap().read().unwrap();
-        assert_eq!(replayed, example::lab());
+        assert_eq!(*replayed, example::lab());
     }
 
     /// Replaces the first `from` of the lab's recording.

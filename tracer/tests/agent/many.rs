@@ -80,6 +80,9 @@ fn a_hundred_thousand_series_are_served() {
     assert_eq!(page.code, 200);
     assert!(page.body.len() > 10_000_000, "{}", page.body.len());
     assert!(took.as_secs() < 5, "{took:?}");
+    let (now, _) = resident();
+    let kilobytes = now.split_whitespace().nth(1).unwrap().parse::<u64>();
+    assert!(kilobytes.unwrap() < 150_000, "{now}");
 }
 
 #[test]

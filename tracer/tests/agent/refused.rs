@@ -37,7 +37,7 @@ fn a_second_agent_on_the_same_socket() {
     check(
         second,
         1,
-        "another agent answers on it; try to end that one",
+        "another agent answers on it; try to end that one (tracer off)",
     );
     assert_eq!(agent.get("/healthz").code, 200);
     assert!(socket.exists(), "the first one keeps its socket");

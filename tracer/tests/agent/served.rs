@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use super::asked::{Answer, ask};
-use super::running::{Agent, recording, wait_until};
+use super::running::{Agent, folder, recording, wait_until};
 
 #[test]
 fn the_page_has_the_form_that_was_asked_for() {
@@ -46,6 +46,50 @@ fn the_page_has_the_form_that_was_asked_for() {
     );
     let name = b"tracer_segment_latency_seconds";
     assert!(page.body.windows(name.len()).any(|it| it == name));
+}
+
+#[test]
+fn a_scraper_that_takes_gzip_gets_it() {
+    let agent = Agent::start(&[]);
+    let plain = agent.get("/metrics");
+    assert!(!plain.head.contains("content-encoding"), "{}", plain.head);
+    let folder = folder();
+    let path = folder.join("page.gz");
+    let head =
+        "GET /metrics HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\nconnection: close\r\n\r\n";
+    let page = ask(agent.address, head);
+    assert!(
+        page.head.contains("content-encoding: gzip"),
+        "{}",
+        page.head
+    );
+    let vary = page.head.lines().filter(|line| line.starts_with("vary: "));
+    let vary: String = vary.map(str::to_lowercase).collect();
+    assert!(
+        vary.contains("accept-encoding") && vary.contains("accept"),
+        "{vary}"
+    );
+    std::fs::write(&path, unchunked(&page.body)).unwrap();
+    let unpacked = Command::new("gzip").arg("-dc").arg(&path).output().unwrap();
+    assert!(unpacked.status.success(), "{unpacked:?}");
+    let text = String::from_utf8(unpacked.stdout).unwrap();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(page.body.len() * 4 < text.len(), "{}", page.body.len());
+}
+
+/// The bytes of a body that was sent in chunks (RFC 9112, 7.1).
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let end = body.windows(2).position(|it| it == b"\r\n").unwrap();
+        let length = std::str::from_utf8(&body[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return bytes;
+        }
+        bytes.extend_from_slice(&body[end + 2..][..length]);
+        body = &body[end + 2 + length + 2..];
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The agent under a service manager: what it tells, and when.
 
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -49,4 +50,24 @@ fn a_service_manager_hears_of_every_change() {
     hear(&socket, "READY=1");
     assert_eq!(agent.end(Signal::SIGTERM).0, Some(0));
     hear(&socket, "STOPPING=1");
+}
+
+/// In tenths of systemd's measure, of 100.
+#[test]
+fn the_unit_exposes_the_host_to_no_more_than_30() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/dist/tracer.service");
+    let judged = Command::new("systemd-analyze")
+        .args([
+            "security",
+            "--offline=true",
+            "--no-pager",
+            "--threshold=30",
+            unit,
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&judged.stdout);
+    let verdict = said.lines().rfind(|line| line.contains("exposure level"));
+    println!("{verdict:?}");
+    assert!(verdict.is_some() && judged.status.success(), "{judged:?}");
 }

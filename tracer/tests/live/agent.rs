@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 use super::command::{TRACING, programs_of, still_loaded};
 use super::running::{Agent, Folder, Start, folder, wait_until, write};
 
-const PORT: u16 = 9380;
+pub(crate) const PORT: u16 = 9380;
 
 /// As many as are sent while a busy machine attaches twice.
 const COUNT: u64 = 120_000;
 
 /// Packets to the port that left the app, in all series.
-fn left(agent: &Agent, line: &Line) -> u64 {
+pub(crate) fn left(agent: &Agent, line: &Line) -> u64 {
     let page = agent.get("/metrics").text();
     let app = format!("namespace=\"{}\"", line.app.name());
     let port = format!("port=\"{PORT}\"");

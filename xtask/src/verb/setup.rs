@@ -52,12 +52,31 @@ pub(crate) const LINTS: Needs = Needs {
 /// To run the workspace's tests.
 pub(crate) const TESTS: Needs = Needs {
     what: "to run the tests",
-    packages: &[],
+    // They judge the agent's unit, and start the agent with its rights.
+    packages: &["systemd", "util-linux"],
     tools: &[Tool {
         program: "cargo-nextest",
         version: None,
         features: &[],
     }],
+};
+
+/// To build the Debian package.
+pub(crate) const DIST: Needs = Needs {
+    what: "to build the package",
+    packages: &["dpkg-dev"],
+    tools: &[Tool {
+        program: "cargo-deb",
+        version: Some("3.8.0"),
+        features: &[],
+    }],
+};
+
+/// To check the Debian package.
+pub(crate) const CHECK: Needs = Needs {
+    what: "to check the package",
+    packages: &["dpkg", "iproute2", "systemd", "util-linux"],
+    tools: &[],
 };
 
 /// To start other kernels.

@@ -37,7 +37,7 @@ pub(crate) fn trace(
     let (start, start_ns, before) = (Instant::now(), now_ns(), users.answers());
     while let Some(left) = duration.checked_sub(start.elapsed()) {
         std::thread::sleep(EACH.min(left));
-        let (report, _) = ours(&live.read()?, story);
+        let (report, _) = ours(&*live.read()?, story);
         progress.show(start.elapsed(), users.answers() - before, &report);
     }
     let span = start_ns..now_ns();

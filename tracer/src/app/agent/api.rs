@@ -1,15 +1,23 @@
 //! What can be asked of the agent, by its path.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::State as Known;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use super::pages::Pages;
 use super::reader::Look;
@@ -54,6 +62,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/api/routes", get(routes))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .with_state(api)
 }
 
@@ -64,7 +73,7 @@ async fn metrics(Known(api): Known<Arc<Api>>, headers: HeaderMap) -> Response {
     match api.pages.get(&api.state, form).await {
         Some(page) => {
             let kind = (header::CONTENT_TYPE, form.content_type());
-            ([kind, (header::VARY, "Accept")], page).into_response()
+            ([kind, (header::VARY, "Accept")], Body::new(Slices(page))).into_response()
         }
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -97,6 +106,34 @@ async fn ready(Known(api): Known<Arc<Api>>) -> Response {
     match api.state.age() {
         Some(_) => "ready\n".into_response(),
         None => not_yet(),
+    }
+}
+
+/// A page that is sent in parts, since a connection takes a copy of what it is handed.
+struct Slices(Bytes);
+
+/// Bytes of a part.
+const PART: usize = 64 * 1024;
+
+impl HttpBody for Slices {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.len().min(PART);
+        let part = (length > 0).then(|| self.0.split_to(length));
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }
 

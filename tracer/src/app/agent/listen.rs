@@ -11,6 +11,7 @@ use std::process;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::lock::Lock;
 use crate::app::Failure;
 
 /// A connection's two directions.
@@ -45,21 +46,11 @@ impl Listener {
     /// The socket has its name only when it has its mode. One that an agent left behind is taken
     /// over; one that answers is another agent's.
     pub(super) fn unix(path: &Path) -> Result<(Self, Socket), Failure> {
-        let failed = |cause| Failure::System {
-            doing: format!("serve on the socket {}", path.display()),
-            cause,
-            advice: "as root, or --socket with a path in a folder that you may write to",
-        };
+        let failed = |cause| no_socket(path, cause);
         if Probe::connect(path).is_ok() {
-            return Err(Failure::Refused {
-                doing: format!("serve on the socket {}", path.display()),
-                because: "another agent answers on it".to_owned(),
-                advice: "to end that one, or --socket with another path".to_owned(),
-            });
+            return Err(taken(path));
         }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
+        let lock = Lock::take(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unnamed = path.with_file_name(format!(".{name}.{}", process::id()));
         // Left behind by an agent of the same number; where there is none, all is well.
@@ -71,7 +62,10 @@ impl Listener {
             let _ = fs::remove_file(&unnamed);
             return Err(failed(cause));
         }
-        let socket = Socket(path.to_owned());
+        let socket = Socket {
+            path: path.to_owned(),
+            _lock: lock,
+        };
         Ok((Self::Unix(listener, path.to_owned()), socket))
     }
 
@@ -94,12 +88,41 @@ impl Listener {
     }
 }
 
+/// Makes the folder that a socket will be in, where there is none.
+pub(super) fn make_folder(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent();
+    folder
+        .map_or(Ok(()), fs::create_dir_all)
+        .map_err(|cause| no_socket(path, cause))
+}
+
+/// Another agent is there.
+pub(super) fn taken(path: &Path) -> Failure {
+    Failure::Refused {
+        doing: format!("serve on the socket {}", path.display()),
+        because: "another agent answers on it".to_owned(),
+        advice: "to end that one (tracer off), or --socket with another path".to_owned(),
+    }
+}
+
+pub(super) fn no_socket(path: &Path, cause: io::Error) -> Failure {
+    Failure::System {
+        doing: format!("serve on the socket {}", path.display()),
+        cause,
+        advice: "as root, or --socket with a path in a folder that you may write to; a reload \
+                 stays in the folder that the agent was started with",
+    }
+}
+
 /// A socket's name in the file system, which goes when this is dropped.
-pub(super) struct Socket(PathBuf);
+pub(super) struct Socket {
+    path: PathBuf,
+    _lock: Lock,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
         // Someone may have removed it.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }

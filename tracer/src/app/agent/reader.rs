@@ -27,7 +27,7 @@ enum Order {
     /// Another source.
     Open(Open, Done),
     /// A reading, now.
-    Look(oneshot::Sender<Reading>),
+    Look(oneshot::Sender<Arc<Reading>>),
 }
 
 /// The thread that reads; it ends when this is dropped.
@@ -42,7 +42,7 @@ pub(super) struct Look(mpsc::WeakUnboundedSender<Order>);
 
 impl Look {
     /// What is known now; none where there is no source, or it can't be read.
-    pub(super) async fn now(&self) -> Option<Reading> {
+    pub(super) async fn now(&self) -> Option<Arc<Reading>> {
         let (give, reading) = oneshot::channel();
         self.0.upgrade()?.send(Order::Look(give)).ok()?;
         reading.await.ok()
@@ -50,8 +50,11 @@ impl Look {
 }
 
 impl Reader {
-    /// Starts the thread, which has no source yet.
-    pub(super) fn start(state: Arc<State>) -> Result<Self, Failure> {
+    /// Starts the thread, which does what it has to begin with, and has no source yet.
+    pub(super) fn start(
+        state: Arc<State>,
+        begin: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -61,7 +64,17 @@ impl Reader {
                 advice: "again",
             })?;
         let (orders, heard) = mpsc::unbounded_channel();
-        let thread = thread::spawn(move || runtime.block_on(read(heard, &state)));
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let beginning = begin();
+            let is_good = beginning.is_ok();
+            // Whoever starts it waits for this.
+            let _ = tell.send(beginning);
+            if is_good {
+                runtime.block_on(read(heard, &state));
+            }
+        });
+        told.recv().unwrap_or_else(|_| Err(gone().into()))?;
         Ok(Self { orders, thread })
     }
 
@@ -73,13 +86,7 @@ impl Reader {
         let (done, answer) = oneshot::channel();
         // The thread lives as long as this; should it have panicked, nobody answers.
         let _ = self.orders.send(Order::Open(open, done));
-        answer.await.unwrap_or_else(|_| {
-            Err(Error::Kernel {
-                doing: "read".to_owned(),
-                because: "the reading thread is gone".to_owned(),
-                advice: "to start the agent again".to_owned(),
-            })
-        })
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// What asks for readings beside those of each second.
@@ -94,6 +101,14 @@ impl Reader {
         while !self.thread.is_finished() && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+fn gone() -> Error {
+    Error::Kernel {
+        doing: "read".to_owned(),
+        because: "the reading thread is gone".to_owned(),
+        advice: "to start the agent again".to_owned(),
     }
 }
 
@@ -124,7 +139,7 @@ async fn read(mut orders: mpsc::UnboundedReceiver<Order>, state: &State) {
     }
 }
 
-fn read_once(source: &mut dyn Source, state: &State) -> Option<Reading> {
+fn read_once(source: &mut dyn Source, state: &State) -> Option<Arc<Reading>> {
     let start = Instant::now();
     match source.read() {
         Ok(reading) => {
@@ -183,18 +198,18 @@ mod tests {
     }
 
     impl Source for Growing {
-        fn read(&mut self) -> Result<Reading, Error> {
+        fn read(&mut self) -> Result<Arc<Reading>, Error> {
             let mut reading = example::lab();
             for node in &mut reading.nodes {
                 node.packets = self.packets;
                 node.born = 0;
             }
             self.packets += self.each;
-            Ok(reading)
+            Ok(Arc::new(reading))
         }
 
         fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
-            self.read()
+            self.read().map(Arc::unwrap_or_clone)
         }
     }
 

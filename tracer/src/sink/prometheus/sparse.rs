@@ -1,15 +1,11 @@
 //! A histogram that takes no more room than it has latencies.
 
-use crate::model::Histogram;
-use crate::model::bucket::BUCKETS;
+use crate::model::{Counts, Histogram};
 
-/// Counts from the lowest bucket that holds any to the highest.
-///
-/// A [`Histogram`] has room for all buckets, 1.8 kB; a series has latencies in a few octaves.
+/// A series' counts: those of a [`Histogram`] without its extremes, which Prometheus has no word for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sparse {
-    counts: Vec<u64>,
-    first: usize,
+    counts: Counts,
     count: u64,
     sum_ns: u64,
 }
@@ -25,13 +21,12 @@ impl Sparse {
 
     /// The count of a bucket, as [`tracer_common::bucket::index`] numbers them.
     pub(super) fn get(&self, bucket: usize) -> u64 {
-        let place = bucket.checked_sub(self.first);
-        place.map_or(0, |place| self.counts.get(place).copied().unwrap_or(0))
+        self.counts.get(bucket)
     }
 
     /// The buckets from the lowest to the highest that hold any, with their counts.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (usize, u64)> {
-        (self.first..).zip(self.counts.iter().copied())
+        self.counts.buckets()
     }
 
     /// Raises this to what a histogram holds now, and hands over each bucket's rise.
@@ -42,7 +37,7 @@ impl Sparse {
         if now.count() == self.count && since_ns == 0 {
             return 0;
         }
-        for (bucket, &count) in now.counts().iter().enumerate() {
+        for (bucket, count) in now.counts().buckets() {
             let since = count.saturating_sub(self.get(bucket));
             if since > 0 {
                 self.add(bucket, since);
@@ -54,21 +49,7 @@ impl Sparse {
     }
 
     pub(super) fn add(&mut self, bucket: usize, n: u64) {
-        debug_assert!(bucket < BUCKETS);
-        if self.counts.is_empty() {
-            self.first = bucket;
-        }
-        if bucket < self.first {
-            let before = self.first - bucket;
-            self.counts.splice(0..0, std::iter::repeat_n(0, before));
-            self.first = bucket;
-        }
-        let place = bucket - self.first;
-        if place >= self.counts.len() {
-            self.counts.reserve_exact(place + 1 - self.counts.len());
-            self.counts.resize(place + 1, 0);
-        }
-        self.counts[place] = self.counts[place].saturating_add(n);
+        self.counts.add(bucket, n);
         self.count = self.count.saturating_add(n);
     }
 
@@ -113,7 +94,7 @@ mod tests {
                 let ns = sparse.rise_to(&of(&latencies[..end]), |bucket, n| added.add(bucket, n));
                 added.add_time(ns);
             }
-            for (bucket, &count) in histogram.counts().iter().enumerate() {
+            for (bucket, count) in histogram.counts().buckets() {
                 prop_assert_eq!(sparse.get(bucket), count);
             }
             prop_assert_eq!(sparse.count(), histogram.count());

@@ -83,15 +83,13 @@ fn rights() -> Vec<Availability> {
         .iter()
         .map(|right| row(right.name, right.meaning, state(right)))
         .collect();
-    let mut names = row(
-        rights::FOR_NAMES.name,
-        rights::FOR_NAMES.meaning,
-        state(&rights::FOR_NAMES),
-    );
-    if let State::Missing { because, advice } = names.state {
-        names.state = State::Unavailable { because, advice };
-    }
-    rows.push(names);
+    rows.extend(rights::FOR_NAMES.iter().map(|right| {
+        let mut names = row(right.name, right.meaning, state(right));
+        if let State::Missing { because, advice } = names.state {
+            names.state = State::Unavailable { because, advice };
+        }
+        names
+    }));
     rows
 }
 

@@ -22,7 +22,8 @@ use crate::model::{Availability, State};
 use crate::source::{Error, Settings};
 
 /// The kernel half, as `build.rs` found or built it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
 
 /// The kernel half's memory.
 pub(super) struct Memory {
@@ -144,7 +145,13 @@ fn create(
         .map_err(|cause| Error::Kernel {
             doing: "create the kernel half's maps".to_owned(),
             because: chain(&cause),
-            advice: rights_advice(),
+            advice: if kernel_types::release() < rights::MAPS_ARE_MEMORY {
+                "LimitMEMLOCK=infinity in its unit, `ulimit -l unlimited`, or smaller limits in \
+                 the configuration; before Linux 5.11 maps count against RLIMIT_MEMLOCK"
+                    .to_owned()
+            } else {
+                rights_advice()
+            },
         })
 }
 
@@ -365,7 +372,7 @@ fn rights_advice() -> String {
 }
 
 /// An error with all its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -8,11 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::kernel_types;
+use super::rights::ForNames;
 use crate::model::Namespace;
 
 /// Since when the kernel tells a namespace's cookie (`SO_NETNS_COOKIE`); before, its inode is taken
 /// for one, here and in the kernel half, though it is used again.
 pub(super) const COOKIES: (u32, u32) = (5, 14);
+
+/// The first process's namespace.
+const FIRST: &str = "/proc/1/ns/net";
 
 /// Where iproute2 keeps named namespaces.
 const NAMED: &str = "/run/netns";
@@ -56,8 +60,14 @@ impl Namespaces {
 /// # Errors
 /// When there is no such namespace, or entering it needs more rights.
 pub(super) fn cookie_of_name(name: &str) -> io::Result<u64> {
+    let _rights = ForNames::take_up();
     if name == "host" {
-        return cookie_at(Path::new("/proc/1/ns/net"));
+        let first = Path::new(FIRST);
+        return if fs::metadata(first).is_ok() {
+            cookie_at(first)
+        } else {
+            own_cookie()
+        };
     }
     let path = if name.contains('/') {
         PathBuf::from(name)
@@ -68,11 +78,17 @@ pub(super) fn cookie_of_name(name: &str) -> io::Result<u64> {
 }
 
 fn name_of(cookie: u64, inode: u32) -> Option<String> {
+    let _rights = ForNames::take_up();
     let is_it = |path: &Path| {
         fs::metadata(path).is_ok_and(|data| data.ino() == u64::from(inode))
             && cookie_at(path).is_ok_and(|found| found == cookie)
     };
-    if is_it(Path::new("/proc/1/ns/net")) {
+    let is_host = match fs::metadata(FIRST) {
+        Ok(_) => is_it(Path::new(FIRST)),
+        // Whoever may not look into other processes takes the namespace that it was started in.
+        Err(_) => own_cookie().is_ok_and(|own| own == cookie),
+    };
+    if is_host {
         return Some("host".to_owned());
     }
     let named = fs::read_dir(NAMED).into_iter().flatten().flatten();
@@ -117,6 +133,9 @@ fn cookie_at(path: &Path) -> io::Result<u64> {
 fn own_cookie() -> io::Result<u64> {
     /// include/uapi/asm-generic/socket.h
     const SO_NETNS_COOKIE: libc::c_int = 71;
+    if kernel_types::release() < COOKIES {
+        return Ok(fs::metadata("/proc/thread-self/ns/net")?.ino());
+    }
     // SAFETY: no pointers are involved.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if socket < 0 {

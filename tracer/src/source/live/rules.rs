@@ -69,8 +69,16 @@ pub(super) fn handover_sets(limits: Limits) -> u32 {
 }
 
 fn no_namespace(name: &str, cause: &std::io::Error) -> Error {
+    let doing = format!("find the network namespace {name}");
+    if cause.kind() == std::io::ErrorKind::PermissionDenied {
+        return Error::Kernel {
+            doing,
+            because: format!("{cause}: entering it takes CAP_SYS_ADMIN"),
+            advice: "sudo tracer, or `tracer doctor` to see what is missing".to_owned(),
+        };
+    }
     Error::Kernel {
-        doing: format!("find the network namespace {name}"),
+        doing,
         because: cause.to_string(),
         advice: "a name that `ip netns` lists, \"host\", or a path like /proc/PID/ns/net"
             .to_owned(),

@@ -6,7 +6,7 @@ use tracer_common::bucket::BUCKETS;
 use tracer_common::layout::{Cell, ENDS};
 
 use super::load::Memory;
-use crate::model::Histogram;
+use crate::model::{Counts, Histogram};
 
 /// What was counted at one node, on all CPUs, since the start.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub(super) struct Tally {
     pub born: u64,
     /// Packets that ended there, by [`tracer_common::layout::End`].
     pub ends: [i64; ENDS],
-    counts: Box<[u64; BUCKETS]>,
+    counts: Counts,
     sum_ns: u64,
     min_ns: u64,
     max_ns: u64,
@@ -32,7 +32,7 @@ impl Default for Tally {
             bytes: 0,
             born: 0,
             ends: [0; ENDS],
-            counts: Box::new([0; BUCKETS]),
+            counts: Counts::default(),
             sum_ns: 0,
             min_ns: u64::MAX,
             max_ns: 0,
@@ -43,7 +43,7 @@ impl Default for Tally {
 impl Tally {
     /// The latencies.
     pub(super) fn histogram(&self) -> Histogram {
-        Histogram::from_counts(*self.counts, self.sum_ns, self.min_ns, self.max_ns)
+        Histogram::from_counts(self.counts.clone(), self.sum_ns, self.min_ns, self.max_ns)
     }
 
     /// Adds what a cell counted since it was read last.
@@ -60,10 +60,9 @@ impl Tally {
             // An end may be taken back: the difference is a small number of either sign.
             *end += i64::from(since.cast_signed());
         }
-        for (index, count) in self.counts.iter_mut().enumerate() {
-            let since =
-                now.buckets[index].wrapping_sub(before.map_or(0, |cell| cell.buckets[index]));
-            *count += u64::from(since);
+        for (bucket, &count) in now.buckets.iter().enumerate().take(BUCKETS) {
+            let since = count.wrapping_sub(before.map_or(0, |cell| cell.buckets[bucket]));
+            self.counts.add(bucket, since.into());
         }
     }
 }

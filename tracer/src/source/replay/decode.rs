@@ -131,12 +131,12 @@ fn hop(hop: wire::Hop) -> Result<model::Hop, String> {
 }
 
 fn histogram(histogram: &wire::Histogram) -> Result<model::Histogram, String> {
-    let mut counts = [0u64; BUCKETS];
+    let mut counts = model::Counts::default();
     for &(index, count) in &histogram.counts {
-        let bucket = counts
-            .get_mut(index)
-            .ok_or_else(|| format!("bucket {index}, and there are {BUCKETS}"))?;
-        *bucket = bucket.saturating_add(count);
+        if index >= BUCKETS {
+            return Err(format!("bucket {index}, and there are {BUCKETS}"));
+        }
+        counts.add(index, count);
     }
     let wire::Histogram {
         sum_ns,

@@ -109,7 +109,7 @@ fn hop(hop: &model::Hop) -> wire::Hop {
 }
 
 fn histogram(histogram: &model::Histogram) -> wire::Histogram {
-    let filled = histogram.counts().iter().copied().enumerate();
+    let filled = histogram.counts().buckets();
     wire::Histogram {
         sum_ns: histogram.sum_ns(),
         min_ns: histogram.min_ns().unwrap_or(0),
