@@ -8,6 +8,8 @@ mod exact;
 mod joins;
 #[path = "traced/passages.rs"]
 mod passages;
+#[path = "traced/sampled.rs"]
+mod sampled;
 #[path = "traced/seen.rs"]
 mod seen;
 #[path = "traced/truth.rs"]

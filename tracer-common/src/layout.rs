@@ -320,12 +320,40 @@ pub struct Rules {
     pub rules: [Rule; RULES],
 }
 
-/// What the agent and the kernel half tell one another while they run.
+/// What the agent tells the kernel half while it runs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Orders {
+    /// No packet is born any more, so that those on their way can end.
+    pub closing: u32,
+    /// Packets are followed whose hash is not above this; [`ALL_FOLLOWED`] is all of them.
+    pub followed: u32,
+}
+
+/// Every packet is followed.
+pub const ALL_FOLLOWED: u32 = u32::MAX;
+
+/// What a program did on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// How often it ran.
+    pub runs: u64,
+    /// How many of these runs were timed: one in [`RUNS_A_TIMING`].
+    pub timed: u64,
+    /// How long those took, in nanoseconds, the clock's own time included.
+    pub timed_ns: u64,
+}
+
+/// A program times one of so many of its runs.
+pub const RUNS_A_TIMING: u64 = 1024;
+
+/// What the kernel half has given out.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
-    /// Set by the agent: no packet is born any more, so that those on their way can end.
-    pub closing: u32,
+    /// Always 0.
+    pub zero: u32,
     /// How many nodes were given out, more than there are when they ran out.
     pub nodes: u32,
     /// How many classes were given out.

@@ -7,8 +7,16 @@ mod device;
 mod end;
 mod socket;
 
-use crate::journey::Program;
-use tracer_common::hop::PROBES;
+use tracer_common::{
+    hop::PROBES,
+    layout::{self, RUNS_A_TIMING},
+};
+
+use crate::{
+    journey::Program,
+    kernel,
+    maps::{self, WORK},
+};
 
 /// A program's number: its row in the catalogue.
 const fn program(name: &str) -> Program {
@@ -20,6 +28,51 @@ const fn program(name: &str) -> Program {
         row += 1;
     }
     panic!("a probe that is not in the catalogue")
+}
+
+/// A run of a program: counted, and timed if it is one of those that are.
+struct Work {
+    program: Program,
+    /// When it began; 0 for a run that is not timed.
+    since: u64,
+}
+
+impl Work {
+    #[inline(always)]
+    fn begin(program: Program) -> Self {
+        let since = match of(program) {
+            Some(work) => {
+                work.runs = work.runs.wrapping_add(1);
+                if work.runs % RUNS_A_TIMING == 0 {
+                    kernel::now()
+                } else {
+                    0
+                }
+            }
+            None => 0,
+        };
+        Self { program, since }
+    }
+
+    /// Ends it; the answer is the program's, which nobody reads.
+    #[inline(always)]
+    fn end(self) -> i32 {
+        if self.since != 0
+            && let Some(work) = of(self.program)
+        {
+            work.timed = work.timed.wrapping_add(1);
+            let took = kernel::now().wrapping_sub(self.since);
+            work.timed_ns = work.timed_ns.wrapping_add(took);
+        }
+        0
+    }
+}
+
+#[inline(always)]
+fn of(program: Program) -> Option<&'static mut layout::Work> {
+    let place = maps::scratch_index(kernel::cpu(), program.0);
+    // SAFETY: it belongs to one program on one CPU, and a program does not nest in itself.
+    WORK.get_ptr_mut(place).map(|work| unsafe { &mut *work })
 }
 
 const fn is_equal(a: &[u8], b: &[u8]) -> bool {

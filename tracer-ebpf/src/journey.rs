@@ -185,7 +185,7 @@ fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u6
         hop.lay_out(device, stage, scratch);
         scratch.born = born;
     });
-    step_to(hop.tag, packet, found);
+    step_to(hop.tag, packet, found, record::arrive_alone);
 }
 
 /// The node behind another one, with the same device.
@@ -204,7 +204,12 @@ fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<Found, End> {
 
 /// Counts a packet at the node that was found for it; true when it is there now.
 #[inline(always)]
-fn step_to(tag: u64, packet: &mut Packet, found: Result<Found, End>) -> bool {
+fn step_to(
+    tag: u64,
+    packet: &mut Packet,
+    found: Result<Found, End>,
+    arrive: fn(u32, u32, u64, u64),
+) -> bool {
     let now = kernel::now();
     // Another CPU may have displaced the entry while the node was found.
     if !table::is_held(packet, tag) {
@@ -217,7 +222,7 @@ fn step_to(tag: u64, packet: &mut Packet, found: Result<Found, End>) -> bool {
             packet.node = found.node;
             packet.cell = found.cell;
             packet.kind = found.kind;
-            record::arrive(found.cell, packet.payload, last, now);
+            arrive(found.cell, packet.payload, last, now);
             record::step(packet, tag, last, now);
             true
         }

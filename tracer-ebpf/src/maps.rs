@@ -8,8 +8,8 @@ use aya_ebpf::{
 use tracer_common::{
     hop::PROBES,
     layout::{
-        Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Packet,
-        PacketSet, Rules, Tuple,
+        Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Orders, Packet,
+        PacketSet, Rules, Tuple, Work,
     },
     loss::LOSSES as LOSS_KINDS,
     settings::SERVICE_WORDS,
@@ -151,6 +151,10 @@ pub(crate) static CLASS_INFO: Array<ClassInfo> = Array::with_max_entries(1 << 12
 pub(crate) static LOSSES: Array<u64> = Array::with_max_entries(LOSS_KINDS as u32, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static ORDERS: Array<Orders> = Array::with_max_entries(1, 0);
+#[map]
+pub(crate) static WORK: Array<Work> = Array::with_max_entries(PROGRAMS, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static SLOTS_OF: Array<Slot> = Array::with_max_entries(SLOTS * PROGRAMS, 0);
 #[map]

@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use tracer_common::{
     bucket,
-    layout::{Cell, DropKey, End, Packet, Step},
+    layout::{DropKey, End, Packet, Step},
     loss::Loss,
 };
 
@@ -17,8 +17,29 @@ use crate::{
 const ABSURD_NS: u64 = 600_000_000_000;
 
 /// Counts a packet at its node, with the time since its node before.
+///
+/// At a socket, where programs that run in a process are interrupted by those of a softirq.
 #[inline(always)]
 pub(crate) fn arrive(cell: u32, payload: u32, since: u64, now: u64) {
+    arrive_by(cell, payload, since, now, add, add_u32);
+}
+
+/// The same at a device, where nothing interrupts what counts at the same node: a cell belongs to
+/// one CPU, softirqs are off, and a program does not nest in itself. It needs no atomics.
+#[inline(always)]
+pub(crate) fn arrive_alone(cell: u32, payload: u32, since: u64, now: u64) {
+    arrive_by(cell, payload, since, now, add_alone, add_alone_u32);
+}
+
+#[inline(always)]
+fn arrive_by(
+    cell: u32,
+    payload: u32,
+    since: u64,
+    now: u64,
+    add: unsafe fn(*mut u64, u64),
+    add_u32: unsafe fn(*mut u32, u32),
+) {
     let Some(cell) = CELLS.get_ptr_mut(cell) else {
         return;
     };
@@ -26,10 +47,39 @@ pub(crate) fn arrive(cell: u32, payload: u32, since: u64, now: u64) {
     unsafe {
         add(&raw mut (*cell).packets, 1);
         add(&raw mut (*cell).bytes, u64::from(payload));
-        if since != 0 {
-            time(cell, now.wrapping_sub(since));
+        if since == 0 {
+            return;
+        }
+        let latency = now.wrapping_sub(since);
+        if latency > ABSURD_NS {
+            return lose(Loss::Clock);
+        }
+        let index = bucket::index(latency);
+        let bucket = (&raw mut (*cell).buckets).cast::<u32>().add(index & 255);
+        if index < bucket::BUCKETS {
+            add_u32(bucket, 1);
+        }
+        add(&raw mut (*cell).sum_ns, latency);
+        let inverted = u64::MAX - latency;
+        if inverted > (*cell).min_inverted_ns {
+            (*cell).min_inverted_ns = inverted;
+        }
+        if latency > (*cell).max_ns {
+            (*cell).max_ns = latency;
         }
     }
+}
+
+#[inline(always)]
+unsafe fn add_alone(counter: *mut u64, value: u64) {
+    // SAFETY: the caller gives a counter of a map.
+    unsafe { *counter = (*counter).wrapping_add(value) };
+}
+
+#[inline(always)]
+unsafe fn add_alone_u32(counter: *mut u32, value: u32) {
+    // SAFETY: as above.
+    unsafe { *counter = (*counter).wrapping_add(value) };
 }
 
 /// Adds atomically, without asking for the value: that is an instruction since Linux 3.18, and
@@ -45,30 +95,6 @@ unsafe fn add(counter: *mut u64, value: u64) {
 pub(crate) unsafe fn add_u32(counter: *mut u32, value: u32) {
     // SAFETY: the caller gives a counter of a map.
     unsafe { asm!("lock *(u32 *)({} + 0) += {}", in(reg) counter, in(reg) u64::from(value)) };
-}
-
-#[inline(always)]
-unsafe fn time(cell: *mut Cell, latency: u64) {
-    if latency > ABSURD_NS {
-        lose(Loss::Clock);
-        return;
-    }
-    let index = bucket::index(latency);
-    // SAFETY: the caller's; the index is below the number of buckets.
-    unsafe {
-        let bucket = (&raw mut (*cell).buckets).cast::<u32>().add(index & 255);
-        if index < bucket::BUCKETS {
-            add_u32(bucket, 1);
-        }
-        add(&raw mut (*cell).sum_ns, latency);
-        let inverted = u64::MAX - latency;
-        if inverted > (*cell).min_inverted_ns {
-            (*cell).min_inverted_ns = inverted;
-        }
-        if latency > (*cell).max_ns {
-            (*cell).max_ns = latency;
-        }
-    }
 }
 
 /// Counts how a packet ended, at the node where it was.

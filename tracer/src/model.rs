@@ -17,6 +17,6 @@ pub use class::{Class, End, Protocol, Service, Tuple};
 pub use counts::Counts;
 pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};
-pub use reading::{Availability, Ends, Losses, Node, Parent, Reading, State};
+pub use reading::{Availability, Ends, Losses, Node, Parent, ProgramWork, Reading, State};
 pub use report::Report;
 pub use route::{Balance, Route, RouteId, Segment, Step};

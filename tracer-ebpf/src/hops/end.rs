@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use super::program;
+use super::{Work, program};
 use crate::{
     journey::{self, Program},
     kernel::{Skb, setting},
@@ -10,20 +10,24 @@ use crate::{
 
 /// `kfree_skb(skb, location, reason, rx_sk)`: the reason since Linux 5.17, the socket since 6.11.
 #[btf_tracepoint(function = "kfree_skb")]
+#[inline(always)]
 pub(crate) fn kfree_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("kfree_skb");
+    let work = Work::begin(PROGRAM);
     let reason = if setting!(drop_reasons) != 0 {
         context.arg(2)
     } else {
         0
     };
     journey::drop(Skb::new(context.arg(0)), reason, PROGRAM);
-    0
+    work.end()
 }
 
 #[btf_tracepoint(function = "consume_skb")]
+#[inline(always)]
 pub(crate) fn consume_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("consume_skb");
+    let work = Work::begin(PROGRAM);
     journey::consume(Skb::new(context.arg(0)), PROGRAM);
-    0
+    work.end()
 }

@@ -5,26 +5,30 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FEntryContext},
 };
 
-use super::program;
+use super::{Work, program};
 use crate::{
     journey::{self, Program},
     kernel::{Skb, Sock},
 };
 
 #[btf_tracepoint(function = "tcp_probe")]
+#[inline(always)]
 pub(crate) fn tcp_probe(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_probe");
+    let work = Work::begin(PROGRAM);
     journey::deliver(Skb::new(context.arg(1)), PROGRAM);
-    0
+    work.end()
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 pub(crate) fn inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("inet_sock_set_state");
+    let work = Work::begin(PROGRAM);
     if is_by_packet(context.arg(1), context.arg(2)) {
         journey::deliver_handshake(Sock::new(context.arg(0)), PROGRAM);
     }
-    0
+    work.end()
 }
 
 /// Whether TCP makes this change of state when a segment arrives (`include/net/tcp_states.h`).
@@ -47,23 +51,29 @@ fn is_by_packet(old: i32, new: i32) -> bool {
 }
 
 #[btf_tracepoint(function = "sk_data_ready")]
+#[inline(always)]
 pub(crate) fn sk_data_ready(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("sk_data_ready");
+    let work = Work::begin(PROGRAM);
     journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
-    0
+    work.end()
 }
 
 /// What `sk_data_ready` is the tracepoint in, before Linux 6.3 (net/core/sock.c).
 #[fentry(function = "sock_def_readable")]
+#[inline(always)]
 pub(crate) fn sock_def_readable(context: FEntryContext) -> i32 {
     const PROGRAM: Program = program("sock_def_readable");
+    let work = Work::begin(PROGRAM);
     journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
-    0
+    work.end()
 }
 
 #[btf_tracepoint(function = "skb_copy_datagram_iovec")]
+#[inline(always)]
 pub(crate) fn skb_copy_datagram_iovec(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("skb_copy_datagram_iovec");
+    let work = Work::begin(PROGRAM);
     journey::read(Skb::new(context.arg(0)), PROGRAM);
-    0
+    work.end()
 }

@@ -2,7 +2,7 @@
 
 use tracer_common::{
     hop::Stage,
-    layout::{End, Kind, NO_NODE, NodeKey, Packet, ROOT, flag},
+    layout::{ALL_FOLLOWED, End, Kind, NO_NODE, NodeKey, Packet, ROOT, flag},
     loss::Loss,
 };
 
@@ -13,7 +13,7 @@ use crate::{
     header::{self, Header},
     kernel::{self, Device, setting},
     log,
-    maps::{self, CONTROL, RUNS, Scratch},
+    maps::{self, ORDERS, RUNS, Scratch},
     record,
     table::{self, copy_all_but_tag},
     tree,
@@ -139,7 +139,7 @@ extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
     if is_local && is_copy_of_upper(scratch) {
         return join(index, stage, 0, NEW);
     }
-    if !header::is_wanted(&scratch.header) {
+    if !header::is_wanted(&scratch.header) || !is_followed(&scratch.header) {
         return table::ignore(index, stage);
     }
     begin(index, stage, flags)
@@ -153,10 +153,31 @@ fn leads_back(kind: u32) -> bool {
 
 #[inline(always)]
 fn is_closing() -> bool {
-    CONTROL.get_ptr(0).is_none_or(|control| {
+    ORDERS.get_ptr(0).is_none_or(|orders| {
         // SAFETY: one word that the agent sets.
-        unsafe { core::ptr::read_volatile(&raw const (*control).closing) != 0 }
+        unsafe { core::ptr::read_volatile(&raw const (*orders).closing) != 0 }
     })
+}
+
+/// Up to which hash packets are followed.
+#[inline(always)]
+fn followed() -> u32 {
+    ORDERS.get_ptr(0).map_or(ALL_FOLLOWED, |orders| {
+        // SAFETY: as above.
+        unsafe { core::ptr::read_volatile(&raw const (*orders).followed) }
+    })
+}
+
+/// Whether a packet is one of the share that is followed.
+///
+/// By what does not change on its way, so that all of its births and all hosts choose the same: by
+/// its flow alone a single large one would be all or nothing.
+#[inline(always)]
+fn is_followed(header: &Header) -> bool {
+    let followed = followed();
+    // Fibonacci hashing: the upper half has all bits of the mark.
+    let hash = header.mark.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    followed == ALL_FOLLOWED || hash as u32 <= followed
 }
 
 /// Whether it shares its buffer with what an upper device sent just now: a bridge's copy. Then that
@@ -248,7 +269,7 @@ extern "C" fn begin(index: u32, stage: u32, flags: u32) -> u32 {
         record::lose(Loss::Crowded);
         return 0;
     }
-    record::arrive(found.cell, packet.payload, 0, now);
+    record::arrive_alone(found.cell, packet.payload, 0, now);
     record::step(packet, packet.tag, 0, now);
     0
 }
@@ -302,7 +323,7 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
         record::end(past, End::Crowded);
         return 0;
     }
-    record::arrive(found.cell, past.payload, last, now);
+    record::arrive_alone(found.cell, past.payload, last, now);
     record::step(past, scratch.tag, last, now);
     0
 }
@@ -317,8 +338,9 @@ pub(super) extern "C" fn orphan(index: u32, stage: u32) -> u32 {
     let is_asked_for = !header::has_filter()
         || header::parse_header(index) == 0
         || header::is_wanted(&scratch.header);
-    // While it is closing, what began before or after what is traced is no loss.
-    if is_asked_for && !is_closing() {
+    // While it is closing, what began before or after what is traced is no loss; nor are the
+    // segments of a packet that was not followed.
+    if is_asked_for && !is_closing() && followed() == ALL_FOLLOWED {
         record::lose(Loss::Orphan);
         let (flags, stood) = entry(scratch).map_or((0, 0), |packet| (packet.flags, packet.stage));
         log::orphan(stage, u32::from(stood), u32::from(flags));

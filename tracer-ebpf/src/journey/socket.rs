@@ -195,7 +195,8 @@ fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
         return;
     }
     packet.stage = Stage::Deliver as u8;
-    if step_to(hop.tag, packet, beyond(hop, packet.node, Stage::Deliver)) {
+    let found = beyond(hop, packet.node, Stage::Deliver);
+    if step_to(hop.tag, packet, found, record::arrive) {
         record::end(packet, End::Delivered);
         total(hop, packet);
         // Last: an entry whose packet has ended makes room for others.
@@ -219,6 +220,7 @@ pub(crate) fn read(skb: Skb, program: Program) {
         && packet.node != NO_NODE
     {
         packet.stage = Stage::Read as u8;
-        step_to(hop.tag, packet, beyond(&hop, packet.node, Stage::Read));
+        let found = beyond(&hop, packet.node, Stage::Read);
+        step_to(hop.tag, packet, found, record::arrive);
     }
 }

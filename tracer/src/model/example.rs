@@ -55,6 +55,7 @@ pub(crate) fn lab() -> Reading {
         nodes: lab.nodes,
         losses,
         availability: availability(),
+        ..Reading::default()
     }
 }
 

@@ -6,7 +6,7 @@ use super::hop::Stage;
 use super::{Class, Histogram, Hop, Tuple};
 
 /// All that a source knows at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     /// The kernel's release.
     pub kernel: String,
@@ -20,6 +20,36 @@ pub struct Reading {
     pub losses: Losses,
     /// Hops and features with their state here.
     pub availability: Vec<Availability>,
+    /// What the kernel half's programs did; empty where that is not known.
+    pub programs: Vec<ProgramWork>,
+    /// The share of packets that is followed, from 0 to 1.
+    pub followed: f64,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            kernel: String::new(),
+            duration_ns: 0,
+            classes: Vec::new(),
+            nodes: Vec::new(),
+            losses: Losses::default(),
+            availability: Vec::new(),
+            programs: Vec::new(),
+            followed: 1.0,
+        }
+    }
+}
+
+/// What a program of the kernel half did since it was attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramWork {
+    /// Its name.
+    pub program: String,
+    /// How often it ran.
+    pub runs: u64,
+    /// For how long altogether, in nanoseconds: estimated from one run in many that was timed.
+    pub busy_ns: u64,
 }
 
 impl Reading {

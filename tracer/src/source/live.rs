@@ -13,12 +13,15 @@ pub mod rights;
 mod rules;
 mod sweep;
 mod tally;
+mod work;
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
+
+use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
 use self::assemble::Assembly;
 use self::load::Memory;
@@ -33,6 +36,7 @@ pub struct Live {
     assembly: Assembly,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
+    orders: Orders,
     started: Instant,
 }
 
@@ -55,6 +59,7 @@ impl Live {
             ebpf: loaded.ebpf,
             passages: None,
             log: loaded.log,
+            orders: load::OPEN,
             started: Instant::now(),
         })
     }
@@ -71,6 +76,17 @@ impl Live {
         Ok(())
     }
 
+    /// Follows only this share of the packets that are born from now on, from 0 to 1; the others
+    /// cost a look at each hop. While it is not all of them, packets whose beginning was not seen
+    /// are no losses.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn follow(&mut self, share: f64) -> Result<(), Error> {
+        self.orders.followed = (share.clamp(0.0, 1.0) * f64::from(ALL_FOLLOWED)) as u32;
+        load::order(&mut self.ebpf, self.orders)
+    }
+
     /// What is known now. The kernel forgets what it skipped with the programs, so that the caller
     /// has to ask in time.
     fn reading(&mut self, recursion: u64) -> Result<Reading, Error> {
@@ -78,9 +94,12 @@ impl Live {
             log.flush();
         }
         let drops = load::drops(&self.ebpf)?;
-        Ok(self
-            .assembly
-            .read(&self.memory, &drops, recursion, self.started.elapsed()))
+        let mut reading =
+            self.assembly
+                .read(&self.memory, &drops, recursion, self.started.elapsed());
+        reading.programs = work::done(&self.memory.work);
+        reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
+        Ok(reading)
     }
 }
 
@@ -91,7 +110,8 @@ impl Source for Live {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
-        load::set_closing(&mut self.ebpf, true)?;
+        self.orders.closing = 1;
+        load::order(&mut self.ebpf, self.orders)?;
         let deadline = Instant::now() + LAST_CALL;
         let duration = self.started.elapsed();
         while sweep::is_busy(&self.memory) && Instant::now() < deadline {

@@ -90,6 +90,7 @@ impl Assembly {
             nodes: Vec::new(),
             losses: losses(memory, recursion),
             availability: self.availability.clone(),
+            ..Reading::default()
         };
         self.places.clear();
         let given_out = memory

@@ -11,7 +11,8 @@ use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
 use tracer_common::hop::{At, PROBES, Probe};
 use tracer_common::layout::{
-    Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, PacketSet, Rule, Rules,
+    ALL_FOLLOWED, Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, Orders, PacketSet, Rule,
+    Rules, Work,
 };
 use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings};
 
@@ -34,6 +35,7 @@ pub(super) struct Memory {
     pub classes: Array<ClassInfo>,
     pub losses: Array<u64>,
     pub control: Array<Control>,
+    pub work: Array<Work>,
 }
 
 /// What loading gives.
@@ -83,9 +85,9 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .then(|| KernelLog::start(&mut ebpf))
         .flatten();
     // What passes between the first attachment and the last has no beginning, and is no loss.
-    set_closing(&mut ebpf, true)?;
+    order(&mut ebpf, CLOSED)?;
     let availability = attach_all(&mut ebpf, &btf, &types)?;
-    set_closing(&mut ebpf, false)?;
+    order(&mut ebpf, OPEN)?;
     Ok(Loaded {
         ebpf,
         memory,
@@ -137,6 +139,7 @@ fn create(
         .map_max_entries("CELL_OF", limits.cells)
         .map_max_entries("DROPS", limits.nodes)
         .map_max_entries("CLAIMS", limits.cells + limits.nodes + limits.classes)
+        .map_max_entries("WORK", cpus * programs)
         .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
         .map_max_entries("SCRATCH", cpus * programs)
         .map_max_entries("RUNS", cpus)
@@ -201,13 +204,13 @@ struct PodDropKey(DropKey);
 // SAFETY: `DropKey` is two words without padding.
 unsafe impl aya::Pod for PodDropKey {}
 
-/// [`Control`], as aya wants values.
+/// [`Orders`], as aya wants values.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct PodControl(Control);
+struct PodOrders(Orders);
 
-// SAFETY: `Control` is four words without padding.
-unsafe impl aya::Pod for PodControl {}
+// SAFETY: `Orders` is two words without padding.
+unsafe impl aya::Pod for PodOrders {}
 
 fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
     let map = |name: &str| ebpf.map(name).expect("the object has this map");
@@ -219,6 +222,7 @@ fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
         classes: Array::map("CLASS_INFO", map("CLASS_INFO"))?,
         losses: Array::map("LOSSES", map("LOSSES"))?,
         control: Array::map("CONTROL", map("CONTROL"))?,
+        work: Array::map("WORK", map("WORK"))?,
     })
 }
 
@@ -406,18 +410,25 @@ pub(super) fn detach(ebpf: &mut Ebpf) {
     }
 }
 
-/// Lets packets be born, or none any more.
-pub(super) fn set_closing(ebpf: &mut Ebpf, closing: bool) -> Result<(), Error> {
+/// All packets are followed.
+pub(super) const OPEN: Orders = Orders {
+    closing: 0,
+    followed: ALL_FOLLOWED,
+};
+
+/// No packet is born any more.
+const CLOSED: Orders = Orders { closing: 1, ..OPEN };
+
+/// Tells the kernel half which packets to follow.
+pub(super) fn order(ebpf: &mut Ebpf, orders: Orders) -> Result<(), Error> {
     let failed = |cause: aya::maps::MapError| Error::Kernel {
         doing: "begin or end the tracing".to_owned(),
         because: chain(&cause),
         advice: "again".to_owned(),
     };
-    let control = ebpf.map_mut("CONTROL").expect("the object has this map");
-    let mut control: BpfArray<_, PodControl> = control.try_into().map_err(failed)?;
-    let mut value = control.get(&0, 0).map_err(failed)?;
-    value.0.closing = u32::from(closing);
-    control.set(0, value, 0).map_err(failed)
+    let map = ebpf.map_mut("ORDERS").expect("the object has this map");
+    let mut map: BpfArray<_, PodOrders> = map.try_into().map_err(failed)?;
+    map.set(0, PodOrders(orders), 0).map_err(failed)
 }
 
 /// Drops by node and reason.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData};
 use memmap2::{Mmap, MmapOptions};
-use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet};
+use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Work};
 
 use crate::source::Error;
 
@@ -27,6 +27,8 @@ unsafe impl Record for HandedSet {}
 unsafe impl Record for NodeInfo {}
 // SAFETY: as above.
 unsafe impl Record for PacketSet {}
+// SAFETY: as above.
+unsafe impl Record for Work {}
 // SAFETY: as above.
 unsafe impl Record for u64 {}
 

@@ -24,6 +24,7 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
         nodes: numbered("node", frame.nodes, |index, it| node(it, index, classes))?,
         losses: frame.losses,
         availability: frame.availability.into_iter().map(availability).collect(),
+        ..model::Reading::default()
     })
 }
 

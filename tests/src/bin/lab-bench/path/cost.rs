@@ -15,8 +15,9 @@ use super::variant::{HOPS, Runs, Variant};
 /// Datagrams of a round.
 const COUNT: u64 = 40_000;
 
-const VARIANTS: [Variant; 4] = [
+const VARIANTS: [Variant; 5] = [
     Variant::Empty,
+    Variant::Clock,
     Variant::Tracer,
     Variant::Hash,
     Variant::Bpftrace,

@@ -96,6 +96,14 @@ pub(super) fn empty() -> Code {
     code
 }
 
+/// A program that reads the clock.
+pub(super) fn clock() -> Code {
+    let mut code = Code::default();
+    code.call(KTIME_GET_NS);
+    code.end();
+    code
+}
+
 /// The maps of [`hash`].
 pub(super) struct HashMaps {
     times: OwnedFd,

@@ -10,7 +10,7 @@ use tracer::source::Settings;
 use tracer::source::live::Live;
 use tracer_common::hop::{At, PROBES};
 
-use super::program::{Attached, HashMaps, empty, hash};
+use super::program::{Attached, Code, HashMaps, clock, empty, hash};
 
 /// The hops of a forwarded datagram that every variant has: it meets each twice.
 pub(super) const HOPS: [&str; 4] = [
@@ -26,6 +26,8 @@ pub(super) enum Variant {
     Nothing,
     /// Programs that do nothing, wherever the tracer has one.
     Empty,
+    /// Programs that read the clock once, at the hops.
+    Clock,
     /// The tracer, with all packets of the host.
     Tracer,
     /// The hops by a plain hash map.
@@ -39,6 +41,7 @@ impl Variant {
         match self {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs",
+            Self::Clock => "one clock read",
             Self::Tracer => "tracer",
             Self::Hash => "hash map by sk_buff",
             Self::Bpftrace => "bpftrace",
@@ -54,15 +57,18 @@ impl Variant {
                 _attached: everywhere()?,
                 _maps: None,
             },
+            Self::Clock => Held::Programs {
+                _attached: at_hops(&clock())?,
+                _maps: None,
+            },
             Self::Tracer => Held::Tracer {
                 _live: Box::new(Live::open(&Settings::default())?),
             },
             Self::Hash => {
                 let maps = HashMaps::new()?;
                 let code = hash(&maps);
-                let attached = HOPS.iter().map(|hop| code.attach(hop));
                 Held::Programs {
-                    _attached: attached.collect::<Result<_>>()?,
+                    _attached: at_hops(&code)?,
                     _maps: Some(maps),
                 }
             }
@@ -127,6 +133,10 @@ fn ids() -> Result<HashSet<u32>> {
     loaded_programs()
         .map(|program| Ok(program.context("list the kernel's programs")?.id()))
         .collect()
+}
+
+fn at_hops(code: &Code) -> Result<Vec<Attached>> {
+    HOPS.iter().map(|hop| code.attach(hop)).collect()
 }
 
 /// Empty programs at all tracepoints of the tracer that this kernel has.
