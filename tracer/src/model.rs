@@ -3,8 +3,10 @@
 pub mod class;
 #[cfg(test)]
 pub(crate) mod example;
+pub mod forwarding;
 pub mod histogram;
 pub mod hop;
+pub mod network;
 pub mod reading;
 pub mod report;
 pub mod route;

@@ -19,6 +19,7 @@ use aya::Ebpf;
 
 use self::assemble::Assembly;
 use self::load::Memory;
+use super::mirror::{Mirror, Ways};
 use super::{Error, Settings, Source};
 use crate::model::Reading;
 
@@ -28,6 +29,7 @@ pub struct Live {
     ebpf: Ebpf,
     memory: Memory,
     assembly: Assembly,
+    ways: Option<Ways>,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     started: Instant,
@@ -47,6 +49,7 @@ impl Live {
     pub fn open(settings: &Settings) -> Result<Self, Error> {
         let loaded = load::load(settings)?;
         Ok(Self {
+            ways: mirror(),
             memory: loaded.memory,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
             ebpf: loaded.ebpf,
@@ -75,9 +78,23 @@ impl Live {
             log.flush();
         }
         let drops = load::drops(&self.ebpf)?;
-        Ok(self
-            .assembly
-            .read(&self.memory, &drops, recursion, self.started.elapsed()))
+        let elapsed = self.started.elapsed();
+        let mut reading = self.assembly.read(&self.memory, &drops, recursion, elapsed);
+        if let Some(ways) = &mut self.ways {
+            ways.tell(&mut reading);
+        }
+        Ok(reading)
+    }
+}
+
+/// Latencies are worth showing without the names of routes too.
+fn mirror() -> Option<Ways> {
+    match Mirror::start(Box::new(drop)) {
+        Ok(mirror) => Some(Ways::new(mirror)),
+        Err(error) => {
+            tracing::warn!("follow the routes of network namespaces: {error}");
+            None
+        }
     }
 }
 

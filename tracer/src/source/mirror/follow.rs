@@ -1,0 +1,258 @@
+//! The mirror's thread: it finds namespaces, listens to all of them, and dumps what is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::find::{self, Found};
+use super::namespace::{Follow, Outcome};
+use super::socket::Sockets;
+use super::waiting::Waiting;
+use super::{Event, Followed, Note, Seen, Tell};
+use crate::model::Namespace;
+use crate::model::network::{Change, Fact};
+
+/// How often namespaces of processes are looked for, at most …
+const SCAN: Duration = Duration::from_millis(400);
+
+/// … and so many times more seldom than a look takes.
+const SCAN_REST: u32 = 200;
+
+/// After a name came, the namespace is mounted there.
+const MOUNTED: Duration = Duration::from_millis(10);
+
+pub(super) struct Follower {
+    seen: Arc<Mutex<Seen>>,
+    waiting: Waiting,
+    tell: Tell,
+    follows: BTreeMap<u32, Follow>,
+    /// Those that could not be entered; they are not tried again.
+    closed: BTreeSet<u32>,
+    next_scan: Instant,
+}
+
+impl Follower {
+    pub(super) fn new(seen: Arc<Mutex<Seen>>, waiting: Waiting, tell: Tell) -> Self {
+        Self {
+            seen,
+            waiting,
+            tell,
+            follows: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            next_scan: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let sockets: Vec<(u32, RawFd)> = self
+                .follows
+                .iter()
+                .map(|(&inode, follow)| (inode, follow.descriptor()))
+                .collect();
+            let descriptors: Vec<RawFd> = sockets.iter().map(|&(_, socket)| socket).collect();
+            let ready = self.waiting.wait(&descriptors, self.patience());
+            if ready.end {
+                return;
+            }
+            for at in ready.sockets {
+                self.listen(sockets[at].0);
+            }
+            let now = Instant::now();
+            if ready.names {
+                self.next_scan = self.next_scan.min(now + MOUNTED);
+                // One that lost its name must not wait for us.
+                self.scan();
+                self.next_scan = self.next_scan.min(now + MOUNTED);
+            } else if self.next_scan <= now {
+                self.scan();
+            }
+            self.check();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let due = self.follows.values().filter_map(Follow::next_due);
+        let next = due.chain([self.next_scan]).min().unwrap_or(self.next_scan);
+        // poll counts in whole milliseconds, and would wake too early.
+        next.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+    }
+
+    /// Looks for namespaces that came, went, or got another name.
+    pub(super) fn scan(&mut self) {
+        let start = Instant::now();
+        let found = find::all();
+        let gone: Vec<u32> = self
+            .follows
+            .keys()
+            .filter(|inode| !found.contains_key(inode))
+            .copied()
+            .collect();
+        for inode in gone {
+            self.leave(inode);
+        }
+        self.closed.retain(|inode| found.contains_key(inode));
+        for (inode, found) in found {
+            if self.follows.contains_key(&inode) {
+                self.rename(inode, found);
+            } else if !self.closed.contains(&inode) {
+                self.enter(inode, found);
+            }
+        }
+        self.next_scan = Instant::now() + SCAN.max(start.elapsed() * SCAN_REST);
+    }
+
+    fn enter(&mut self, inode: u32, found: Found) {
+        let entered = File::open(&found.path)
+            .and_then(|file| Sockets::open(&file))
+            .and_then(|sockets| {
+                let cookie = sockets.cookie;
+                Ok((cookie, Follow::start(sockets)?))
+            });
+        let (cookie, (follow, network)) = match entered {
+            Ok(entered) => entered,
+            Err(error) => {
+                // A process may end while it is looked at; that is no news.
+                if found.path.exists() {
+                    let path = found.path.display();
+                    tracing::warn!("follow the network namespace of {path}: {error}");
+                    self.closed.insert(inode);
+                    lock(&self.seen).counts.closed += 1;
+                }
+                return;
+            }
+        };
+        let namespace = Namespace {
+            name: found.name,
+            cookie: cookie.unwrap_or_else(|| u64::from(inode)),
+            inode,
+        };
+        self.follows.insert(inode, follow);
+        lock(&self.seen).namespaces.insert(
+            inode,
+            Followed {
+                namespace: namespace.clone(),
+                network,
+                path: found.path,
+                generation: 0,
+            },
+        );
+        self.links_changed_elsewhere(inode);
+        self.note(namespace, Event::Appeared);
+    }
+
+    fn leave(&mut self, inode: u32) {
+        // Its sockets are all that may keep it.
+        self.follows.remove(&inode);
+        let left = lock(&self.seen).namespaces.remove(&inode);
+        self.links_changed_elsewhere(inode);
+        if let Some(left) = left {
+            self.note(left.namespace, Event::Vanished);
+        }
+    }
+
+    /// A name that comes later is the better one, and a process may end.
+    fn rename(&mut self, inode: u32, found: Found) {
+        if let Some(followed) = lock(&self.seen).namespaces.get_mut(&inode) {
+            followed.namespace.name = found.name;
+            followed.path = found.path;
+        }
+    }
+
+    fn listen(&mut self, inode: u32) {
+        self.with(inode, |follow, followed, counts| {
+            follow.listen(&mut followed.network, counts)
+        });
+    }
+
+    fn check(&mut self) {
+        let now = Instant::now();
+        let due = |follow: &Follow| follow.next_due().is_some_and(|due| due <= now);
+        let due: Vec<u32> = self
+            .follows
+            .iter()
+            .filter(|(_, follow)| due(follow))
+            .map(|(&inode, _)| inode)
+            .collect();
+        for inode in due {
+            let mut failed = false;
+            self.with(inode, |follow, followed, counts| {
+                let checked = follow.check(&mut followed.network, counts);
+                checked.unwrap_or_else(|error| {
+                    let name = &followed.namespace.name;
+                    tracing::warn!("dump a part of the network namespace {name}: {error}");
+                    failed = true;
+                    Outcome::default()
+                })
+            });
+            if failed {
+                // It is found again, and entered anew.
+                self.leave(inode);
+            }
+        }
+    }
+
+    fn with(
+        &mut self,
+        inode: u32,
+        work: impl FnOnce(&mut Follow, &mut Followed, &mut super::Counts) -> Outcome,
+    ) {
+        let mut seen = lock(&self.seen);
+        let seen_now = &mut *seen;
+        let (Some(follow), Some(followed)) = (
+            self.follows.get_mut(&inode),
+            seen_now.namespaces.get_mut(&inode),
+        ) else {
+            return;
+        };
+        let outcome = work(follow, followed, &mut seen_now.counts);
+        let namespace = followed.namespace.clone();
+        followed.generation += outcome.changes.len() as u64;
+        drop(seen);
+        if outcome.changes.iter().any(is_seen_elsewhere) {
+            self.links_changed_elsewhere(inode);
+        }
+        if let Some(since) = outcome.gap {
+            self.note(namespace.clone(), Event::Gap { since });
+        }
+        for change in outcome.changes {
+            self.note(namespace.clone(), Event::Changed(change));
+        }
+    }
+
+    /// Devices of other namespaces may have lost or got their other end, which those are not told.
+    fn links_changed_elsewhere(&mut self, here: u32) {
+        let seen = lock(&self.seen);
+        for (&inode, follow) in self.follows.iter_mut().filter(|&(&inode, _)| inode != here) {
+            let followed = seen.namespaces.get(&inode);
+            let mut links = followed.into_iter().flat_map(|it| it.network.links());
+            if links.any(|link| link.kind == "veth" || link.lower.is_some()) {
+                follow.touch_links();
+            }
+        }
+    }
+
+    fn note(&mut self, namespace: Namespace, event: Event) {
+        (self.tell)(Note {
+            at: SystemTime::now(),
+            namespace,
+            event,
+        });
+    }
+}
+
+/// Whether a device came, went, or was set up or down: the other end of a pair loses or gets its
+/// carrier at once, and tells it up to a second later (net/core/link_watch.c).
+fn is_seen_elsewhere(change: &Change) -> bool {
+    match (&change.before, &change.after) {
+        (Some(Fact::Link(before)), Some(Fact::Link(after))) => before.up != after.up,
+        (None, Some(Fact::Link(_))) | (Some(Fact::Link(_)), None) => true,
+        _ => false,
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
