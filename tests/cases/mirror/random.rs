@@ -221,7 +221,26 @@ fn operate(field: &mut Field, random: &mut Rng) -> String {
             let spec = some.route();
             (format!("delete {spec:?}"), ns.delete_route(&spec))
         }
-        18 | 19 => {
+        18..=24 => decide(&mut some, &ns),
+        _ => {
+            if let Some(third) = field.third.take() {
+                field.lab.delete(third);
+                ("no third".to_owned(), Ok(()))
+            } else {
+                field.third = Some(field.lab.namespace("c").unwrap());
+                ("third".to_owned(), Ok(()))
+            }
+        }
+    };
+    let (what, result) = done;
+    let refused = if result.is_err() { " (refused)" } else { "" };
+    format!("{}: {what}{refused}", ns.name())
+}
+
+/// Changes what decides over routes: next-hop objects, rules, neighbours.
+fn decide(some: &mut Few<'_>, ns: &Ns) -> (String, anyhow::Result<()>) {
+    match some.0.u8(..7) {
+        0 | 1 => {
             let (id, v6, dev) = (some.0.u32(1..6), some.0.bool(), some.device());
             let via = some.0.bool().then(|| some.of_family(v6));
             (
@@ -229,26 +248,26 @@ fn operate(field: &mut Field, random: &mut Rng) -> String {
                 ns.next_hop(id, via, dev, v6),
             )
         }
-        20 => {
+        2 => {
             let (id, a, b) = (some.0.u32(6..9), some.0.u32(1..6), some.0.u32(1..6));
             (
                 format!("group {id}: {a} {b}"),
                 ns.next_hop_group(id, &[(a, 1), (b, 3)]),
             )
         }
-        21 => {
+        3 => {
             let id = some.0.u32(1..9);
             (format!("remove next hop {id}"), ns.remove_next_hop(id))
         }
-        22 => {
+        4 => {
             let spec = some.rule();
             (format!("{spec:?}"), ns.add_rule(&spec))
         }
-        23 => {
+        5 => {
             let spec = some.rule();
             (format!("remove {spec:?}"), ns.delete_rule(&spec))
         }
-        24 => {
+        _ => {
             let (dev, address) = (some.device(), some.address());
             let mac = lab::Mac([2, 0, 0, 1, 0, some.0.u8(..)]);
             (
@@ -256,20 +275,7 @@ fn operate(field: &mut Field, random: &mut Rng) -> String {
                 ns.neighbour(dev, address, mac),
             )
         }
-        _ => match field.third.take() {
-            Some(third) => {
-                field.lab.delete(third);
-                ("no third".to_owned(), Ok(()))
-            }
-            None => {
-                field.third = Some(field.lab.namespace("c").unwrap());
-                ("third".to_owned(), Ok(()))
-            }
-        },
-    };
-    let (what, result) = done;
-    let refused = if result.is_err() { " (refused)" } else { "" };
-    format!("{}: {what}{refused}", ns.name())
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ struct Route<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the schema")]
 struct Hop<'a> {
     netns: &'a str,
     netns_cookie: u64,

@@ -19,7 +19,7 @@ use aya::Ebpf;
 
 use self::assemble::Assembly;
 use self::load::Memory;
-use super::mirror::{Mirror, Ways};
+use super::mirror::{Event, Mirror, Note, Ways};
 use super::{Error, Settings, Source};
 use crate::model::Reading;
 
@@ -89,12 +89,22 @@ impl Live {
 
 /// Latencies are worth showing without the names of routes too.
 fn mirror() -> Option<Ways> {
-    match Mirror::start(Box::new(drop)) {
+    match Mirror::start(Box::new(tell)) {
         Ok(mirror) => Some(Ways::new(mirror)),
         Err(error) => {
             tracing::warn!("follow the routes of network namespaces: {error}");
             None
         }
+    }
+}
+
+/// What was lost is said; what changed is shown by what it led to.
+fn tell(note: Note) {
+    if let Event::Gap { .. } = note.event {
+        let name = note.namespace.name;
+        tracing::warn!(
+            "the kernel had more route changes to tell than it could keep in {name}; all were read anew"
+        );
     }
 }
 

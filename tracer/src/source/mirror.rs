@@ -94,7 +94,7 @@ pub enum Event {
     /// It is gone.
     Vanished,
     /// Something in it changed.
-    Changed(Change),
+    Changed(Box<Change>),
     /// What changed since then was not told: the changes that come with it happened in between.
     Gap {
         /// The last moment whose changes were heard.

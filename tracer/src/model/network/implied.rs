@@ -1,6 +1,7 @@
 //! What the kernel changes without telling it.
 //!
-//! As net/ipv4/fib_semantics.c, net/ipv4/fib_frontend.c and net/ipv4/nexthop.c of Linux 6.18 do.
+//! As `net/ipv4/fib_semantics.c`, `net/ipv4/fib_frontend.c` and `net/ipv4/nexthop.c` of Linux 6.18
+//! do.
 //! IPv6 tells what goes, as long as `net.ipv6.route.skip_notify_on_dev_down` is off.
 
 use std::net::IpAddr;
@@ -91,7 +92,7 @@ fn address_gone(network: &mut Network, gone: &Address, changes: &mut Vec<Change>
     }
 }
 
-/// fib_sync_down_addr: routes whose source address is gone go, in the table of the device.
+/// `fib_sync_down_addr`: routes whose source address is gone go, in the table of the device.
 fn sources_go(network: &mut Network, gone: &Address, changes: &mut Vec<Change>) {
     let master = network.links.get(&gone.index).and_then(|link| link.master);
     let master = master.and_then(|master| network.links.get(&master));
@@ -101,7 +102,7 @@ fn sources_go(network: &mut Network, gone: &Address, changes: &mut Vec<Change>) 
     routes_go(network, is_from_there, changes);
 }
 
-/// fib_sync_down_dev: routes all of whose legs are dead go.
+/// `fib_sync_down_dev`: routes all of whose legs are dead go.
 fn dead_routes_go(network: &mut Network, device: u32, force: bool, changes: &mut Vec<Change>) {
     let down: Vec<u32> = network
         .links
@@ -117,7 +118,7 @@ fn dead_routes_go(network: &mut Network, device: u32, force: bool, changes: &mut
     routes_go(network, |_, path| is_dead(path), changes);
 }
 
-/// nexthop_flush_dev.
+/// `nexthop_flush_dev`.
 fn next_hops_of_device_go(network: &mut Network, device: u32, changes: &mut Vec<Change>) {
     let of_device: Vec<u32> = network
         .next_hops
@@ -137,7 +138,7 @@ fn next_hop_goes(network: &mut Network, id: u32, changes: &mut Vec<Change>) {
     }
 }
 
-/// remove_nexthop: the routes by it go, and it leaves its groups; an empty group goes too.
+/// `remove_nexthop`: the routes by it go, and it leaves its groups; an empty group goes too.
 fn next_hop_gone(network: &mut Network, id: u32, changes: &mut Vec<Change>) {
     let by_it = |path: &Path| path.next_hop == Some(id);
     for family in Family::ALL {
@@ -163,7 +164,7 @@ fn next_hop_gone(network: &mut Network, id: u32, changes: &mut Vec<Change>) {
     }
 }
 
-/// fib_flush: IPv4 routes go without a word, but those that refuse packets stay.
+/// `fib_flush`: IPv4 routes go without a word, but those that refuse packets stay.
 fn routes_go(
     network: &mut Network,
     mut condition: impl FnMut(u32, &Path) -> bool,

@@ -185,7 +185,7 @@ impl Table {
 /// route whole.
 ///
 /// Routes by a gateway that no router advertised become legs of one (`rt6_qualify_for_ecmp`,
-/// `fib6_add_rt2node`, net/ipv6/ip6_fib.c); all others stand side by side.
+/// `fib6_add_rt2node`, `net/ipv6/ip6_fib.c`); all others stand side by side.
 fn superseded(paths: &[Arc<Path>], path: &Path, place: Place) -> Option<usize> {
     let alike = paths.iter().position(|other| {
         let legs = |path: &Path| -> Vec<_> {

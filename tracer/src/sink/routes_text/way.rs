@@ -166,10 +166,10 @@ fn sent_on(step: &Step, look: Look) -> String {
 
 fn faint(line: &str, look: Look) -> String {
     let line = fit::wrap(line, look.width.saturating_sub(2), 4);
-    let lines = line.lines();
-    lines
-        .map(|line| format!("{}\n", look.paint(Ink::Faint, &format!("  {line}"))))
-        .collect()
+    let lines = line
+        .lines()
+        .map(|line| look.paint(Ink::Faint, &format!("  {line}")) + "\n");
+    lines.collect()
 }
 
 fn named(mac: String, peer: Option<&Peer>) -> String {

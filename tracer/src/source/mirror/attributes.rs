@@ -88,15 +88,14 @@ impl<'a> Value<'a> {
 
     /// Two numbers, first and last.
     pub(super) fn range_u16(self) -> Result<(u16, u16), Malformed> {
-        let [a, b, c, d] = self.array()?;
-        Ok((u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])))
+        let (first, last) = (Self(self.0), Self(self.0.get(2..).ok_or(Malformed)?));
+        Ok((first.u16()?, last.u16()?))
     }
 
     /// Two numbers, first and last.
     pub(super) fn range_u32(self) -> Result<(u32, u32), Malformed> {
-        let [a, b, c, d, e, f, g, h] = self.array()?;
-        let numbers = [[a, b, c, d], [e, f, g, h]].map(u32::from_ne_bytes);
-        Ok((numbers[0], numbers[1]))
+        let (first, last) = (Self(self.0), Self(self.0.get(4..).ok_or(Malformed)?));
+        Ok((first.u32()?, last.u32()?))
     }
 
     /// The first bytes.

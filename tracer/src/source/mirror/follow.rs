@@ -23,6 +23,9 @@ const SCAN_REST: u32 = 200;
 /// After a name came, the namespace is mounted there.
 const MOUNTED: Duration = Duration::from_millis(10);
 
+/// Where names come and go all the time, a look at them is followed by so many times of rest.
+const NAMES_REST: u32 = 20;
+
 pub(super) struct Follower {
     seen: Arc<Mutex<Seen>>,
     waiting: Waiting,
@@ -31,6 +34,8 @@ pub(super) struct Follower {
     /// Those that could not be entered; they are not tried again.
     closed: BTreeSet<u32>,
     next_scan: Instant,
+    /// From when on names that came or went are a reason to scan.
+    names_rested: Instant,
 }
 
 impl Follower {
@@ -42,6 +47,7 @@ impl Follower {
             follows: BTreeMap::new(),
             closed: BTreeSet::new(),
             next_scan: Instant::now(),
+            names_rested: Instant::now(),
         }
     }
 
@@ -60,14 +66,16 @@ impl Follower {
             for at in ready.sockets {
                 self.listen(sockets[at].0);
             }
-            let now = Instant::now();
             if ready.names {
-                self.next_scan = self.next_scan.min(now + MOUNTED);
                 // One that lost its name must not wait for us.
+                self.next_scan = self.next_scan.min(self.names_rested);
+            }
+            if self.next_scan <= Instant::now() {
                 self.scan();
-                self.next_scan = self.next_scan.min(now + MOUNTED);
-            } else if self.next_scan <= now {
-                self.scan();
+            }
+            if ready.names {
+                let mounted = Instant::now() + MOUNTED;
+                self.next_scan = self.next_scan.min(self.names_rested.max(mounted));
             }
             self.check();
         }
@@ -101,7 +109,9 @@ impl Follower {
                 self.enter(inode, found);
             }
         }
-        self.next_scan = Instant::now() + SCAN.max(start.elapsed() * SCAN_REST);
+        let (now, took) = (Instant::now(), start.elapsed());
+        self.next_scan = now + SCAN.max(took * SCAN_REST);
+        self.names_rested = now + took * NAMES_REST;
     }
 
     fn enter(&mut self, inode: u32, found: Found) {
@@ -218,7 +228,7 @@ impl Follower {
             self.note(namespace.clone(), Event::Gap { since });
         }
         for change in outcome.changes {
-            self.note(namespace.clone(), Event::Changed(change));
+            self.note(namespace.clone(), Event::Changed(Box::new(change)));
         }
     }
 
@@ -244,7 +254,7 @@ impl Follower {
 }
 
 /// Whether a device came, went, or was set up or down: the other end of a pair loses or gets its
-/// carrier at once, and tells it up to a second later (net/core/link_watch.c).
+/// carrier at once, and tells it up to a second later (`net/core/link_watch.c`).
 fn is_seen_elsewhere(change: &Change) -> bool {
     match (&change.before, &change.after) {
         (Some(Fact::Link(before)), Some(Fact::Link(after))) => before.up != after.up,

@@ -25,7 +25,7 @@ const REST: u32 = 50;
 const RENEWAL_REST: Duration = Duration::from_millis(300);
 
 /// For how long after a device changed it may change once more without a word: it loses and gets its
-/// carrier at once, and the kernel tells that up to a second later (net/core/link_watch.c).
+/// carrier at once, and the kernel tells that up to a second later (`net/core/link_watch.c`).
 const UNTOLD: Duration = Duration::from_millis(1_200);
 
 /// How much is read before others have their turn.

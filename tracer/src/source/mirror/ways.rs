@@ -214,14 +214,14 @@ fn forwarding(
     let entry = packet
         .zip(asker)
         .and_then(|(packet, asker)| entry(network, hop, packet, asker));
-    let asked = match &entry {
+    let address = match &entry {
         Some(entry) => entry.gateway.or(packet.map(|packet| packet.destination)),
         None => packet.map(|packet| packet.destination),
     };
     Forwarding {
         next_hop: hop
             .next_hop_mac
-            .map(|mac| Peer::at(network, hop.ifindex, mac, asked)),
+            .map(|mac| Peer::at(network, hop.ifindex, mac, address)),
         previous_hop,
         entry,
     }

@@ -5,7 +5,7 @@ use crate::model::network::{Address, Fact};
 use crate::source::mirror::attributes::{Attributes, Malformed};
 
 pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
-    /// include/uapi/linux/if_addr.h, Linux 5.18.
+    /// `include/uapi/linux/if_addr.h`, Linux 5.18.
     const IFA_PROTO: u16 = 11;
     let (header, attributes) = Attributes::behind::<8>(body)?;
     let [of, prefix_len, flags, scope, index @ ..] = header;

@@ -40,7 +40,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
     Ok(Some(Fact::Link(link)))
 }
 
-/// What kind of device it is (include/uapi/linux/if_link.h).
+/// What kind of device it is (`include/uapi/linux/if_link.h`).
 fn info(info: Attributes<'_>, link: &mut Link) -> Result<(), Malformed> {
     let mut data = None;
     info.each(|kind, value| {

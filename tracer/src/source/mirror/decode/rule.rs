@@ -1,4 +1,4 @@
-//! Rules: `struct fib_rule_hdr` (include/uapi/linux/fib_rules.h).
+//! Rules: `struct fib_rule_hdr` (`include/uapi/linux/fib_rules.h`).
 
 use super::{family, prefix};
 use crate::model::network::{Action, Fact, Rule};
@@ -52,7 +52,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
         protocol: 0,
     };
     let (mut table, mut target) = (u32::from(table), 0);
-    let (mut mark, mut mask) = (0, None);
+    let (mut mark, mut bits) = (0, None);
     let (mut from, mut to) = (None, None);
     attributes.each(|kind, value| {
         match kind {
@@ -63,7 +63,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
             GOTO => target = value.u32()?,
             PRIORITY => rule.priority = value.u32()?,
             FWMARK => mark = value.u32()?,
-            FWMASK => mask = Some(value.u32()?),
+            FWMASK => bits = Some(value.u32()?),
             // 0xffffffff stands for none.
             SUPPRESS_PREFIXLEN => {
                 rule.suppress_prefix_len = Some(value.u32()?).filter(|&len| len != u32::MAX);
@@ -85,7 +85,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
     };
     rule.from = side(from, from_len)?;
     rule.to = side(to, to_len)?;
-    rule.mark = mask.filter(|&mask| mask != 0).map(|mask| (mark, mask));
+    rule.mark = bits.filter(|&bits| bits != 0).map(|bits| (mark, bits));
     rule.action = match act {
         ACT_TO_TBL => Action::Table(table),
         ACT_GOTO => Action::Goto(target),
