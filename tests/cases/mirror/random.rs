@@ -295,7 +295,11 @@ fn after_any_sequence_of_operations_the_mirror_is_as_the_kernel_is() {
         }
         let took: Right = right(&mirror, &field.all()).unwrap_or_else(|wrong| {
             let last = &done[done.len().saturating_sub(60)..];
-            panic!("seed {seed}\n{}\nwrong: {wrong:#?}", last.join("\n"));
+            let counts = mirror.seen().counts;
+            panic!(
+                "seed {seed}\n{}\n{counts:?}\nwrong: {wrong:#?}",
+                last.join("\n")
+            );
         });
         if took.after > slowest.after {
             slowest = took;

@@ -1,15 +1,17 @@
 //! The mirror's thread: it finds namespaces, listens to all of them, and dumps what is due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::find::{self, Found};
 use super::namespace::{Follow, Outcome};
 use super::socket::Sockets;
-use super::waiting::Waiting;
+use super::waiting::{Waiting, spent};
 use super::{Event, Followed, Note, Seen, Tell};
 use crate::model::Namespace;
 use crate::model::network::{Change, Fact};
@@ -20,22 +22,41 @@ const SCAN: Duration = Duration::from_millis(400);
 /// … and so many times more seldom than a look takes.
 const SCAN_REST: u32 = 200;
 
-/// After a name came, the namespace is mounted there.
-const MOUNTED: Duration = Duration::from_millis(10);
+/// After a name came, the namespace is mounted there: as soon as that, or that.
+const MOUNTED: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(150),
+];
 
 /// Where names come and go all the time, a look at them is followed by so many times of rest.
 const NAMES_REST: u32 = 20;
+
+/// How long after a failure a namespace is tried again, doubled each time …
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// … and at most.
+const SELDOM: Duration = Duration::from_mins(1);
+
+/// A namespace that could not be entered. It may have gone at that very moment, and another one may
+/// have got its inode.
+struct Closed {
+    again: Instant,
+    wait: Duration,
+}
 
 pub(super) struct Follower {
     seen: Arc<Mutex<Seen>>,
     waiting: Waiting,
     tell: Tell,
     follows: BTreeMap<u32, Follow>,
-    /// Those that could not be entered; they are not tried again.
-    closed: BTreeSet<u32>,
+    /// Those that could not be entered.
+    closed: BTreeMap<u32, Closed>,
     next_scan: Instant,
     /// From when on names that came or went are a reason to scan.
     names_rested: Instant,
+    /// When a name that came may stand for a namespace.
+    mounted: Vec<Instant>,
 }
 
 impl Follower {
@@ -45,9 +66,10 @@ impl Follower {
             waiting,
             tell,
             follows: BTreeMap::new(),
-            closed: BTreeSet::new(),
+            closed: BTreeMap::new(),
             next_scan: Instant::now(),
             names_rested: Instant::now(),
+            mounted: Vec::new(),
         }
     }
 
@@ -73,8 +95,12 @@ impl Follower {
             if self.next_scan <= Instant::now() {
                 self.scan();
             }
+            let now = Instant::now();
             if ready.names {
-                let mounted = Instant::now() + MOUNTED;
+                self.mounted = MOUNTED.map(|soon| now + soon).to_vec();
+            }
+            self.mounted.retain(|&mounted| mounted > now);
+            if let Some(&mounted) = self.mounted.first() {
                 self.next_scan = self.next_scan.min(self.names_rested.max(mounted));
             }
             self.check();
@@ -90,8 +116,9 @@ impl Follower {
 
     /// Looks for namespaces that came, went, or got another name.
     pub(super) fn scan(&mut self) {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), spent());
         let found = find::all();
+        let took = spent().saturating_sub(before);
         let gone: Vec<u32> = self
             .follows
             .keys()
@@ -101,21 +128,23 @@ impl Follower {
         for inode in gone {
             self.leave(inode);
         }
-        self.closed.retain(|inode| found.contains_key(inode));
+        self.closed.retain(|inode, _| found.contains_key(inode));
         for (inode, found) in found {
             if self.follows.contains_key(&inode) {
                 self.rename(inode, found);
-            } else if !self.closed.contains(&inode) {
+            } else if self.closed.get(&inode).is_none_or(|it| it.again <= start) {
                 self.enter(inode, found);
             }
         }
-        let (now, took) = (Instant::now(), start.elapsed());
+        let now = Instant::now();
         self.next_scan = now + SCAN.max(took * SCAN_REST);
         self.names_rested = now + took * NAMES_REST;
+        let again = self.closed.values().map(|closed| closed.again).min();
+        self.next_scan = again.map_or(self.next_scan, |again| again.min(self.next_scan));
     }
 
     fn enter(&mut self, inode: u32, found: Found) {
-        let entered = File::open(&found.path)
+        let entered = open(inode, &found)
             .and_then(|file| Sockets::open(&file))
             .and_then(|sockets| {
                 let cookie = sockets.cookie;
@@ -124,13 +153,7 @@ impl Follower {
         let (cookie, (follow, network)) = match entered {
             Ok(entered) => entered,
             Err(error) => {
-                // A process may end while it is looked at; that is no news.
-                if found.path.exists() {
-                    let path = found.path.display();
-                    tracing::warn!("follow the network namespace of {path}: {error}");
-                    self.closed.insert(inode);
-                    lock(&self.seen).counts.closed += 1;
-                }
+                self.could_not_enter(inode, &found, &error);
                 return;
             }
         };
@@ -139,6 +162,7 @@ impl Follower {
             cookie: cookie.unwrap_or_else(|| u64::from(inode)),
             inode,
         };
+        self.closed.remove(&inode);
         self.follows.insert(inode, follow);
         lock(&self.seen).namespaces.insert(
             inode,
@@ -151,6 +175,23 @@ impl Follower {
         );
         self.links_changed_elsewhere(inode);
         self.note(namespace, Event::Appeared);
+    }
+
+    /// A namespace may end while it is looked at: what fails once is no news.
+    fn could_not_enter(&mut self, inode: u32, found: &Found, error: &io::Error) {
+        let now = Instant::now();
+        let Some(closed) = self.closed.get_mut(&inode) else {
+            let (again, wait) = (now + AGAIN, AGAIN);
+            self.closed.insert(inode, Closed { again, wait });
+            return;
+        };
+        if closed.wait == AGAIN {
+            let path = found.path.display();
+            tracing::warn!("follow the network namespace of {path}: {error}");
+            lock(&self.seen).counts.closed += 1;
+        }
+        closed.wait = (closed.wait * 2).min(SELDOM);
+        closed.again = now + closed.wait;
     }
 
     fn leave(&mut self, inode: u32) {
@@ -260,6 +301,16 @@ fn is_seen_elsewhere(change: &Change) -> bool {
         (Some(Fact::Link(before)), Some(Fact::Link(after))) => before.up != after.up,
         (None, Some(Fact::Link(_))) | (Some(Fact::Link(_)), None) => true,
         _ => false,
+    }
+}
+
+/// The file that stands for a namespace, if it still is that one.
+fn open(inode: u32, found: &Found) -> io::Result<File> {
+    let file = File::open(&found.path)?;
+    if file.metadata()?.ino() as u32 == inode {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

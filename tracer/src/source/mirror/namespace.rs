@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::dump;
 use super::socket::{Asker, Listener, Sockets};
+use super::waiting::spent;
 use super::{Counts, decode};
 use crate::model::network::{Change, Family, How, Link, Network, Part, Told};
 
@@ -143,9 +144,9 @@ impl Follow {
         outcome: &mut Outcome,
     ) -> io::Result<()> {
         while matches!(self.hear(network, counts, outcome), Drained::More) {}
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), spent());
         let dumped = dump::part(&mut self.asker, part)?;
-        let took = start.elapsed();
+        let took = spent().saturating_sub(before);
         self.due.remove(&part);
         let rest = LEAST.max(took * REST);
         self.rested.insert(part, Instant::now() + rest);
@@ -175,11 +176,11 @@ impl Follow {
             self.hear(&mut old, &mut uncounted, &mut unheard),
             Drained::More
         ) {}
-        let start = Instant::now();
+        let before = spent();
         let dumped = dump::all(&mut self.asker)?;
         self.renewal = None;
         self.due.clear();
-        self.renewal_rested = Instant::now() + RENEWAL_REST.max(start.elapsed());
+        self.renewal_rested = Instant::now() + RENEWAL_REST.max(spent().saturating_sub(before));
         outcome.gap = outcome.gap.or(Some(self.heard));
         let found = network.renew(dumped);
         counts.found += found.len() as u64;
