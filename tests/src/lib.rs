@@ -30,6 +30,7 @@ mod namespace;
 mod neighbour;
 mod netlink;
 mod offload;
+mod policy;
 mod qdisc;
 mod recorder;
 mod route;
@@ -43,6 +44,7 @@ pub use lab::Lab;
 pub use link::{Counters, Mac};
 pub use namespace::Ns;
 pub use offload::Offload;
+pub use policy::{Insert, RouteSpec, RuleSpec};
 pub use recorder::{EventKind, KernelEvent, Recorder, Recording};
 pub use route::NextHop;
 pub use traffic::{

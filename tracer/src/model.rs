@@ -4,8 +4,10 @@ pub mod class;
 pub mod counts;
 #[cfg(test)]
 pub(crate) mod example;
+pub mod forwarding;
 pub mod histogram;
 pub mod hop;
+pub mod network;
 pub mod object;
 pub mod reading;
 pub mod report;

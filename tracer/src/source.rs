@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod live;
+pub mod mirror;
 pub mod replay;
 pub mod settings;
 

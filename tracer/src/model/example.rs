@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tracer_common::hop::Stage::{self, Deliver, Queue, Read, Receive, Rx, Xmit};
 use tracer_common::loss::Loss;
 
+use super::forwarding::{FibEntry, Forwarding, Peer, Role};
 use super::{
     Availability, Class, End, Ends, Histogram, Hop, Namespace, Node, Parent, Protocol, Reading,
     Service, State, Tuple,
@@ -53,9 +54,75 @@ pub(crate) fn lab() -> Reading {
         duration_ns: 10_000_000_000,
         classes: lab.classes,
         nodes: lab.nodes,
+        forwarding: BTreeMap::new(),
         losses,
         availability: availability(),
         ..Reading::default()
+    }
+}
+
+/// The same lab, where it is known how packets were handed on: by an entry of the main table, and by
+/// a leg of a multipath route that a rule and a mark chose, to a virtual router.
+pub(crate) fn lab_with_forwarding() -> Reading {
+    let mut reading = lab();
+    let sent = |node: &&(usize, &Node)| node.1.hop.next_hop_mac.is_some();
+    let nodes: Vec<_> = reading.nodes.iter().enumerate().collect();
+    let sent: Vec<_> = nodes.iter().filter(sent).take(2).copied().collect();
+    let mut forwarding = BTreeMap::new();
+    for (place, (index, node)) in sent.into_iter().enumerate() {
+        let mac = node.hop.next_hop_mac.unwrap_or_default();
+        forwarding.insert(index, [plain(mac), by_mark()][place].clone());
+    }
+    reading.forwarding = forwarding;
+    reading
+}
+
+fn plain(mac: [u8; 6]) -> Forwarding {
+    Forwarding {
+        next_hop: Some(Peer {
+            mac,
+            addresses: vec![[10, 0, 1, 1].into()],
+            role: None,
+        }),
+        previous_hop: None,
+        entry: Some(FibEntry {
+            table: 254,
+            rule: Some(32_766),
+            mark: 0,
+            prefix: "10.0.2.0/24".parse().expect("a prefix"),
+            kind: 1,
+            protocol: 16,
+            scope: 0,
+            metric: 100,
+            mtu: None,
+            gateway: Some([10, 0, 1, 1].into()),
+            leg: 1,
+            legs: 1,
+        }),
+    }
+}
+
+fn by_mark() -> Forwarding {
+    let mac = [0, 0, 0x5e, 0, 1, 7];
+    let plain = plain(mac);
+    Forwarding {
+        next_hop: Some(Peer {
+            mac,
+            addresses: vec![[10, 0, 2, 1].into(), [10, 0, 2, 9].into()],
+            role: Role::of(mac),
+        }),
+        entry: plain.entry.map(|entry| FibEntry {
+            table: 100,
+            rule: Some(1_000),
+            mark: 7,
+            protocol: 186,
+            mtu: Some(1_400),
+            gateway: Some([10, 0, 2, 1].into()),
+            leg: 2,
+            legs: 3,
+            ..entry
+        }),
+        ..plain
     }
 }
 

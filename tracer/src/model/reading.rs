@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::forwarding::Forwarding;
 use super::hop::Stage;
 use super::{Class, Histogram, Hop, Tuple};
 
@@ -16,6 +17,8 @@ pub struct Reading {
     pub classes: Vec<Class>,
     /// The nodes of all route trees; a parent stands before its children.
     pub nodes: Vec<Node>,
+    /// How packets were handed on at nodes, by index, where that is known.
+    pub forwarding: BTreeMap<usize, Forwarding>,
     /// What was lost, by reason, and not known to belong to a node.
     pub losses: Losses,
     /// Hops and features with their state here.
@@ -35,6 +38,7 @@ impl Default for Reading {
             nodes: Vec::new(),
             losses: Losses::default(),
             availability: Vec::new(),
+            forwarding: BTreeMap::new(),
             programs: Vec::new(),
             followed: 1.0,
         }

@@ -92,7 +92,7 @@ fn route(
         class: class.clone(),
         way_back: None,
         packets: ended,
-        steps: steps(&reading.nodes, tree, way),
+        steps: steps(reading, tree, way),
         total: last.map_or_else(Default::default, |&index| {
             reading.nodes[index].total.clone()
         }),
@@ -105,7 +105,8 @@ fn route(
     }
 }
 
-fn steps(nodes: &[Node], tree: &Tree, way: &[usize]) -> Vec<Step> {
+fn steps(reading: &Reading, tree: &Tree, way: &[usize]) -> Vec<Step> {
+    let nodes = &reading.nodes;
     let mean = |index: usize| {
         let latency = &nodes[index].latency;
         latency.sum_ns() as f64 / latency.count().max(1) as f64
@@ -129,6 +130,7 @@ fn steps(nodes: &[Node], tree: &Tree, way: &[usize]) -> Vec<Step> {
             Step {
                 hop: node.hop.clone(),
                 translated: node.translated,
+                forwarding: reading.forwarding.get(&index).cloned(),
                 packets: node.packets,
                 born: node.born,
                 bytes: node.bytes,

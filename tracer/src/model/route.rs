@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::forwarding::Forwarding;
 use super::{Class, Ends, Histogram, Hop, Tuple};
 
 /// A class's packets on one way through its route tree, from the first hop to a leaf.
@@ -49,6 +50,8 @@ pub struct Step {
     pub hop: Hop,
     /// Addresses and ports from here on, where the class's first packet was translated.
     pub translated: Option<Tuple>,
+    /// How packets were handed on here, where that is known.
+    pub forwarding: Option<Forwarding>,
     /// Packets that came here from the hop before.
     pub packets: u64,
     /// Packets that came to be here.

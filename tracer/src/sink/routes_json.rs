@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::json;
+use crate::model::forwarding::{self, Role};
+use crate::model::network::names;
 use crate::model::{self, Availability, Report, State, hop::mac_text};
 
 /// The schema that the output names.
@@ -43,6 +45,7 @@ struct Route<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the schema")]
 struct Hop<'a> {
     netns: &'a str,
     netns_cookie: u64,
@@ -54,6 +57,9 @@ struct Hop<'a> {
     next_hop_mac: Option<String>,
     previous_hop_mac: Option<String>,
     translated: Option<Translated>,
+    next_hop: Option<Peer<'a>>,
+    previous_hop: Option<Peer<'a>>,
+    fib: Option<FibEntry>,
     packets: u64,
     born: u64,
     bytes: u64,
@@ -68,6 +74,31 @@ struct Translated {
     source_port: u16,
     destination: IpAddr,
     destination_port: u16,
+}
+
+#[derive(Serialize)]
+struct Peer<'a> {
+    addresses: &'a [IpAddr],
+    role: Option<&'static str>,
+    group: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct FibEntry {
+    table: u32,
+    table_name: String,
+    rule: Option<u32>,
+    mark: Option<u32>,
+    prefix: String,
+    #[serde(rename = "type")]
+    kind: String,
+    protocol: String,
+    scope: String,
+    metric: u32,
+    mtu: Option<u32>,
+    gateway: Option<IpAddr>,
+    leg: usize,
+    legs: usize,
 }
 
 #[derive(Serialize)]
@@ -160,6 +191,7 @@ impl<'a> Route<'a> {
 impl<'a> Hop<'a> {
     fn of(step: &'a model::Step) -> Self {
         let hop = &step.hop;
+        let forwarding = step.forwarding.as_ref();
         Self {
             netns: &hop.namespace.name,
             netns_cookie: hop.namespace.cookie,
@@ -176,6 +208,13 @@ impl<'a> Hop<'a> {
                 destination: tuple.destination,
                 destination_port: tuple.destination_port,
             }),
+            next_hop: forwarding.and_then(|it| it.next_hop.as_ref()).map(Peer::of),
+            previous_hop: forwarding
+                .and_then(|it| it.previous_hop.as_ref())
+                .map(Peer::of),
+            fib: forwarding
+                .and_then(|it| it.entry.as_ref())
+                .map(FibEntry::of),
             packets: step.packets,
             born: step.born,
             bytes: step.bytes,
@@ -186,6 +225,42 @@ impl<'a> Hop<'a> {
                 share: segment.share,
             }),
             ends: Ends::of(&step.ends),
+        }
+    }
+}
+
+impl<'a> Peer<'a> {
+    fn of(peer: &'a forwarding::Peer) -> Self {
+        let (role, group) = match peer.role {
+            None => (None, None),
+            Some(Role::Vrrp(id)) => (Some("vrrp"), Some(id.into())),
+            Some(Role::Hsrp(group)) => (Some("hsrp"), Some(group)),
+            Some(Role::CalicoHost) => (Some("calico_host"), None),
+        };
+        Self {
+            addresses: &peer.addresses,
+            role,
+            group,
+        }
+    }
+}
+
+impl FibEntry {
+    fn of(entry: &forwarding::FibEntry) -> Self {
+        Self {
+            table: entry.table,
+            table_name: names::table(entry.table),
+            rule: entry.rule,
+            mark: Some(entry.mark).filter(|&mark| mark != 0),
+            prefix: entry.prefix.to_string(),
+            kind: names::route_type(entry.kind),
+            protocol: names::protocol(entry.protocol),
+            scope: names::scope(entry.scope),
+            metric: entry.metric,
+            mtu: entry.mtu,
+            gateway: entry.gateway,
+            leg: entry.leg,
+            legs: entry.legs,
         }
     }
 }
@@ -242,6 +317,19 @@ mod tests {
         let report = Report::from_reading(&example::lab());
         let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+    }
+
+    #[test]
+    fn next_hops_and_entries_of_the_fib_as_json() {
+        let report = Report::from_reading(&example::lab_with_forwarding());
+        let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
+        let hops = value["routes"].as_array().unwrap().iter();
+        let hops = hops.flat_map(|route| route["hops"].as_array().unwrap());
+        let told: Vec<_> = hops
+            .filter(|hop| !hop["fib"].is_null())
+            .map(|hop| serde_json::json!({"next_hop": hop["next_hop"], "fib": hop["fib"]}))
+            .collect();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&told).unwrap());
     }
 
     #[test]

@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn next_hops_and_entries_of_the_fib_stand_where_frames_were_sent() {
+        let report = Report::from_reading(&example::lab_with_forwarding());
+        let text = to_text(&report, Look::default());
+        let sent: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("▼") || line.contains("    by ") || line.contains("leg"))
+            .collect();
+        insta::assert_snapshot!(sent.join("\n"));
+        for line in text.lines() {
+            assert!(fit::width(line) <= 80, "{line}");
+        }
+    }
+
+    #[test]
     fn the_lab_at_120_columns() {
         insta::assert_snapshot!(lab(120));
     }

@@ -25,6 +25,7 @@ use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
 use self::assemble::Assembly;
 use self::load::Memory;
+use super::mirror::{Event, Mirror, Note, Ways};
 use super::{Error, Settings, Source};
 use crate::model::Reading;
 
@@ -34,6 +35,7 @@ pub struct Live {
     ebpf: Ebpf,
     memory: Memory,
     assembly: Assembly,
+    ways: Option<Ways>,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
@@ -54,6 +56,7 @@ impl Live {
     pub fn open(settings: &Settings) -> Result<Self, Error> {
         let loaded = load::load(settings)?;
         Ok(Self {
+            ways: mirror(),
             memory: loaded.memory,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
             ebpf: loaded.ebpf,
@@ -94,12 +97,35 @@ impl Live {
             log.flush();
         }
         let drops = load::drops(&self.ebpf)?;
-        let mut reading =
-            self.assembly
-                .read(&self.memory, &drops, recursion, self.started.elapsed());
+        let elapsed = self.started.elapsed();
+        let mut reading = self.assembly.read(&self.memory, &drops, recursion, elapsed);
+        if let Some(ways) = &mut self.ways {
+            ways.tell(&mut reading);
+        }
         reading.programs = work::done(&self.memory.work);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         Ok(reading)
+    }
+}
+
+/// Latencies are worth showing without the names of routes too.
+fn mirror() -> Option<Ways> {
+    match Mirror::start(Box::new(tell)) {
+        Ok(mirror) => Some(Ways::new(mirror)),
+        Err(error) => {
+            tracing::warn!("follow the routes of network namespaces: {error}");
+            None
+        }
+    }
+}
+
+/// What was lost is said; what changed is shown by what it led to.
+fn tell(note: Note) {
+    if let Event::Gap { .. } = note.event {
+        let name = note.namespace.name;
+        tracing::warn!(
+            "the kernel had more route changes to tell than it could keep in {name}; all were read anew"
+        );
     }
 }
 

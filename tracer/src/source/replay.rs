@@ -87,8 +87,9 @@ mod tests {
 
     #[test]
     fn what_was_recorded_is_read() {
-        let reading = example::lab();
-        assert_eq!(parse(to_text(&reading).as_bytes()), Ok(reading));
+        for reading in [example::lab(), example::lab_with_forwarding()] {
+            assert_eq!(parse(to_text(&reading).as_bytes()), Ok(reading));
+        }
     }
 
     #[test]

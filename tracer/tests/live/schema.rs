@@ -10,6 +10,13 @@ use super::command::Running;
 
 const DOCUMENTATION: &str = include_str!("../../docs/routes-json.md");
 
+/// What a hop has where the mirror of its namespace knows it.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("next_hop", "A peer"),
+    ("previous_hop", "A peer"),
+    ("fib", "A FIB entry"),
+];
+
 /// The keys that a section of the documentation lists.
 fn documented(section: &str) -> BTreeSet<String> {
     let (_, text) = DOCUMENTATION
@@ -72,6 +79,11 @@ fn each_object_has_the_documented_keys() {
         for (index, hop) in route["hops"].as_array().unwrap().iter().enumerate() {
             check(hop, &documented("A hop"));
             check(&hop["ends"], &ends);
+            for (key, section) in OPTIONAL {
+                if !hop[key].is_null() {
+                    check(&hop[key], &documented(section));
+                }
+            }
             assert_eq!(hop["packets"], 1000, "{report}");
             match index {
                 0 => assert!(hop["segment"].is_null()),

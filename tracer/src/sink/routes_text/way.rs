@@ -2,11 +2,16 @@
 
 use super::row::{Columns, Row};
 use super::{account, class};
+use crate::model::forwarding::{FibEntry, Peer, Role};
 use crate::model::hop::{Stage, mac_text};
+use crate::model::network::names;
 use crate::model::{Hop, Route, Step, Tuple};
 use crate::sink::fit;
 use crate::sink::look::{Ink, Look};
 use crate::sink::units;
+
+/// The priority of the rule for the main table, which everyone has.
+const MAIN_RULE: u32 = 32_766;
 
 /// The `number`th of a class's routes.
 pub(super) fn text(route: &Route, number: usize, routes: &[&Route], look: Look) -> String {
@@ -129,7 +134,7 @@ fn notes(step: &Step, look: Look) -> String {
         lines.push((Ink::Faint, format!("⇄ now {}", addresses(tuple))));
     }
     lines.extend(account::at_hop(step, look));
-    let mut text: String = lines
+    let text: String = lines
         .into_iter()
         .map(|(ink, line)| {
             let line = fit::wrap(&line, look.width.saturating_sub(4), 2);
@@ -139,15 +144,74 @@ fn notes(step: &Step, look: Look) -> String {
             lines.collect::<String>()
         })
         .collect();
-    if let Some(mac) = step
-        .hop
-        .next_hop_mac
-        .filter(|_| step.hop.stage == Stage::Xmit)
-    {
-        text += &look.paint(Ink::Faint, &format!("  ▼ to {}", mac_text(mac)));
-        text.push('\n');
+    text + &sent_on(step, look)
+}
+
+/// Whom frames were sent to, and by which entry of the FIB.
+fn sent_on(step: &Step, look: Look) -> String {
+    let forwarding = step.forwarding.as_ref();
+    let entry = forwarding.and_then(|it| it.entry.as_ref());
+    let mac = step.hop.next_hop_mac;
+    let mut text = String::new();
+    if let Some(mac) = mac.filter(|_| step.hop.stage == Stage::Xmit) {
+        let peer = forwarding.and_then(|it| it.next_hop.as_ref());
+        let line = format!("▼ to {}", named(mac_text(mac), peer));
+        text += &faint(&line, look);
+    }
+    if let Some(entry) = entry {
+        text += &faint(&format!("  by {}", by(entry)), look);
     }
     text
+}
+
+fn faint(line: &str, look: Look) -> String {
+    let line = fit::wrap(line, look.width.saturating_sub(2), 4);
+    let lines = line
+        .lines()
+        .map(|line| look.paint(Ink::Faint, &format!("  {line}")) + "\n");
+    lines.collect()
+}
+
+fn named(mac: String, peer: Option<&Peer>) -> String {
+    let Some(peer) = peer else {
+        return mac;
+    };
+    let role = match peer.role {
+        None => String::new(),
+        Some(Role::Vrrp(id)) => format!(", VRRP {id}"),
+        Some(Role::Hsrp(group)) => format!(", HSRP {group}"),
+        Some(Role::CalicoHost) => ", Calico's host".to_owned(),
+    };
+    match peer.addresses.as_slice() {
+        [] => format!("{mac}{role}"),
+        [first] => format!("{first} ({mac}{role})"),
+        [first, others @ ..] => {
+            let more = units::count(others.len() as u64);
+            format!("{first} ({mac}{role}, {more} more)")
+        }
+    }
+}
+
+/// `10.2.0.0/16 via 10.0.9.1, table main, static, metric 100, leg 1 of 3`
+fn by(entry: &FibEntry) -> String {
+    let gateway = entry.gateway.map(|gateway| format!(" via {gateway}"));
+    let mut said = vec![
+        format!("{}{}", entry.prefix, gateway.unwrap_or_default()),
+        format!("table {}", names::table(entry.table)),
+        names::protocol(entry.protocol),
+    ];
+    let known = [
+        (entry.mark != 0).then(|| format!("mark {:#x}", entry.mark)),
+        entry
+            .rule
+            .filter(|&priority| ![0, MAIN_RULE].contains(&priority))
+            .map(|priority| format!("rule {priority}")),
+        (entry.metric != 0).then(|| format!("metric {}", entry.metric)),
+        entry.mtu.map(|mtu| format!("mtu {mtu}")),
+        (entry.legs > 1).then(|| format!("leg {} of {}", entry.leg, entry.legs)),
+    ];
+    said.extend(known.into_iter().flatten());
+    said.join(", ")
 }
 
 fn addresses(tuple: &Tuple) -> String {

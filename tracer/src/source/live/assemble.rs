@@ -88,6 +88,7 @@ impl Assembly {
             duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
             classes,
             nodes: Vec::new(),
+            forwarding: BTreeMap::new(),
             losses: losses(memory, recursion),
             availability: self.availability.clone(),
             ..Reading::default()

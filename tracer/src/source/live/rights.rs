@@ -74,6 +74,16 @@ pub fn keep_none() -> Result<(), String> {
     keep(&[], &[])
 }
 
+/// Gives up, on this thread and those that it starts from now on, what tracing itself needs.
+pub(in crate::source) fn give_up_tracing() {
+    for right in REQUIRED {
+        for set in [CapSet::Effective, CapSet::Permitted] {
+            // Giving up what one has is never refused.
+            let _ = caps::drop(None, set, right.capability);
+        }
+    }
+}
+
 fn keep(in_effect: &[Right], laid_aside: &[Right]) -> Result<(), String> {
     let held = |rights: &[Right]| -> CapsHashSet {
         let held = rights.iter().filter(|right| right.is_held());
@@ -118,11 +128,11 @@ fn raise_memory_limit() {
 }
 
 /// What names of namespaces need, taken up on this thread until it is dropped.
-pub(super) struct ForNames(Vec<Capability>);
+pub(in crate::source) struct ForNames(Vec<Capability>);
 
 impl ForNames {
     /// Takes up what was laid aside; where there is none, names are fewer.
-    pub(super) fn take_up() -> Self {
+    pub(in crate::source) fn take_up() -> Self {
         let rights = FOR_NAMES.iter().map(|right| right.capability);
         let is_aside = |&capability: &Capability| {
             let has = |set| caps::has_cap(None, set, capability).unwrap_or(false);

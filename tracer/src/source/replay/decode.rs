@@ -1,6 +1,8 @@
 //! From a recording to a reading; whatever contradicts itself is refused.
 
 use super::{SCHEMA, wire};
+use crate::model::forwarding::{FibEntry, Peer, Role};
+use crate::model::hop::mac_from_text;
 use crate::model::{self, End, Parent, Protocol, Service, State};
 use tracer_common::bucket::BUCKETS;
 use tracer_common::hop::Stage;
@@ -16,15 +18,58 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
         ));
     }
     let frame: wire::Reading = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let classes = frame.classes.len();
+    let (classes, nodes) = (frame.classes.len(), frame.nodes.len());
     Ok(model::Reading {
         kernel: frame.kernel,
         duration_ns: frame.duration_ns,
         classes: numbered("class", frame.classes, |_, it| class(it, classes))?,
         nodes: numbered("node", frame.nodes, |index, it| node(it, index, classes))?,
+        forwarding: numbered("forwarding", frame.forwarding, |_, it| {
+            forwarding(it, nodes)
+        })?
+        .into_iter()
+        .collect(),
         losses: frame.losses,
         availability: frame.availability.into_iter().map(availability).collect(),
         ..model::Reading::default()
+    })
+}
+
+fn forwarding(
+    it: wire::Forwarding,
+    nodes: usize,
+) -> Result<(usize, model::forwarding::Forwarding), String> {
+    if it.node >= nodes {
+        return Err(format!("there is no node {}", it.node));
+    }
+    let forwarding = model::forwarding::Forwarding {
+        next_hop: it.next_hop.map(peer).transpose()?,
+        previous_hop: it.previous_hop.map(peer).transpose()?,
+        entry: it.entry.map(|it| FibEntry {
+            table: it.table,
+            rule: it.rule,
+            mark: it.mark,
+            prefix: it.prefix,
+            kind: it.kind,
+            protocol: it.protocol,
+            scope: it.scope,
+            metric: it.metric,
+            mtu: it.mtu,
+            gateway: it.gateway,
+            leg: it.leg,
+            legs: it.legs,
+        }),
+    };
+    Ok((it.node, forwarding))
+}
+
+fn peer(peer: wire::Peer) -> Result<Peer, String> {
+    let mac = mac_from_text(&peer.mac);
+    let mac = mac.ok_or_else(|| format!("{:?} is no Ethernet address", peer.mac))?;
+    Ok(Peer {
+        mac,
+        addresses: peer.addresses,
+        role: Role::of(mac),
     })
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use ipnet::IpNet;
 
 use super::{SCHEMA, wire};
+use crate::model::forwarding::{Forwarding, Peer};
+use crate::model::hop::mac_text;
 use crate::model::{self, End, Parent, Service, State};
 
 /// The recording's text, with a line for each class and node so that two can be compared.
@@ -15,6 +17,7 @@ pub(super) fn reading(reading: &model::Reading) -> String {
         duration_ns: reading.duration_ns,
         classes: reading.classes.iter().map(class).collect(),
         nodes: reading.nodes.iter().map(node).collect(),
+        forwarding: reading.forwarding.iter().map(forwarding).collect(),
         losses: reading.losses.clone(),
         availability: reading.availability.iter().map(availability).collect(),
     };
@@ -24,6 +27,9 @@ pub(super) fn reading(reading: &model::Reading) -> String {
     line(&mut text, "duration_ns", &frame.duration_ns);
     lines(&mut text, "classes", &frame.classes);
     lines(&mut text, "nodes", &frame.nodes);
+    if !frame.forwarding.is_empty() {
+        lines(&mut text, "forwarding", &frame.forwarding);
+    }
     line(&mut text, "losses", &frame.losses);
     lines(&mut text, "availability", &frame.availability);
     text.truncate(text.len() - ",\n".len());
@@ -74,6 +80,35 @@ fn tuple(tuple: &model::Tuple) -> wire::Tuple {
         destination: tuple.destination,
         source_port: tuple.source_port,
         destination_port: tuple.destination_port,
+    }
+}
+
+fn forwarding((&node, it): (&usize, &Forwarding)) -> wire::Forwarding {
+    wire::Forwarding {
+        node,
+        next_hop: it.next_hop.as_ref().map(peer),
+        previous_hop: it.previous_hop.as_ref().map(peer),
+        entry: it.entry.as_ref().map(|it| wire::FibEntry {
+            table: it.table,
+            rule: it.rule,
+            mark: it.mark,
+            prefix: it.prefix,
+            kind: it.kind,
+            protocol: it.protocol,
+            scope: it.scope,
+            metric: it.metric,
+            mtu: it.mtu,
+            gateway: it.gateway,
+            leg: it.leg,
+            legs: it.legs,
+        }),
+    }
+}
+
+fn peer(peer: &Peer) -> wire::Peer {
+    wire::Peer {
+        mac: mac_text(peer.mac),
+        addresses: peer.addresses.clone(),
     }
 }
 

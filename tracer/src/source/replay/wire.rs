@@ -20,6 +20,8 @@ pub(super) struct Reading {
     pub(super) duration_ns: u64,
     pub(super) classes: Vec<Class>,
     pub(super) nodes: Vec<Node>,
+    #[serde(default)]
+    pub(super) forwarding: Vec<Forwarding>,
     pub(super) losses: BTreeMap<String, u64>,
     pub(super) availability: Vec<Availability>,
 }
@@ -136,4 +138,38 @@ pub(super) enum State {
 pub(super) struct Reason {
     pub(super) because: String,
     pub(super) advice: String,
+}
+
+/// How packets were handed on at a node.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forwarding {
+    pub(super) node: usize,
+    pub(super) next_hop: Option<Peer>,
+    pub(super) previous_hop: Option<Peer>,
+    pub(super) entry: Option<FibEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peer {
+    pub(super) mac: String,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FibEntry {
+    pub(super) table: u32,
+    pub(super) rule: Option<u32>,
+    pub(super) mark: u32,
+    pub(super) prefix: IpNet,
+    pub(super) kind: u8,
+    pub(super) protocol: u8,
+    pub(super) scope: u8,
+    pub(super) metric: u32,
+    pub(super) mtu: Option<u32>,
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) leg: usize,
+    pub(super) legs: usize,
 }

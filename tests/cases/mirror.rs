@@ -1,0 +1,10 @@
+//! The mirror of the namespaces' networks, against what their kernel says.
+
+#[path = "mirror/against.rs"]
+mod against;
+#[path = "mirror/overrun.rs"]
+mod overrun;
+#[path = "mirror/random.rs"]
+mod random;
+#[path = "mirror/ways.rs"]
+mod ways;

@@ -1,0 +1,155 @@
+//! A mirror of every network namespace: what its kernel has, followed as it changes.
+//!
+//! Two netlink sockets in each namespace: one listens, one takes dumps. A dump is taken when a
+//! namespace is found, when the kernel had more to tell than it could keep, and of the parts that
+//! changed, some time after the change: the kernel changes more than it tells.
+
+mod attributes;
+mod decode;
+mod dump;
+mod find;
+mod follow;
+mod look_up;
+mod namespace;
+mod socket;
+mod waiting;
+mod ways;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use super::live::rights;
+use crate::model::Namespace;
+use crate::model::network::{Change, Network};
+
+pub use ways::Ways;
+
+/// The mirror; it stops when this is dropped.
+pub struct Mirror {
+    seen: Arc<Mutex<Seen>>,
+    wake: waiting::Wake,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// All that the mirror holds.
+#[derive(Default)]
+pub struct Seen {
+    /// The namespaces, by inode: one that is followed keeps its own.
+    pub namespaces: BTreeMap<u32, Followed>,
+    /// What happened since the mirror began.
+    pub counts: Counts,
+}
+
+/// A namespace that is followed.
+pub struct Followed {
+    /// Which one it is.
+    pub namespace: Namespace,
+    /// What it has.
+    pub network: Network,
+    /// A file that stands for it.
+    path: PathBuf,
+    /// How often something changed that routes may depend on.
+    generation: u64,
+}
+
+/// What happened since the mirror began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Changes that the kernel told.
+    pub told: u64,
+    /// Changes that followed from these.
+    pub implied: u64,
+    /// Changes that only a dump showed.
+    pub found: u64,
+    /// Dumps of one part.
+    pub dumps: u64,
+    /// Times that the kernel had more to tell than it could keep.
+    pub overruns: u64,
+    /// Messages that were shorter than they said.
+    pub malformed: u64,
+    /// Namespaces that could not be entered.
+    pub closed: u64,
+}
+
+/// What the mirror notes as it happens.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// When it was known.
+    pub at: SystemTime,
+    /// Where.
+    pub namespace: Namespace,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened in a namespace.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// It was found.
+    Appeared,
+    /// It is gone.
+    Vanished,
+    /// Something in it changed.
+    Changed(Box<Change>),
+    /// What changed since then was not told: the changes that come with it happened in between.
+    Gap {
+        /// The last moment whose changes were heard.
+        since: SystemTime,
+    },
+}
+
+/// Who is told what the mirror notes; called on its thread, which waits for it.
+pub type Tell = Box<dyn FnMut(Note) + Send>;
+
+impl Mirror {
+    /// Starts to follow all namespaces; returns when those that there are have been dumped.
+    ///
+    /// # Errors
+    /// When the system has no descriptors or threads left.
+    pub fn start(tell: Tell) -> io::Result<Self> {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (wake, waiting) = waiting::pair()?;
+        let mut follower = follow::Follower::new(Arc::clone(&seen), waiting, tell);
+        follower.scan();
+        let thread = std::thread::Builder::new()
+            .name("mirror".to_owned())
+            .spawn(move || {
+                rights::give_up_tracing();
+                follower.run();
+            })?;
+        Ok(Self {
+            seen,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    /// What it holds now. The mirror stands still for as long as this is kept.
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.wake.end();
+        if let Some(thread) = self.thread.take() {
+            // Should it have panicked, the panic was shown.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a namespace has now, by dumps alone.
+///
+/// # Errors
+/// When there is no such file, or the namespace can't be entered.
+pub fn dump(namespace: &Path) -> io::Result<Network> {
+    let mut sockets = socket::Sockets::open(&File::open(namespace)?)?;
+    dump::all(&mut sockets.asker)
+}

@@ -1,0 +1,137 @@
+//! Messages as the kernel writes them, and as nobody should.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::network::{Leg, Route};
+use crate::source::mirror::socket::each_message;
+
+/// A route as `ip route add 10.2.0.0/16 proto bird metric 32 mtu 1400 nexthop via 10.0.9.1 dev 3
+/// weight 2 nexthop via 10.0.9.2 dev 4` makes it.
+fn route() -> Vec<u8> {
+    let attribute = |kind: u16, value: &[u8]| {
+        let mut bytes = (value.len() as u16 + 4).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes
+    };
+    let leg = |hops: u8, device: u32, gateway: [u8; 4]| {
+        let gateway = attribute(libc::RTA_GATEWAY, &gateway);
+        let mut bytes = (8 + gateway.len() as u16).to_ne_bytes().to_vec();
+        bytes.extend([0, hops]);
+        bytes.extend(device.to_ne_bytes());
+        bytes.extend(gateway);
+        bytes
+    };
+    let mtu = attribute(2, &1400u32.to_ne_bytes());
+    let legs = [leg(1, 3, [10, 0, 9, 1]), leg(0, 4, [10, 0, 9, 2])].concat();
+    [
+        vec![libc::AF_INET as u8, 16, 0, 0, 254, 12, 0, 1, 0, 0, 0, 0],
+        attribute(libc::RTA_TABLE, &254u32.to_ne_bytes()),
+        attribute(libc::RTA_DST, &[10, 2, 0, 0]),
+        attribute(libc::RTA_PRIORITY, &32u32.to_ne_bytes()),
+        attribute(libc::RTA_METRICS, &mtu),
+        attribute(libc::RTA_MULTIPATH, &legs),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_route_over_two_legs_is_read_whole() {
+    let told = message(libc::RTM_NEWROUTE, 0, &route()).unwrap();
+    let Some(Told::New(Fact::Route(Route { table, slot, path }), Place::First)) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!((table, slot.metric), (254, 32));
+    assert_eq!(slot.prefix, "10.2.0.0/16".parse().unwrap());
+    assert_eq!((path.protocol, path.mtu()), (12, Some(1400)));
+    let leg = |gateway: [u8; 4], device, weight| Leg {
+        gateway: Some(gateway.into()),
+        device,
+        weight,
+        onlink: false,
+        encapsulation: 0,
+    };
+    assert_eq!(
+        path.legs,
+        [leg([10, 0, 9, 1], 3, 2), leg([10, 0, 9, 2], 4, 1)]
+    );
+}
+
+#[test]
+fn a_route_cut_short_anywhere_is_refused_or_less_and_nothing_worse() {
+    let route = route();
+    let whole = message(libc::RTM_NEWROUTE, 0, &route);
+    for end in 0..route.len() {
+        assert_ne!(
+            message(libc::RTM_NEWROUTE, 0, &route[..end]),
+            whole,
+            "{end}"
+        );
+    }
+}
+
+#[test]
+fn messages_of_other_kinds_and_families_are_passed_over() {
+    assert_eq!(message(libc::RTM_NEWQDISC, 0, &[]), Ok(None));
+    let bridge = [libc::AF_BRIDGE as u8; 16];
+    assert_eq!(message(libc::RTM_NEWLINK, 0, &bridge), Ok(None));
+    let mut cached = route();
+    cached[8..12].copy_from_slice(&libc::RTM_F_CLONED.to_ne_bytes());
+    assert_eq!(message(libc::RTM_NEWROUTE, 0, &cached), Ok(None));
+}
+
+fn kind() -> impl Strategy<Value = u16> {
+    proptest::sample::select(
+        KINDS
+            .iter()
+            .flat_map(|row| [row.0, row.1])
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Bytes that are attributes now and then, down to some depth.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let leaf = proptest::collection::vec(any::<u8>(), 0..24);
+    let nested = leaf.prop_recursive(3, 64, 6, |inner| {
+        let attribute = (0u16..32, any::<i8>(), inner).prop_map(|(kind, wrong, value)| {
+            let len = (value.len() as u16 + 4).wrapping_add_signed(i16::from(wrong / 64));
+            let mut bytes = len.to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        });
+        proptest::collection::vec(attribute, 0..6).prop_map(|all| all.concat())
+    });
+    let family = proptest::sample::select(vec![0u8, 2, 10, 7]);
+    (
+        family,
+        0u8..130,
+        proptest::collection::vec(any::<u8>(), 6..16),
+        nested,
+    )
+        .prop_map(|(family, len, header, rest)| [vec![family, len], header, rest].concat())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_bad(kind in kind(), flags: u16, body in body()) {
+        let _ = message(kind, flags, &body);
+    }
+
+    #[test]
+    fn no_datagram_is_too_bad(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        each_message(&bytes, &mut |inside| {
+            let _ = message(inside.message_type(), inside.flags(), inside.payload());
+        });
+    }
+
+    #[test]
+    fn a_flipped_byte_hurts_nobody(at in 0usize..80, value: u8) {
+        let mut route = route();
+        let at = at % route.len();
+        route[at] = value;
+        let _ = message(libc::RTM_NEWROUTE, 0, &route);
+    }
+}

@@ -1,0 +1,177 @@
+//! All that a namespace has, or a part of it, as the kernel dumps it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use super::attributes::Malformed;
+use super::decode::{self, RTM_GETNEXTHOP};
+use super::socket::Asker;
+use crate::model::network::{Fact, Family, Network, Part, Path, Told};
+
+/// How often a dump that was overtaken by changes is taken again at once.
+const TRIES: usize = 3;
+
+/// All that there is now.
+///
+/// # Errors
+/// When the kernel refuses a dump.
+pub(super) fn all(asker: &mut Asker) -> io::Result<Network> {
+    let mut network = Network::default();
+    for part in [
+        Part::Links,
+        Part::Addresses,
+        Part::Neighbours,
+        Part::NextHops,
+    ] {
+        fill(asker, part, &mut network)?;
+    }
+    for family in Family::ALL {
+        fill(asker, Part::Rules(family), &mut network)?;
+        routes(asker, family, None, &mut network)?;
+    }
+    Ok(network)
+}
+
+/// A part as it is now; of all others there is nothing.
+///
+/// # Errors
+/// When the kernel refuses the dump.
+pub(super) fn part(asker: &mut Asker, part: Part) -> io::Result<Network> {
+    let mut network = Network::default();
+    fill(asker, part, &mut network)?;
+    Ok(network)
+}
+
+fn fill(asker: &mut Asker, part: Part, network: &mut Network) -> io::Result<()> {
+    match part {
+        Part::Links => {
+            let mut links = Vec::new();
+            take(asker, libc::RTM_GETLINK, &[0; 16], &mut links, Vec::push)?;
+            for mut link in links {
+                speed(asker, &mut link);
+                network.push(link);
+            }
+            Ok(())
+        }
+        Part::Addresses => add(asker, libc::RTM_GETADDR, &[0; 8], network),
+        Part::Neighbours => add(asker, libc::RTM_GETNEIGH, &[0; 12], network),
+        Part::NextHops => known(add(asker, RTM_GETNEXTHOP, &[0; 8], network)),
+        Part::Rules(family) => {
+            let mut body = [0; 12];
+            body[0] = number(family);
+            known(add(asker, libc::RTM_GETRULE, &body, network))
+        }
+        Part::Routes(family, table) => routes(asker, family, Some(table), network),
+    }
+}
+
+/// Asks for a device's speed where its driver may know one.
+pub(super) fn speed(asker: &Asker, fact: &mut Fact) {
+    if let Fact::Link(link) = fact
+        && ["", "bond", "team"].contains(&link.kind.as_str())
+        && link.mac.is_some()
+        && link.carrier
+    {
+        link.speed_mbps = asker.speed(&link.name);
+    }
+}
+
+/// All routes of a table share those of their paths that are alike: a full table has a million
+/// routes and few paths.
+fn routes(
+    asker: &mut Asker,
+    family: Family,
+    table: Option<u32>,
+    network: &mut Network,
+) -> io::Result<()> {
+    let mut body = vec![0; 12];
+    body[0] = number(family);
+    if let Some(table) = table {
+        body.extend(8u16.to_ne_bytes());
+        body.extend(libc::RTA_TABLE.to_ne_bytes());
+        body.extend(table.to_ne_bytes());
+    }
+    let mut paths: BTreeSet<Arc<Path>> = BTreeSet::new();
+    known(take(
+        asker,
+        libc::RTM_GETROUTE,
+        &body,
+        network,
+        |network, mut fact| {
+            let Fact::Route(route) = &mut fact else {
+                return;
+            };
+            // Kernels that can't choose send all tables.
+            if route.slot.family() != family || table.is_some_and(|table| route.table != table) {
+                return;
+            }
+            if let Some(path) = paths.get(&route.path) {
+                route.path = Arc::clone(path);
+            } else {
+                paths.insert(Arc::clone(&route.path));
+            }
+            network.push(fact);
+        },
+    ))
+}
+
+fn add(asker: &mut Asker, kind: u16, body: &[u8], network: &mut Network) -> io::Result<()> {
+    take(asker, kind, body, network, Network::push)
+}
+
+/// What a kernel has not is empty: a table that went with its last route, IPv6 that is off,
+/// next-hop objects before Linux 5.3.
+fn known(dumped: io::Result<()>) -> io::Result<()> {
+    let absent = [libc::ENOENT, libc::EOPNOTSUPP, libc::EAFNOSUPPORT];
+    match dumped {
+        Err(error)
+            if absent
+                .iter()
+                .any(|&code| error.raw_os_error() == Some(code)) =>
+        {
+            Ok(())
+        }
+        dumped => dumped,
+    }
+}
+
+/// Adds a dump's facts; taken again where the kernel says that it changed meanwhile.
+fn take<T: Clone>(
+    asker: &mut Asker,
+    kind: u16,
+    body: &[u8],
+    into: &mut T,
+    mut add: impl FnMut(&mut T, Fact),
+) -> io::Result<()> {
+    let before = into.clone();
+    for attempt in 1.. {
+        let mut malformed = false;
+        let is_whole = asker.dump(kind, body, &mut |kind, flags, body| match decode::message(
+            kind, flags, body,
+        ) {
+            Ok(Some(Told::New(fact, _))) => add(into, fact),
+            Ok(_) => {}
+            Err(Malformed) => malformed = true,
+        })?;
+        if malformed {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a netlink message is shorter than it says",
+            ));
+        }
+        // One that never is whole is put right by what is told meanwhile.
+        if is_whole || attempt == TRIES {
+            break;
+        }
+        into.clone_from(&before);
+    }
+    Ok(())
+}
+
+fn number(family: Family) -> u8 {
+    match family {
+        Family::V4 => libc::AF_INET as u8,
+        Family::V6 => libc::AF_INET6 as u8,
+    }
+}

@@ -1,0 +1,291 @@
+//! One namespace that is followed: what it told, what has to be looked at again, and when.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::take;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::dump;
+use super::socket::{Asker, Listener, Sockets};
+use super::waiting::spent;
+use super::{Counts, decode};
+use crate::model::network::{Change, Family, How, Link, Network, Part, Told};
+
+/// How long after a change its part is dumped: a change seldom comes alone.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How long a part is left alone after a dump, at least …
+const LEAST: Duration = Duration::from_millis(100);
+
+/// … and as a multiple of what the dump took, so that dumps take one part in so many of the time.
+const REST: u32 = 50;
+
+/// How long all is left alone after all was dumped for want of room: it has to be right again
+/// within two seconds.
+const RENEWAL_REST: Duration = Duration::from_millis(300);
+
+/// For how long after a device changed it may change once more without a word: it loses and gets its
+/// carrier at once, and the kernel tells that up to a second later (`net/core/link_watch.c`).
+const UNTOLD: Duration = Duration::from_millis(1_200);
+
+/// How much is read before others have their turn.
+const TURN: usize = 256;
+
+/// A namespace's sockets, and what is not known for sure.
+pub(super) struct Follow {
+    asker: Asker,
+    listener: Listener,
+    /// Parts to be dumped, and from when on.
+    due: BTreeMap<Part, Instant>,
+    /// When a part may be dumped again.
+    rested: BTreeMap<Part, Instant>,
+    /// From when on all has to be dumped, since changes were lost.
+    renewal: Option<Instant>,
+    renewal_rested: Instant,
+    /// Until when devices may change without a word.
+    untold: Instant,
+    /// The last moment up to which all was heard.
+    heard: SystemTime,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) changes: Vec<Change>,
+    /// Set where changes were lost: those since then are among the changes, as far as they last.
+    pub(super) gap: Option<SystemTime>,
+}
+
+/// Whether the socket has told all.
+enum Drained {
+    All,
+    More,
+    Overrun,
+}
+
+impl Follow {
+    /// Follows a namespace from now on; its network is that of a dump.
+    pub(super) fn start(mut sockets: Sockets) -> io::Result<(Self, Network)> {
+        let network = dump::all(&mut sockets.asker)?;
+        let now = Instant::now();
+        let mut follow = Self {
+            asker: sockets.asker,
+            listener: sockets.listener,
+            due: BTreeMap::new(),
+            rested: BTreeMap::new(),
+            renewal: None,
+            renewal_rested: now,
+            untold: now + UNTOLD,
+            heard: SystemTime::now(),
+        };
+        // What was told during the dump may be in it or not.
+        for part in network.parts() {
+            follow.touch(part, now);
+        }
+        Ok((follow, network))
+    }
+
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.listener.descriptor()
+    }
+
+    /// When there is something to do even if nothing is told.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let part = self.due.values().min().copied();
+        part.into_iter().chain(self.renewal).min()
+    }
+
+    /// Follows what is told.
+    pub(super) fn listen(&mut self, network: &mut Network, counts: &mut Counts) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.hear(network, counts, &mut outcome);
+        outcome
+    }
+
+    /// Dumps what is due.
+    ///
+    /// # Errors
+    /// When the kernel refuses the dump.
+    pub(super) fn check(
+        &mut self,
+        network: &mut Network,
+        counts: &mut Counts,
+    ) -> io::Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let now = Instant::now();
+        if self.renewal.is_some_and(|due| due <= now) {
+            self.renew(network, counts, &mut outcome)?;
+        }
+        let due: Vec<Part> = self
+            .due
+            .iter()
+            .filter(|&(_, &due)| due <= now)
+            .map(|(&part, _)| part)
+            .collect();
+        for part in due {
+            self.look_at(part, network, counts, &mut outcome)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Something is to be looked at, because of a change elsewhere.
+    pub(super) fn touch_links(&mut self) {
+        let now = Instant::now();
+        self.untold = now + UNTOLD;
+        self.touch(Part::Links, now);
+    }
+
+    fn look_at(
+        &mut self,
+        part: Part,
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
+        while matches!(self.hear(network, counts, outcome), Drained::More) {}
+        let (start, before) = (Instant::now(), spent());
+        let dumped = dump::part(&mut self.asker, part)?;
+        let took = spent().saturating_sub(before);
+        self.due.remove(&part);
+        let rest = LEAST.max(took * REST);
+        self.rested.insert(part, Instant::now() + rest);
+        counts.dumps += 1;
+        let found = network.replace(part, dumped);
+        counts.found += found.len() as u64;
+        outcome.changes.extend(found);
+        let unsettled = |link: &Link| link.up && link.carrier != link.running;
+        if part == Part::Links && start < self.untold && network.links().any(unsettled) {
+            self.touch(Part::Links, start);
+        }
+        // What was told during the dump comes after it, and has it looked at once more.
+        while matches!(self.hear(network, counts, outcome), Drained::More) {}
+        Ok(())
+    }
+
+    fn renew(
+        &mut self,
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
+        // What was told before the dump is in it.
+        let (mut old, mut uncounted) = (Network::default(), Counts::default());
+        let mut unheard = Outcome::default();
+        while matches!(
+            self.hear(&mut old, &mut uncounted, &mut unheard),
+            Drained::More
+        ) {}
+        let before = spent();
+        let dumped = dump::all(&mut self.asker)?;
+        self.renewal = None;
+        self.due.clear();
+        self.renewal_rested = Instant::now() + RENEWAL_REST.max(spent().saturating_sub(before));
+        outcome.gap = outcome.gap.or(Some(self.heard));
+        let found = network.renew(dumped);
+        counts.found += found.len() as u64;
+        outcome.changes.extend(found);
+        self.heard = SystemTime::now();
+        while matches!(self.hear(network, counts, outcome), Drained::More) {}
+        Ok(())
+    }
+
+    /// Follows what is told, up to one turn's share.
+    fn hear(
+        &mut self,
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) -> Drained {
+        let mut drained = Drained::More;
+        let mut told = Vec::new();
+        for _ in 0..TURN {
+            let received = self
+                .listener
+                .receive(
+                    &mut |kind, flags, body| match decode::message(kind, flags, body) {
+                        Ok(fact) => told.extend(fact),
+                        Err(_) => counts.malformed += 1,
+                    },
+                );
+            match received {
+                Ok(true) => {}
+                Ok(false) => {
+                    drained = Drained::All;
+                    break;
+                }
+                // ENOBUFS; anything else is as good a reason to look anew.
+                Err(_) => {
+                    counts.overruns += 1;
+                    self.renewal
+                        .get_or_insert(self.renewal_rested.max(Instant::now()));
+                    drained = Drained::Overrun;
+                    break;
+                }
+            }
+        }
+        for mut one in take(&mut told) {
+            if let Told::New(fact, _) = &mut one {
+                dump::speed(&self.asker, fact);
+            }
+            self.follow(one, network, counts, outcome);
+        }
+        if self.renewal.is_none() {
+            self.heard = SystemTime::now();
+        }
+        drained
+    }
+
+    fn follow(
+        &mut self,
+        told: Told,
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) {
+        let now = Instant::now();
+        let (Told::New(fact, _) | Told::Gone(fact)) = &told;
+        let part = fact.part();
+        // Neighbours tell all that is mirrored of them, and there may be very many.
+        if part != Part::Neighbours {
+            self.touch(part, now);
+        }
+        let changes = network.apply(told);
+        for change in &changes {
+            match change.how {
+                How::Told => counts.told += 1,
+                How::Implied | How::Found => counts.implied += 1,
+            }
+        }
+        if !changes.is_empty() {
+            self.touch_with(part, network, now);
+        }
+        outcome.changes.extend(changes);
+    }
+
+    /// What may change in silence along with a part.
+    fn touch_with(&mut self, part: Part, network: &Network, now: Instant) {
+        let besides: &[Part] = match part {
+            Part::Links => {
+                self.untold = now + UNTOLD;
+                &[Part::NextHops, Part::Addresses, Part::Neighbours]
+            }
+            Part::NextHops | Part::Addresses => &[],
+            Part::Neighbours | Part::Rules(_) | Part::Routes(..) => return,
+        };
+        for &part in besides {
+            self.touch(part, now);
+        }
+        for family in Family::ALL {
+            for table in network.tables(family) {
+                self.touch(Part::Routes(family, table), now);
+            }
+        }
+    }
+
+    fn touch(&mut self, part: Part, now: Instant) {
+        let rested = self.rested.get(&part).copied();
+        let due = rested.map_or(now + SOON, |rested| rested.max(now + SOON));
+        self.due.entry(part).or_insert(due);
+    }
+}

@@ -1,0 +1,307 @@
+//! A namespace's two netlink sockets: one asks, one listens.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer};
+use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+
+use crate::source::live::rights::ForNames;
+
+/// What the kernel tells without being asked.
+const GROUPS: [u32; 9] = [
+    libc::RTNLGRP_LINK,
+    libc::RTNLGRP_NEIGH,
+    libc::RTNLGRP_IPV4_IFADDR,
+    libc::RTNLGRP_IPV4_ROUTE,
+    libc::RTNLGRP_IPV4_RULE,
+    libc::RTNLGRP_IPV6_IFADDR,
+    libc::RTNLGRP_IPV6_ROUTE,
+    libc::RTNLGRP_IPV6_RULE,
+    libc::RTNLGRP_NEXTHOP,
+];
+
+/// How much the kernel may keep for us while we are busy, in bytes. It takes them when it needs them.
+const BACKLOG: libc::c_int = 16 << 20;
+
+/// The largest part of a dump that the kernel sends at once (`netlink_dump`: 32 KiB), and room.
+const DATAGRAM: usize = 64 << 10;
+
+/// A message: its type, its flags, its body.
+pub(super) type See<'a> = &'a mut dyn FnMut(u16, u16, &[u8]);
+
+/// Both sockets of a namespace, and its cookie.
+pub(super) struct Sockets {
+    pub(super) asker: Asker,
+    pub(super) listener: Listener,
+    /// None before Linux 5.14.
+    pub(super) cookie: Option<u64>,
+}
+
+impl Sockets {
+    /// Opens them inside a namespace, on a thread of its own.
+    ///
+    /// # Errors
+    /// When it can't be entered, or sockets can't be opened.
+    pub(super) fn open(namespace: &File) -> io::Result<Self> {
+        inside(namespace, || {
+            // What happens from here on is told, so that a dump after it misses nothing.
+            let listener = Listener::open()?;
+            let asker = Asker::open()?;
+            let cookie = cookie(asker.socket.as_raw_fd());
+            Ok(Self {
+                asker,
+                listener,
+                cookie,
+            })
+        })
+    }
+}
+
+/// Runs something inside a namespace. Sockets that it opens stay there.
+fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    // The thread has those of the one that starts it.
+    let _rights = ForNames::take_up();
+    std::thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            // SAFETY: a valid descriptor; only this thread changes its namespace, and it ends.
+            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            work()
+        });
+        let gone = || io::Error::other("the thread that entered it ended");
+        there.join().unwrap_or_else(|_| Err(gone()))
+    })
+}
+
+/// The cookie of a socket's namespace, never used twice before the next boot.
+fn cookie(socket: RawFd) -> Option<u64> {
+    let mut cookie = 0u64;
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the value and its size are valid for as long as the call takes.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    (answer == 0).then_some(cookie)
+}
+
+/// Asks for what there is.
+pub(super) struct Asker {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Asker {
+    fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        // Without it (before Linux 4.20) a dump has more than was asked for, which is left out.
+        let _ = socket.set_netlink_get_strict_chk(true);
+        Ok(Self {
+            socket,
+            sequence: 0,
+            buffer: Vec::with_capacity(DATAGRAM),
+        })
+    }
+
+    /// Hands over all that there is of a kind; the body is the request's header and attributes.
+    ///
+    /// Returns whether nothing changed meanwhile, so that the dump is one state.
+    ///
+    /// # Errors
+    /// When the kernel refuses; `ENOENT` for a table that there is not.
+    pub(super) fn dump(&mut self, kind: u16, body: &[u8], see: See<'_>) -> io::Result<bool> {
+        self.send(kind, NLM_F_DUMP, body)?;
+        let mut is_whole = true;
+        loop {
+            let done = self.receive(&mut |kind, flags, body| {
+                is_whole &= flags & NLM_F_DUMP_INTR == 0;
+                see(kind, flags, body);
+            })?;
+            if done {
+                return Ok(is_whole);
+            }
+        }
+    }
+
+    /// Asks for one thing; returns its message's type and body.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn ask(&mut self, kind: u16, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        self.send(kind, 0, body)?;
+        let mut answer = None;
+        self.receive(&mut |kind, _, body| answer = Some((kind, body.to_vec())))?;
+        answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The speed that a device's driver tells, in megabits a second.
+    pub(super) fn speed(&self, device: &str) -> Option<u32> {
+        speed(self.socket.as_raw_fd(), device)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut message = vec![0; 16];
+        message.extend_from_slice(body);
+        let mut header = NetlinkBuffer::new(&mut message);
+        header.set_length(16 + body.len() as u32);
+        header.set_message_type(kind);
+        header.set_flags(NLM_F_REQUEST | flags);
+        header.set_sequence_number(self.sequence);
+        self.socket.send(&message, 0).map(drop)
+    }
+
+    /// Reads one datagram; returns whether the answer is complete.
+    fn receive(&mut self, see: See<'_>) -> io::Result<bool> {
+        self.buffer.clear();
+        self.socket.recv(&mut self.buffer, 0)?;
+        let mut end = Ok(false);
+        each_message(&self.buffer, &mut |message| {
+            if message.sequence_number() != self.sequence {
+                return;
+            }
+            match message.message_type() {
+                NLMSG_DONE => end = code(message.payload()).map(|()| true),
+                NLMSG_ERROR => end = code(message.payload()).map(|()| true),
+                kind => see(kind, message.flags(), message.payload()),
+            }
+        });
+        end
+    }
+}
+
+/// Hears what changes.
+pub(super) struct Listener {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl Listener {
+    fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.set_non_blocking(true)?;
+        enlarge(&socket);
+        for group in GROUPS {
+            // What a kernel has not it does not tell: next-hop objects before Linux 5.3.
+            let joined = socket.add_membership(group);
+            if group != libc::RTNLGRP_NEXTHOP {
+                joined?;
+            }
+        }
+        Ok(Self {
+            socket,
+            buffer: Vec::with_capacity(DATAGRAM),
+        })
+    }
+
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Hands over one datagram's messages; returns whether there was one.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when the kernel had more to tell than it could keep, and has thrown it away.
+    pub(super) fn receive(&mut self, see: See<'_>) -> io::Result<bool> {
+        self.buffer.clear();
+        match self.socket.recv(&mut self.buffer, 0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            received => received?,
+        };
+        each_message(&self.buffer, &mut |message| {
+            see(message.message_type(), message.flags(), message.payload());
+        });
+        Ok(true)
+    }
+}
+
+/// The messages of a datagram; what follows a malformed one is left out.
+pub(super) fn each_message(datagram: &[u8], see: &mut dyn FnMut(NetlinkBuffer<&[u8]>)) {
+    let mut rest = datagram;
+    while let Ok(message) = NetlinkBuffer::new_checked(rest) {
+        let length = message.length() as usize;
+        see(message);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+}
+
+/// A refusal's error number, negative; zero for none.
+fn code(body: &[u8]) -> io::Result<()> {
+    match body
+        .first_chunk()
+        .map_or(0, |code| i32::from_ne_bytes(*code))
+    {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code.wrapping_neg())),
+    }
+}
+
+/// Lets the kernel keep more for us, beyond the host's limit where we may (`CAP_NET_ADMIN`).
+fn enlarge(socket: &Socket) {
+    let backlog = BACKLOG;
+    for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+        // SAFETY: the value and its size are valid for as long as the call takes.
+        let set = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const backlog).cast(),
+                size_of_val(&backlog) as libc::socklen_t,
+            )
+        };
+        if set == 0 {
+            return;
+        }
+    }
+}
+
+/// `struct ethtool_cmd`, include/uapi/linux/ethtool.h.
+#[repr(C)]
+#[derive(Default)]
+struct EthtoolCommand {
+    command: u32,
+    _modes: [u32; 2],
+    speed: u16,
+    _port: [u8; 6],
+    _frames: [u32; 2],
+    speed_high: u16,
+    _wires: [u8; 2],
+    _rest: [u32; 3],
+}
+
+const _: () = assert!(size_of::<EthtoolCommand>() == 44);
+
+fn speed(socket: RawFd, device: &str) -> Option<u32> {
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    const ETHTOOL_GSET: u32 = 1;
+    let mut command = EthtoolCommand {
+        command: ETHTOOL_GSET,
+        ..EthtoolCommand::default()
+    };
+    // SAFETY: zeros are a valid `ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero.
+    let name = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    for (to, byte) in name.zip(device.bytes()) {
+        *to = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = (&raw mut command).cast();
+    // SAFETY: the request and the command that it points to are valid while the call takes, and the
+    // command is as large as the kernel takes it for (dev_ethtool, net/ethtool/ioctl.c).
+    let answer = unsafe { libc::ioctl(socket, SIOCETHTOOL as _, &raw mut request) };
+    let speed = u32::from(command.speed_high) << 16 | u32::from(command.speed);
+    (answer == 0 && ![0, 0xffff, u32::MAX].contains(&speed)).then_some(speed)
+}

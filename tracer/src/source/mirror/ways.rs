@@ -1,0 +1,313 @@
+//! How the packets of a reading were handed on: next hops by name, and the FIB entries behind them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::look_up::{self, Question};
+use super::socket::{Asker, Sockets};
+use super::{Followed, Mirror};
+use crate::model::forwarding::{FibEntry, Forwarding, Peer};
+use crate::model::hop::Stage;
+use crate::model::network::{Action, Family, Leg, Network, Route, Rule};
+use crate::model::{Class, Hop, Node, Parent, Protocol, Reading, Tuple};
+
+/// For how long an answer holds however much changes …
+const FRESH: Duration = Duration::from_secs(2);
+
+/// … and where nothing changed in the namespace: mirrored is not all that a route depends on.
+const KNOWN: Duration = Duration::from_secs(30);
+
+/// The most answers that are kept.
+const ANSWERS: usize = 65_536;
+
+/// Says how packets were handed on.
+pub struct Ways {
+    mirror: Mirror,
+    askers: BTreeMap<u32, Asker>,
+    answers: HashMap<Sent, Answer>,
+}
+
+/// What an answer depends on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Sent {
+    hop: Hop,
+    packet: Option<Question>,
+}
+
+struct Answer {
+    at: Instant,
+    generation: u64,
+    forwarding: Forwarding,
+}
+
+impl Ways {
+    /// Looks things up in a mirror.
+    pub fn new(mirror: Mirror) -> Self {
+        Self {
+            mirror,
+            askers: BTreeMap::new(),
+            answers: HashMap::new(),
+        }
+    }
+
+    /// The mirror.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// Says of each hop of a reading how packets were handed on there, where that is known.
+    pub fn tell(&mut self, reading: &mut Reading) {
+        self.forget();
+        reading.forwarding.clear();
+        for index in 0..reading.nodes.len() {
+            let node = &reading.nodes[index];
+            if !matches!(node.hop.stage, Stage::Xmit | Stage::Rx) {
+                continue;
+            }
+            let packet = packet(reading, index);
+            if let Some(forwarding) = self.at(&node.hop, packet) {
+                reading.forwarding.insert(index, forwarding);
+            }
+        }
+    }
+
+    /// Namespaces that are gone are not kept by what asked in them.
+    fn forget(&mut self) {
+        let seen = self.mirror.seen();
+        self.askers
+            .retain(|inode, _| seen.namespaces.contains_key(inode));
+        if self.answers.len() > ANSWERS {
+            self.answers.clear();
+        }
+    }
+
+    fn at(&mut self, hop: &Hop, packet: Option<Question>) -> Option<Forwarding> {
+        let seen = self.mirror.seen();
+        let followed = seen.namespaces.get(&hop.namespace.inode)?;
+        if followed.namespace.cookie != hop.namespace.cookie {
+            return None;
+        }
+        let sent = Sent {
+            hop: hop.clone(),
+            packet,
+        };
+        let now = Instant::now();
+        if let Some(answer) = self.answers.get(&sent) {
+            let holds = if answer.generation == followed.generation {
+                KNOWN
+            } else {
+                FRESH
+            };
+            if now.duration_since(answer.at) < holds {
+                return Some(answer.forwarding.clone()).filter(|it| *it != Forwarding::default());
+            }
+        }
+        if !self.askers.contains_key(&hop.namespace.inode)
+            && let Ok(asker) = asker(followed)
+        {
+            self.askers.insert(hop.namespace.inode, asker);
+        }
+        let asker = self.askers.get_mut(&hop.namespace.inode);
+        let forwarding = forwarding(&followed.network, hop, packet, asker);
+        let answer = Answer {
+            at: now,
+            generation: followed.generation,
+            forwarding: forwarding.clone(),
+        };
+        self.answers.insert(sent, answer);
+        Some(forwarding).filter(|it| *it != Forwarding::default())
+    }
+}
+
+fn asker(followed: &Followed) -> io::Result<Asker> {
+    let sockets = Sockets::open(&File::open(&followed.path)?)?;
+    // A path may lead elsewhere by now.
+    if sockets
+        .cookie
+        .is_some_and(|cookie| cookie != followed.namespace.cookie)
+    {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(sockets.asker)
+}
+
+/// The packet that a look-up is made for at a node: as it came into the namespace, since that is
+/// what the route was looked up with; but addressed as it goes on, since addresses are translated
+/// before.
+fn packet(reading: &Reading, index: usize) -> Option<Question> {
+    let nodes = &reading.nodes;
+    let here = &nodes[index].hop.namespace;
+    let mut input: Option<usize> = None;
+    let mut at = index;
+    let class = loop {
+        match nodes[at].parent {
+            Parent::Class(class) => break class,
+            Parent::Node(parent) => at = parent,
+        }
+        let hop = &nodes[at].hop;
+        if hop.namespace != *here {
+            break class_of(nodes, at);
+        }
+        if hop.stage == Stage::Receive {
+            input = input.or(Some(at));
+        }
+    };
+    let class = reading.classes.get(class)?;
+    let now = tuple(class, &nodes[index])?;
+    let before = match input {
+        Some(input) => tuple(class, &nodes[input])?,
+        None => now,
+    };
+    Some(Question {
+        source: before.source,
+        destination: now.destination,
+        transport: transport(class, now),
+        input: input.map(|at| nodes[at].hop.ifindex),
+        output: None,
+        mark: 0,
+    })
+}
+
+fn class_of(nodes: &[Node], mut at: usize) -> usize {
+    loop {
+        match nodes[at].parent {
+            Parent::Class(class) => return class,
+            Parent::Node(parent) => at = parent,
+        }
+    }
+}
+
+fn tuple(class: &Class, node: &Node) -> Option<Tuple> {
+    node.translated.or(class.first)
+}
+
+fn transport(class: &Class, tuple: Tuple) -> Option<(u8, u16, u16)> {
+    let number = match (class.protocol, tuple.destination) {
+        (Protocol::Tcp, _) => 6,
+        (Protocol::Udp, _) => 17,
+        (Protocol::Icmp, IpAddr::V4(_)) => 1,
+        (Protocol::Icmp, IpAddr::V6(_)) => 58,
+        (Protocol::Other, _) => return None,
+    };
+    Some((number, tuple.source_port, tuple.destination_port))
+}
+
+/// How packets were handed on at a hop.
+fn forwarding(
+    network: &Network,
+    hop: &Hop,
+    packet: Option<Question>,
+    asker: Option<&mut Asker>,
+) -> Forwarding {
+    let previous_hop = hop
+        .previous_hop_mac
+        .map(|mac| Peer::at(network, hop.ifindex, mac, None));
+    if hop.stage != Stage::Xmit {
+        return Forwarding {
+            previous_hop,
+            ..Forwarding::default()
+        };
+    }
+    let entry = packet
+        .zip(asker)
+        .and_then(|(packet, asker)| entry(network, hop, packet, asker));
+    let address = match &entry {
+        Some(entry) => entry.gateway.or(packet.map(|packet| packet.destination)),
+        None => packet.map(|packet| packet.destination),
+    };
+    Forwarding {
+        next_hop: hop
+            .next_hop_mac
+            .map(|mac| Peer::at(network, hop.ifindex, mac, address)),
+        previous_hop,
+        entry,
+    }
+}
+
+/// The entry by which packets went as they did: with the marks that rules ask for, the first
+/// look-up that gives the device and the next hop that were taken.
+fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> Option<FibEntry> {
+    let family = Family::of(packet.destination);
+    let mut marks = vec![0];
+    for (mark, _) in network.rules(family).iter().filter_map(|rule| rule.mark) {
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
+    // Packets of our own in a VRF are looked up by its device.
+    let master = network.link(hop.ifindex).and_then(|link| link.master);
+    let vrf = master.filter(|&index| network.link(index).is_some_and(|it| it.vrf_table.is_some()));
+    marks.into_iter().find_map(|mark| {
+        let question = Question {
+            mark,
+            output: vrf.filter(|_| packet.input.is_none()),
+            ..packet
+        };
+        let route = look_up::ask(asker, &question).ok()?;
+        let legs = network.legs(&route.path);
+        let leg = legs
+            .iter()
+            .position(|leg| was_taken(network, hop, leg, packet.destination))?;
+        Some(FibEntry {
+            table: route.table,
+            rule: rule(network, &question, &route).map(|rule| rule.priority),
+            mark,
+            prefix: route.slot.prefix,
+            kind: route.path.kind,
+            protocol: route.path.protocol,
+            scope: route.path.scope,
+            metric: route.slot.metric,
+            mtu: route.path.mtu(),
+            gateway: legs[leg].gateway,
+            leg: leg + 1,
+            legs: legs.len(),
+        })
+    })
+}
+
+/// Whether packets that left a hop took a leg: its device, and its gateway's Ethernet address where
+/// both are known.
+fn was_taken(network: &Network, hop: &Hop, leg: &Leg, destination: IpAddr) -> bool {
+    let gateway = leg.gateway.unwrap_or(destination);
+    let known = network
+        .neighbours()
+        .find(|it| it.index == leg.device && it.address == gateway);
+    let known = known.and_then(|neighbour| neighbour.mac);
+    let agree = match (known, hop.next_hop_mac) {
+        (Some(known), Some(taken)) => known == taken,
+        _ => true,
+    };
+    leg.device == hop.ifindex && agree
+}
+
+/// The first rule that fits the packet and asks the table that answered.
+fn rule<'a>(network: &'a Network, packet: &Question, route: &Route) -> Option<&'a Rule> {
+    let family = Family::of(packet.destination);
+    let input = match packet.input {
+        Some(input) => network.link(input).map(|link| link.name.as_str()),
+        None => Some("lo"),
+    };
+    let fits = |rule: &&Rule| {
+        let within = |range: Option<(u16, u16)>, port| {
+            range.is_none_or(|(first, last)| (first..=last).contains(&port))
+        };
+        let (protocol, source_port, destination_port) = packet.transport.unwrap_or_default();
+        let fits = rule.from.is_none_or(|it| it.contains(&packet.source))
+            && rule.to.is_none_or(|it| it.contains(&packet.destination))
+            && (rule.input.is_none() || rule.input.as_deref() == input)
+            && rule.output.is_none()
+            && rule.tos == 0
+            && rule
+                .mark
+                .is_none_or(|(mark, mask)| packet.mark & mask == mark)
+            && rule.ip_protocol.is_none_or(|it| it == protocol)
+            && within(rule.source_port, source_port)
+            && within(rule.destination_port, destination_port);
+        let is_its_table = rule.l3mdev || rule.action == Action::Table(route.table);
+        fits != rule.inverted && is_its_table
+    };
+    network.rules(family).iter().find(fits)
+}
