@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::value::{self, SocketPath};
+use crate::config::value::{self, MaxCpu, SocketPath};
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
@@ -79,6 +79,10 @@ pub struct Run {
     /// Serves on this Unix socket too, "" for none [default: /run/tracer/tracer.sock]
     #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
     pub socket: Option<SocketPath>,
+    /// Follows fewer packets, or none, where the programs in the kernel take more than this of the
+    /// host's processor time, "off" for as much as they need [default: 1%]
+    #[arg(long, value_name = "PERCENT", value_parser = told(value::max_cpu, value::MAX_CPU))]
+    pub max_cpu: Option<MaxCpu>,
     /// Serves what a file recorded; traces nothing
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,

@@ -21,6 +21,16 @@ pub trait Source {
     /// When the source can't be read any more.
     fn read(&mut self) -> Result<Arc<Reading>, Error>;
 
+    /// From now on only this share of new packets is followed, chosen by what they are; the others
+    /// cost as little as can be. A source that has them all already gives them all.
+    ///
+    /// # Errors
+    /// When the source can't be told.
+    fn follow(&mut self, share: f64) -> Result<(), Error> {
+        let _ = share;
+        Ok(())
+    }
+
     /// Stops taking new packets, lets those on their way end, and takes the last reading.
     ///
     /// # Errors

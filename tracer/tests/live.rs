@@ -13,6 +13,8 @@ mod confined;
 mod ended;
 #[path = "live/filtered.rs"]
 mod filtered;
+#[path = "live/governed.rs"]
+mod governed;
 #[path = "live/off.rs"]
 mod off;
 #[path = "live/refused.rs"]

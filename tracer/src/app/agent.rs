@@ -5,31 +5,35 @@ mod auth;
 mod confine;
 mod counts;
 mod doors;
+mod governor;
 mod listen;
 pub(super) mod lock;
 mod notify;
 mod pages;
 mod process;
 mod reader;
+mod rush;
 mod serve;
 pub mod settings;
 mod signals;
 mod state;
 mod tls;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use settings::Settings;
+pub use settings::{Budget, Settings};
 
 use self::api::Api;
 use self::confine::Places;
 use self::doors::{Doors, Plan};
 use self::listen::make_folder;
-use self::reader::{Open, Reader};
+use self::reader::Reader;
 use self::signals::{Heard, Signals};
 use self::state::State;
+use self::watch::Open;
 use super::Failure;
 use crate::config::Config;
 use crate::config::web::Web;
@@ -99,6 +103,7 @@ pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
 pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
     let mut signals = Signals::hear()?;
     let mut agent = Agent::start(prepared).await?;
+    agent.reader.govern(agent.config.agent.max_cpu);
     let open = (agent.given.open)(&agent.config);
     let opened = tokio::select! {
         opened = agent.reader.open(open) => Some(opened),
@@ -176,6 +181,7 @@ impl Agent {
         }
         attached?;
         self.state.set(config.metrics);
+        self.reader.govern(config.agent.max_cpu);
         self.config = config;
         Ok(())
     }

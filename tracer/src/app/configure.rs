@@ -15,6 +15,7 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     replace(&mut agent.listen, arguments.listen.as_ref());
     replace_some(&mut agent.web_config, arguments.web_config.as_ref());
     replace(&mut agent.socket, arguments.socket.as_ref());
+    replace(&mut agent.max_cpu, arguments.max_cpu.as_ref());
     agent.insecure_listen |= arguments.insecure_listen;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)

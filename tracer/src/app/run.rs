@@ -47,8 +47,8 @@ fn opener(replay: Option<PathBuf>) -> agent::OpenFor {
     Box::new(move |config: &Config| {
         let (settings, replay) = (config.settings.clone(), replay.clone());
         Box::new(move || {
-            Ok(match replay {
-                Some(path) => Box::new(Replay::open(&path)?) as Box<dyn Source>,
+            Ok(match &replay {
+                Some(path) => Box::new(Replay::open(path)?) as Box<dyn Source>,
                 None => Box::new(Live::open(&settings)?),
             })
         })

@@ -56,6 +56,7 @@ struct Agent {
     web_config: Option<FilePath>,
     socket: Option<SocketPath>,
     connections: Option<Connections>,
+    max_cpu: Option<MaxCpu>,
 }
 
 #[derive(Default, Deserialize)]
@@ -136,6 +137,7 @@ value!(Listen(SocketAddr), from "String", String, by |text: String| value::liste
 value!(FilePath(PathBuf), from "String", String, by |text: String| value::path(&text));
 value!(SocketPath(Option<PathBuf>), from "String", String, by |text: String| value::socket(&text));
 value!(Connections(usize), from "i64", i64, by value::connections);
+value!(MaxCpu(value::MaxCpu), from "String", String, by |text: String| value::max_cpu(&text));
 value!(SeriesCount(usize), from "i64", i64, by value::series);
 value!(Entries(u32), from "i64", i64, by value::entries);
 impl PortOrRange {
@@ -221,6 +223,7 @@ impl Agent {
             web_config: self.web_config.map(|it| it.0),
             socket: self.socket.map_or(from.socket, |it| it.0),
             connections: self.connections.map_or(from.connections, |it| it.0),
+            max_cpu: self.max_cpu.map_or(from.max_cpu, |it| it.0),
         }
     }
 }

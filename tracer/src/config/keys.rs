@@ -1,12 +1,12 @@
 //! Every key of the file, with what it may hold.
 
 use super::value::{
-    CONNECTIONS, DURATION, ENTRIES, LISTEN, NAME, PATH, PORT, PORT_RANGE, PREFIX, PROTOCOL, SERIES,
-    SOCKET, TRUTH,
+    CONNECTIONS, DURATION, ENTRIES, LISTEN, MAX_CPU, NAME, PATH, PORT, PORT_RANGE, PREFIX,
+    PROTOCOL, SERIES, SOCKET, TRUTH,
 };
 
 /// The sections and keys.
-const KEYS: [(&str, &str); 31] = [
+const KEYS: [(&str, &str); 32] = [
     ("routes", "a section: [routes]"),
     ("routes.duration", DURATION),
     ("routes.through_hardware", TRUTH),
@@ -16,6 +16,7 @@ const KEYS: [(&str, &str); 31] = [
     ("agent.web_config", PATH),
     ("agent.socket", SOCKET),
     ("agent.connections", CONNECTIONS),
+    ("agent.max_cpu", MAX_CPU),
     ("metrics", "a section: [metrics]"),
     ("metrics.max_series", SERIES),
     ("filter", "a section: [filter]"),

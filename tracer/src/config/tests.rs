@@ -77,6 +77,18 @@ fn service_ports_are_ports_and_ranges() {
     );
 }
 
+#[test]
+fn a_budget_is_a_percentage_or_off() {
+    let budget = |text: &str| {
+        let config = parse(&format!("[agent]\nmax_cpu = {text:?}")).unwrap();
+        config.agent.max_cpu.map(crate::app::agent::Budget::share)
+    };
+    assert_eq!(budget("2.5%"), Some(0.025));
+    assert_eq!(budget("0.01 %"), Some(0.0001));
+    assert_eq!(budget("100%"), Some(1.0));
+    assert_eq!(budget("off"), None);
+}
+
 /// The keys that a section takes, from what serde says about one that it does not take.
 fn keys_of(section: &str) -> Vec<String> {
     let text = match section {
@@ -229,8 +241,28 @@ const BROKEN: &[(&str, &str)] = &[
         "2: agent.connections: 0 is too few; allowed: a number from 1 to 10000",
     ),
     (
+        "[agent]\nmax_cpu = 1",
+        "2: agent.max_cpu: invalid type: integer `1`, expected a string; allowed: a percentage from 0.01% to 100% of this host, such as 1%, or off",
+    ),
+    (
+        "[agent]\nmax_cpu = \"1\"",
+        "2: agent.max_cpu: \"1\" is no percentage; allowed: a percentage from 0.01% to 100% of this host, such as 1%, or off",
+    ),
+    (
+        "[agent]\nmax_cpu = \"0%\"",
+        "2: agent.max_cpu: 0% is too little; allowed: a percentage from 0.01% to 100% of this host, such as 1%, or off",
+    ),
+    (
+        "[agent]\nmax_cpu = \"101%\"",
+        "2: agent.max_cpu: 101% is too much; allowed: a percentage from 0.01% to 100% of this host, such as 1%, or off",
+    ),
+    (
+        "[agent]\nmax_cpu = \"NaN%\"",
+        "2: agent.max_cpu: \"NaN%\" is no percentage; allowed: a percentage from 0.01% to 100% of this host, such as 1%, or off",
+    ),
+    (
         "[agent]\nport = 9560",
-        "2: agent.port: there is no such key; allowed: listen, insecure_listen, web_config, socket, connections",
+        "2: agent.port: there is no such key; allowed: listen, insecure_listen, web_config, socket, connections, max_cpu",
     ),
     (
         "[metrics]\nmax_series = 10000001",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::app::agent::settings::Budget;
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
@@ -35,6 +36,8 @@ pub const SOCKET: &str = "a path that starts with /, or \"\" for none";
 pub const CONNECTIONS: &str = "a number from 1 to 10000";
 /// What [`series`] takes.
 pub const SERIES: &str = "a number from 1 to 10000000";
+/// What [`max_cpu`] takes.
+pub const MAX_CPU: &str = "a percentage from 0.01% to 100% of this host, such as 1%, or off";
 /// What a switch takes.
 pub const TRUTH: &str = "true, false";
 
@@ -194,6 +197,29 @@ pub fn connections(number: i64) -> Result<usize, String> {
 /// What is wrong with it.
 pub fn series(number: i64) -> Result<usize, String> {
     within(number, 10_000_000)
+}
+
+/// What the programs in the kernel may take; none for as much as they need.
+pub type MaxCpu = Option<Budget>;
+
+/// A budget, or none.
+///
+/// # Errors
+/// What is wrong with it. Nothing at all is no budget: it would be no tracing.
+pub fn max_cpu(text: &str) -> Result<MaxCpu, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|it| it.trim_end().parse().ok());
+    let percent: f64 = percent.ok_or_else(|| format!("{text:?} is no percentage"))?;
+    match percent {
+        few if few < 0.01 => Err(format!("{text} is too little")),
+        many if many > 100.0 => Err(format!("{text} is too much")),
+        fine if fine.is_finite() => Ok(Some(Budget::share_of(fine / 100.0))),
+        _ => Err(format!("{text:?} is no percentage")),
+    }
 }
 
 fn within(number: i64, most: usize) -> Result<usize, String> {

@@ -19,6 +19,8 @@ pub struct Report {
     pub kernel: String,
     /// For how long was traced, in nanoseconds.
     pub duration_ns: u64,
+    /// The share of packets that was followed at last; counts are those of packets that were.
+    pub followed: f64,
     /// The routes, those with most packets first.
     pub routes: Vec<Route>,
     /// What was lost, by reason, and not known to belong to a route.
@@ -57,6 +59,7 @@ impl Report {
         Self {
             kernel: reading.kernel.clone(),
             duration_ns: reading.duration_ns,
+            followed: reading.followed,
             routes: routes.into_iter().map(|(_, route)| route).collect(),
             losses: reading.losses.clone(),
             availability: reading.availability.clone(),

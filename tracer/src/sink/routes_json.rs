@@ -23,6 +23,7 @@ struct Frame<'a> {
     schema: &'static str,
     kernel: &'a str,
     duration_s: f64,
+    followed: f64,
     routes: Vec<Route<'a>>,
     losses: &'a BTreeMap<String, u64>,
     unavailable: Vec<Unavailable<'a>>,
@@ -150,6 +151,7 @@ impl<'a> Frame<'a> {
             schema: SCHEMA,
             kernel: &report.kernel,
             duration_s: report.duration_ns as f64 / 1e9,
+            followed: report.followed,
             routes: report.routes.iter().map(Route::of).collect(),
             losses: &report.losses,
             unavailable: report
@@ -334,6 +336,6 @@ mod tests {
 
     #[test]
     fn an_empty_report_as_json() {
-        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"routes":[],"losses":{},"unavailable":[]}"#);
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"losses":{},"unavailable":[]}"#);
     }
 }

@@ -135,6 +135,10 @@ impl Source for Live {
             .map(Arc::new)
     }
 
+    fn follow(&mut self, share: f64) -> Result<(), Error> {
+        Live::follow(self, share)
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
         self.orders.closing = 1;
         load::order(&mut self.ebpf, self.orders)?;

@@ -75,7 +75,9 @@ fn the_documentation_and_the_agent_name_the_same_metrics() {
                 rest.is_some_and(|rest| kind == "histogram" || rest.starts_with(['{', ' ']))
             })
             .collect();
-        assert!(!samples.is_empty(), "{name} has no sample");
+        // A recording has no programs.
+        let is_there = !samples.is_empty() || name.starts_with("tracer_probe_");
+        assert!(is_there, "{name} has no sample");
         for sample in samples {
             let known = |label: &str| {
                 labels.contains(&format!("`{label}`")) || label == "le" || label == OVERFLOW

@@ -41,7 +41,7 @@ fn start(line: &Line) -> (Agent, NumberedUdp<'_>, Folder) {
         "tracer.toml",
         &format!("[filter]\nport = {PORT}\n"),
     );
-    let agent = Start::live(&["--config", &config]).run();
+    let agent = Start::live(&["--config", &config, "--max-cpu", "off"]).run();
     agent.wait_until_ready();
     let from = line.app_at.v4.into();
     let udp = NumberedUdp::new((&line.app, from), (&line.db, line.db_at.facing(from, PORT)));

@@ -31,7 +31,7 @@ fn of_unit(setting: &str) -> Vec<&'static str> {
 /// The agent as systemd would start it with these capabilities: as a user without any other, who
 /// can't get more, and who may lock no memory.
 fn with(capabilities: &[&str], config: &str) -> Start {
-    let mut start = Start::live(&[]);
+    let mut start = Start::live(&["--max-cpu", "off"]);
     let folder = start.folder.to_path_buf();
     let config = write(&folder, "tracer.toml", config);
     let copy = folder.join("tracer");
@@ -150,7 +150,7 @@ fn threads_keep_only_the_rights_that_they_need() {
     };
     let unit = with(&of_unit("AmbientCapabilities"), "").run();
     check(&unit, &["CAP_SYS_ADMIN"]);
-    let root = Start::live(&[]).run();
+    let root = Start::live(&["--max-cpu", "off"]).run();
     check(&root, &["CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]);
     assert!(sets(&root, "CapBnd").iter().all(|&set| set == 0));
 }

@@ -21,13 +21,16 @@ use tower_http::compression::CompressionLayer;
 
 use super::pages::Pages;
 use super::reader::Look;
-use super::state::State;
+use super::state::{Following, State};
 use crate::model::Report;
 use crate::sink::prometheus::Form;
 use crate::sink::routes_json;
 
 /// How old the last reading of a healthy agent is at most.
 const OLDEST: Duration = Duration::from_secs(30);
+
+/// What is said while the governor has detached the programs.
+const DETACHED: &str = "detached for a while: the programs took more than agent.max_cpu\n";
 
 /// How many reports are made at one moment: each takes a reading of its own.
 const REPORTS: usize = 1;
@@ -82,7 +85,10 @@ async fn metrics(Known(api): Known<Arc<Api>>, headers: HeaderMap) -> Response {
 async fn routes(Known(api): Known<Arc<Api>>) -> Response {
     let _one_of_few = api.reports.acquire().await;
     let Some(reading) = api.look.now().await else {
-        return not_yet();
+        return match api.state.following() {
+            Following::None => (StatusCode::SERVICE_UNAVAILABLE, DETACHED).into_response(),
+            Following::OneIn(_) => not_yet(),
+        };
     };
     let text = spawn_blocking(move || routes_json::to_text(&Report::from_reading(&reading))).await;
     match text {
@@ -104,8 +110,14 @@ async fn healthy(Known(api): Known<Arc<Api>>) -> Response {
 
 async fn ready(Known(api): Known<Arc<Api>>) -> Response {
     match api.state.age() {
-        Some(_) => "ready\n".into_response(),
         None => not_yet(),
+        Some(_) => match api.state.following() {
+            Following::OneIn(1) => "ready\n".into_response(),
+            Following::OneIn(each) => {
+                format!("ready; 1 packet in {each} is followed\n").into_response()
+            }
+            Following::None => format!("ready; {DETACHED}").into_response(),
+        },
     }
 }
 

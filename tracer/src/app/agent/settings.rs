@@ -1,9 +1,9 @@
-//! What the agent is told of where and to whom it serves.
+//! What the agent is told of where and to whom it serves, and of what it may cost.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Where and to whom the agent serves.
+/// Where and to whom the agent serves, and what it may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The address that it serves HTTP on.
@@ -16,6 +16,29 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// How many connections may be open on each of the two at one moment.
     pub connections: usize,
+    /// What the programs in the kernel may take; none for as much as they need.
+    pub max_cpu: Option<Budget>,
+}
+
+/// A share of this host's processor time, all processors together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    millionths: u32,
+}
+
+impl Budget {
+    /// The nearest budget to a share of 0 to 1.
+    pub fn share_of(share: f64) -> Self {
+        Self {
+            // A float beyond its numbers becomes the nearest of them.
+            millionths: (share * 1e6).round() as u32,
+        }
+    }
+
+    /// It as a share of 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.millionths) / 1e6
+    }
 }
 
 impl Default for Settings {
@@ -26,6 +49,7 @@ impl Default for Settings {
             web_config: None,
             socket: Some(PathBuf::from("/run/tracer/tracer.sock")),
             connections: 64,
+            max_cpu: Some(Budget::share_of(0.01)),
         }
     }
 }

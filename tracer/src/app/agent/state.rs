@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::Budget;
 use super::counts::Counts;
+use super::governor::Step;
 use super::process::process;
 use crate::model::{Reading, State as Works};
-use crate::sink::prometheus::{Health, Ledger, Page, Settings};
+use crate::sink::prometheus::{Governed, Health, Ledger, Page, Settings};
 
 /// All that the agent knows.
 pub(super) struct State {
@@ -29,9 +31,34 @@ struct Told {
     failures: u64,
     took: Duration,
     attachments: u64,
+    following: Following,
+    budget: Option<Budget>,
+    used: f64,
+    steps: [u64; DIRECTIONS.len()],
     reload_successful: bool,
     reloaded_at: SystemTime,
 }
+
+/// How many packets are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Following {
+    /// 1 in so many.
+    OneIn(u32),
+    /// None: the governor has detached the programs.
+    None,
+}
+
+impl Following {
+    /// As a share of all.
+    fn share(self) -> f64 {
+        match self {
+            Self::OneIn(each) => 1.0 / f64::from(each),
+            Self::None => 0.0,
+        }
+    }
+}
+
+const DIRECTIONS: [&str; 4] = ["down", "up", "detach", "attach"];
 
 impl State {
     pub(super) fn new(settings: Settings) -> Self {
@@ -46,6 +73,10 @@ impl State {
                 failures: 0,
                 took: Duration::ZERO,
                 attachments: 0,
+                following: Following::OneIn(1),
+                budget: None,
+                used: 0.0,
+                steps: [0; DIRECTIONS.len()],
                 reload_successful: true,
                 reloaded_at: SystemTime::now(),
             }),
@@ -57,7 +88,11 @@ impl State {
 
     /// Counts a reading that took so long.
     pub(super) fn read(&self, reading: &Reading, took: Duration) {
-        lock(&self.ledger).add(reading);
+        let each = match self.following() {
+            Following::OneIn(each) => each,
+            Following::None => 1,
+        };
+        lock(&self.ledger).add_sampled(reading, each.into());
         let mut told = lock(&self.told);
         told.readings += 1;
         told.took = took;
@@ -78,6 +113,53 @@ impl State {
     /// Programs were attached.
     pub(super) fn attached(&self) {
         lock(&self.told).attachments += 1;
+    }
+
+    /// From now on 1 packet in so many is followed.
+    pub(super) fn follow(&self, each: u32) {
+        lock(&self.told).following = Following::OneIn(each);
+    }
+
+    /// The programs are detached, and begin anew when they are attached again.
+    pub(super) fn detached(&self) {
+        lock(&self.ledger).go_on_from(&Reading::default());
+        let mut told = lock(&self.told);
+        told.following = Following::None;
+        told.used = 0.0;
+    }
+
+    /// Nothing is read for now, and nothing is wrong.
+    pub(super) fn rests(&self) {
+        lock(&self.told).latest = Some(Instant::now());
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many packets are followed.
+    pub(super) fn following(&self) -> Following {
+        lock(&self.told).following
+    }
+
+    /// The programs are kept within this budget.
+    pub(super) fn govern(&self, budget: Option<Budget>) {
+        lock(&self.told).budget = budget;
+    }
+
+    /// The programs took this share of the host's processor time.
+    pub(super) fn used(&self, share: f64) {
+        lock(&self.told).used = share;
+    }
+
+    /// The governor took a step.
+    pub(super) fn stepped(&self, step: Step) {
+        let mut told = lock(&self.told);
+        let direction = match step {
+            Step::Down(_) => 0,
+            Step::Up(_) => 1,
+            Step::Detach => 2,
+            Step::Attach(_) => 3,
+        };
+        told.steps[direction] += 1;
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Another source takes over; what it counted until now was counted by the one before.
@@ -128,6 +210,12 @@ impl State {
             reading_s: told.took.as_secs_f64(),
             read_at_s: since_1970(told.read_at),
             attachments: told.attachments,
+            governor: Governed {
+                budget: told.budget.map(Budget::share),
+                used: told.used,
+                sampling: told.following.share(),
+                steps: DIRECTIONS.into_iter().zip(told.steps).collect(),
+            },
             reload_successful: told.reload_successful,
             reloaded_at_s: since_1970(told.reloaded_at),
             connections: self.counts.connections(),

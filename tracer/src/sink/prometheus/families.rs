@@ -9,7 +9,7 @@ use super::ledger::{AllSeries, Ledger, Series};
 use super::sparse::Sparse;
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 23] = [
+pub const FAMILIES: [Family; 30] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -114,6 +114,76 @@ pub const FAMILIES: [Family; 23] = [
         "Sets of labels that found no room and count in the series overflow=\"true\"",
         |page| ledger(page).series.overflows,
     ),
+    number(
+        "tracer_sampling",
+        "ratio",
+        Kind::Gauge,
+        "Share of packets that are followed now, by which counts are scaled",
+        |page| page.health.governor.sampling,
+    ),
+    number(
+        "tracer_attached",
+        "",
+        Kind::Gauge,
+        "Whether packets are followed at all, and the governor has not detached the programs",
+        |page| f64::from(u8::from(page.health.governor.sampling > 0.0)),
+    ),
+    Family {
+        stem: "tracer_probe_runs",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["program"],
+        help: "How often a program in the kernel ran",
+        samples: Samples::Each(|page, take| {
+            for (program, work) in &ledger(page).work {
+                take(Values::Plain(&[program]), Value::Count(work.runs));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_probe",
+        unit: "seconds",
+        kind: Kind::Counter,
+        labels: &["program"],
+        help: "Processor time that a program in the kernel took, from one run in 1024 that is timed",
+        samples: Samples::Each(|page, take| {
+            for (program, work) in &ledger(page).work {
+                let seconds = work.busy_ns as f64 / 1e9;
+                take(Values::Plain(&[program]), Value::Number(seconds));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_governor_budget",
+        unit: "ratio",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Share of the host's processor time that the programs may take",
+        samples: Samples::Each(|page, take| {
+            if let Some(budget) = page.health.governor.budget {
+                take(Values::Plain(&[]), Value::Number(budget));
+            }
+        }),
+    },
+    number(
+        "tracer_governor_used",
+        "ratio",
+        Kind::Gauge,
+        "Share of the host's processor time that the programs took in the last interval",
+        |page| page.health.governor.used,
+    ),
+    Family {
+        stem: "tracer_governor_steps",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["direction"],
+        help: "Steps of the governor, to fewer packets or to more",
+        samples: Samples::Each(|page, take| {
+            for (direction, n) in &page.health.governor.steps {
+                take(Values::Plain(&[direction]), Value::Count(*n));
+            }
+        }),
+    },
     Family {
         stem: "tracer_build",
         unit: "",

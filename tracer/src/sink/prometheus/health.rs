@@ -23,12 +23,27 @@ pub struct Health {
     pub reload_successful: bool,
     /// When a configuration was followed first, in seconds since 1970.
     pub reloaded_at_s: f64,
+    /// What the governor does.
+    pub governor: Governed,
     /// Connections that are open.
     pub connections: u64,
     /// Connections and requests that were refused, by reason.
     pub refused: Vec<(&'static str, u64)>,
     /// What the kernel says of the process; none where it does not.
     pub process: Option<Process>,
+}
+
+/// What the governor does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Governed {
+    /// What the programs may take, as a share of the host's processor time; none for all.
+    pub budget: Option<f64>,
+    /// What they took in the last interval; 0 where nobody measured it.
+    pub used: f64,
+    /// The share of packets that are followed; 0 where nothing is attached.
+    pub sampling: f64,
+    /// Steps that it took, by direction.
+    pub steps: Vec<(&'static str, u64)>,
 }
 
 /// What the kernel says of the process.

@@ -11,7 +11,7 @@ use self::names::{Interned, Names};
 use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
-use crate::model::{Histogram, Losses, Node, Parent, Reading};
+use crate::model::{Histogram, Losses, Node, Parent, ProgramWork, Reading};
 
 /// A series' label values, in the order of its family's labels; none for the series of those that
 /// found no room.
@@ -29,7 +29,9 @@ pub(super) type Series<V> = IndexMap<Labels, V>;
 pub struct Ledger {
     pub(super) series: AllSeries,
     pub(super) lost: Losses,
-    last_losses: Losses,
+    pub(super) work: BTreeMap<String, Work>,
+    last_losses: LossesBefore,
+    last_work: BTreeMap<String, Work>,
     pasts: HashMap<u64, Past>,
     names: Names,
     readings: u64,
@@ -43,8 +45,26 @@ pub(super) struct AllSeries {
     pub(super) segments: Series<Sparse>,
     pub(super) routes: Series<Sparse>,
     pub(super) max: usize,
+    /// A packet that was followed stands for so many now.
+    each: u64,
     /// Label sets that found no room, each time that one came.
     pub(super) overflows: u64,
+}
+
+/// What a program in the kernel did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) runs: u64,
+    pub(super) busy_ns: u64,
+}
+
+/// Losses of the reading before.
+#[derive(Debug, Default)]
+struct LossesBefore {
+    /// Of packets that were followed, by the tracer's reason.
+    at_nodes: Losses,
+    /// All others.
+    elsewhere: Losses,
 }
 
 /// After how many readings without it a node is forgotten; should it come back, all that it counts
@@ -75,7 +95,14 @@ impl Ledger {
 
     /// Adds what came since the last reading.
     pub fn add(&mut self, reading: &Reading) {
+        self.add_sampled(reading, 1);
+    }
+
+    /// Adds what came since the last reading, while 1 packet in so many was followed: it stands for
+    /// all of them.
+    pub fn add_sampled(&mut self, reading: &Reading, each: u64) {
         self.readings += 1;
+        self.series.each = each;
         let now = self.readings;
         for (index, identity) in names::identities(reading).into_iter().enumerate() {
             let past = self.pasts.entry(identity.node).or_default();
@@ -87,10 +114,17 @@ impl Ledger {
             self.series
                 .add(reading, index, past, &mut self.names, identity.class);
         }
-        let lost = rise_all(&mut self.last_losses, &all_losses(reading));
-        for (reason, n) in lost {
-            *self.lost.entry(reason).or_default() += n;
+        let (at_nodes, elsewhere) = losses(reading);
+        let before = &mut self.last_losses;
+        for (before, now, each) in [
+            (&mut before.at_nodes, &at_nodes, each),
+            (&mut before.elsewhere, &elsewhere, 1),
+        ] {
+            for (reason, n) in rise_all(before, now) {
+                *self.lost.entry(reason).or_default() += n * each;
+            }
         }
+        self.add_work(reading);
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
             self.names.forget_unused();
@@ -105,7 +139,24 @@ impl Ledger {
             let past = self.pasts.entry(identity.node).or_default();
             past.take(&reading.nodes[index], self.readings);
         }
-        self.last_losses = all_losses(reading);
+        let (at_nodes, elsewhere) = losses(reading);
+        self.last_losses = LossesBefore {
+            at_nodes,
+            elsewhere,
+        };
+        self.last_work = work(reading).collect();
+    }
+
+    fn add_work(&mut self, reading: &Reading) {
+        for (program, now) in work(reading) {
+            let before = self.last_work.entry(program.clone()).or_default();
+            let all = self.work.entry(program).or_default();
+            all.runs += now.runs.saturating_sub(before.runs);
+            all.busy_ns += now.busy_ns.saturating_sub(before.busy_ns);
+            // The time is an estimate, which may fall a little.
+            before.runs = before.runs.max(now.runs);
+            before.busy_ns = before.busy_ns.max(now.busy_ns);
+        }
     }
 }
 
@@ -128,6 +179,7 @@ impl AllSeries {
         class: Option<usize>,
     ) {
         let node = &reading.nodes[index];
+        let each = self.each;
         let mut at = names::At {
             reading,
             index,
@@ -141,22 +193,22 @@ impl AllSeries {
         let mut books = Books { room, at: &mut at };
         let packets = (node.packets.saturating_add(node.born)).saturating_sub(past.packets);
         past.packets += packets;
-        *books.value(&mut self.packets, &mut past.places.packets, names::At::hop) += packets;
+        *books.value(&mut self.packets, &mut past.places.packets, names::At::hop) += packets * each;
         if matches!(node.parent, Parent::Node(_)) {
             let value = books.value(
                 &mut self.segments,
                 &mut past.places.segment,
                 names::At::segment,
             );
-            raise(value, &mut past.latency, &node.latency);
+            raise(value, &mut past.latency, &node.latency, each);
         }
         if node.total.count() > 0 {
             let value = books.value(&mut self.routes, &mut past.places.route, names::At::route);
-            raise(value, &mut past.total, &node.total);
+            raise(value, &mut past.total, &node.total, each);
         }
         for (reason, n) in rise_all(&mut past.dropped, &node.ends.dropped) {
             let place = past.places.drops.entry(reason.clone()).or_default();
-            *books.value(&mut self.drops, place, |at| at.drop(&reason)) += n;
+            *books.value(&mut self.drops, place, |at| at.drop(&reason)) += n * each;
         }
     }
 }
@@ -209,9 +261,16 @@ impl<'b> Books<'_, 'b> {
     }
 }
 
-fn raise(value: &mut Sparse, past: &mut Sparse, now: &Histogram) {
-    let ns = past.rise_to(now, |bucket, n| value.add(bucket, n));
-    value.add_time(ns);
+fn raise(value: &mut Sparse, past: &mut Sparse, now: &Histogram, each: u64) {
+    let ns = past.rise_to(now, |bucket, n| value.add(bucket, n.saturating_mul(each)));
+    value.add_time(ns.saturating_mul(each));
+}
+
+fn work(reading: &Reading) -> impl Iterator<Item = (String, Work)> {
+    reading.programs.iter().map(|program| {
+        let &ProgramWork { runs, busy_ns, .. } = program;
+        (program.program.clone(), Work { runs, busy_ns })
+    })
 }
 
 /// Raises counts to what they are now; returns what rose, and by how much.
@@ -227,15 +286,16 @@ fn rise_all(past: &mut BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Ve
     risen
 }
 
-/// Losses by reason, whether they are known to belong to a node or not.
-fn all_losses(reading: &Reading) -> Losses {
+/// Losses by reason: those that are known to belong to a node, and the others.
+fn losses(reading: &Reading) -> (Losses, Losses) {
     let mut at_nodes = Losses::new();
     for (reason, n) in reading.nodes.iter().flat_map(|node: &Node| &node.ends.lost) {
         *at_nodes.entry(reason.clone()).or_default() += n;
     }
-    for (reason, &n) in &reading.losses {
-        let all = at_nodes.entry(reason.clone()).or_default();
-        *all = n.max(*all);
-    }
-    at_nodes
+    let elsewhere = reading.losses.iter().map(|(reason, &n)| {
+        let here = at_nodes.get(reason).copied().unwrap_or(0);
+        (reason.clone(), n.saturating_sub(here))
+    });
+    let elsewhere = elsewhere.collect();
+    (at_nodes, elsewhere)
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::model::{Histogram, Reading, example};
+use crate::model::{Histogram, Parent, ProgramWork, Reading, example};
 
 fn page(readings: &[Reading]) -> Page {
     page_of(ledger(readings, Settings::default()))
@@ -17,6 +17,12 @@ fn page_of(ledger: Ledger) -> Page {
             version: "0.0.0",
             kernel: "6.18.0-lab".to_owned(),
             refused: vec![("connections", 3)],
+            governor: Governed {
+                budget: Some(0.01),
+                used: 0.0025,
+                sampling: 0.125,
+                steps: vec![("down", 2), ("up", 1)],
+            },
             process: Some(Process::default()),
             ..Health::default()
         },
@@ -261,6 +267,58 @@ fn a_source_that_takes_over_counts_what_comes_after() {
     ledger.go_on_from(&Reading::default());
     ledger.add(&lab);
     assert_eq!(sum(&ledger).0, 2 * before.0);
+}
+
+#[test]
+fn a_packet_stands_for_those_that_were_not_followed_in_its_time() {
+    let lab = example::lab();
+    let mut more = lab.clone();
+    for node in &mut more.nodes {
+        node.packets += 10;
+        node.latency.record_n(1_000, 10);
+        *node.ends.dropped.entry("NO_SOCKET".to_owned()).or_default() += 1;
+        *node.ends.lost.entry("displaced".to_owned()).or_default() += 1;
+    }
+    *more.losses.entry("recursion".to_owned()).or_default() += 5;
+    let nodes = lab.nodes.len() as u64;
+    let segments = lab.nodes.iter();
+    let segments = segments
+        .filter(|it| matches!(it.parent, Parent::Node(_)))
+        .count() as u64;
+
+    let mut ledger = ledger(std::slice::from_ref(&lab), Settings::default());
+    let (before, lost) = (sum(&ledger), ledger.lost.clone());
+    ledger.add_sampled(&more, 8);
+    let after = sum(&ledger);
+    assert_eq!(after.0, before.0 + 80 * nodes);
+    assert_eq!(after.1, before.1 + 8 * nodes);
+    assert_eq!(after.2, before.2 + 80 * segments);
+    let rise = |reason: &str| ledger.lost[reason] - lost.get(reason).copied().unwrap_or(0);
+    assert_eq!(rise("displaced"), 8 * nodes);
+    assert_eq!(rise("recursion"), 5);
+    ledger.add(&more);
+    assert_eq!(sum(&ledger), after);
+}
+
+#[test]
+fn what_programs_did_goes_on_after_they_were_attached_anew() {
+    let did = |runs, busy_ns| Reading {
+        programs: vec![ProgramWork {
+            program: "queue".to_owned(),
+            runs,
+            busy_ns,
+        }],
+        ..Reading::default()
+    };
+    let mut ledger = ledger(&[did(10, 1_000), did(20, 1_900)], Settings::default());
+    // The estimate fell, and the run is counted.
+    ledger.add(&did(21, 1_890));
+    ledger.go_on_from(&did(4, 300));
+    ledger.add(&did(5, 400));
+    let text = text(&page_of(ledger));
+    let runs = "tracer_probe_runs_total{program=\"queue\"} 22\n";
+    let seconds = "tracer_probe_seconds_total{program=\"queue\"} 0.000002\n";
+    assert!(text.contains(runs) && text.contains(seconds), "{text}");
 }
 
 #[test]
