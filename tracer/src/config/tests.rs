@@ -81,7 +81,10 @@ fn service_ports_are_ports_and_ranges() {
 fn a_budget_is_a_percentage_or_off() {
     let budget = |text: &str| {
         let config = parse(&format!("[agent]\nmax_cpu = {text:?}")).unwrap();
-        config.agent.max_cpu.map(crate::app::agent::Budget::share)
+        config
+            .agent
+            .max_cpu
+            .map(crate::app::agent::settings::Budget::share)
     };
     assert_eq!(budget("2.5%"), Some(0.025));
     assert_eq!(budget("0.01 %"), Some(0.0001));
