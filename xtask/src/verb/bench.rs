@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use xshell::cmd;
 
+use super::setup;
 use crate::workspace::Workspace;
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Which measurement and how: `bench detect --help` says what there is
+    /// Which measurement and how: `bench detect --help` or `bench path --help` say what there is
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }
@@ -16,6 +17,9 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         let arguments = self.arguments;
+        if arguments.first().is_some_and(|bench| bench == "path") {
+            setup::ensure(workspace, &[setup::PEERS])?;
+        }
         cmd!(
             workspace.shell,
             "cargo run --quiet --locked --release --package lab --bin lab-bench -- {arguments...}"

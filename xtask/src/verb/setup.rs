@@ -86,6 +86,13 @@ pub(crate) const KERNELS: Needs = Needs {
     tools: &[],
 };
 
+/// To measure the data path beside others.
+pub(crate) const PEERS: Needs = Needs {
+    what: "to measure beside others",
+    packages: &["bpftrace"],
+    tools: &[],
+};
+
 /// A program that cargo installs.
 #[derive(Clone, Copy)]
 struct Tool {

@@ -60,7 +60,9 @@ impl Ways {
 
     /// Says of each hop of a reading how packets were handed on there, where that is known.
     pub fn tell(&mut self, reading: &mut Reading) {
-        self.forget();
+        if self.answers.len() > ANSWERS {
+            self.answers.clear();
+        }
         reading.forwarding.clear();
         for index in 0..reading.nodes.len() {
             let node = &reading.nodes[index];
@@ -72,16 +74,8 @@ impl Ways {
                 reading.forwarding.insert(index, forwarding);
             }
         }
-    }
-
-    /// Namespaces that are gone are not kept by what asked in them.
-    fn forget(&mut self) {
-        let seen = self.mirror.seen();
-        self.askers
-            .retain(|inode, _| seen.namespaces.contains_key(inode));
-        if self.answers.len() > ANSWERS {
-            self.answers.clear();
-        }
+        // Until the next reading they would keep namespaces that are gone.
+        self.askers.clear();
     }
 
     fn at(&mut self, hop: &Hop, packet: Option<Question>) -> Option<Forwarding> {

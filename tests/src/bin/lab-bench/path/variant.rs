@@ -176,7 +176,7 @@ fn bpftrace(before: &HashSet<u32>) -> Result<Bpftrace> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .context("start bpftrace (cargo xtask setup installs it)")?;
+        .context("start bpftrace")?;
     let bpftrace = Bpftrace(child);
     let patience = Instant::now() + Duration::from_secs(20);
     loop {
