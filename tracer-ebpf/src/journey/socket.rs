@@ -215,7 +215,9 @@ pub(crate) fn read(skb: Skb, program: Program) {
     let Some(hop) = Hop::new(skb, program) else {
         return;
     };
+    // The place of a datagram that was delivered is free, and what is read there may be another.
     if let Some(packet) = hop.entry()
+        && packet.protocol == TCP
         && packet.stage == Stage::Deliver as u8
         && packet.node != NO_NODE
     {
