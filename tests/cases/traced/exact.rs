@@ -111,6 +111,15 @@ fn lab() -> Lab {
 
 use Stage::{Deliver, Queue, Receive, Rx, Xmit};
 
+/// The hops of two hosts that are joined directly.
+const JOINED: [(&str, Stage); 5] = [
+    ("app0", Queue),
+    ("app0", Xmit),
+    ("db0", Rx),
+    ("db0", Receive),
+    ("db0", Deliver),
+];
+
 const ROUTED: [(&str, Stage); 9] = [
     ("app0", Queue),
     ("app0", Xmit),
@@ -253,15 +262,8 @@ fn through_loopback() {
 #[test]
 fn through_a_wire_that_ends_the_packets_and_makes_new_ones() {
     let wired = Wired::new(lab(), WireSpec::delay(Duration::from_millis(5))).unwrap();
-    let hops = [
-        ("app0", Queue),
-        ("app0", Xmit),
-        ("db0", Rx),
-        ("db0", Receive),
-        ("db0", Deliver),
-    ];
     let (from, to) = ((&wired.app, wired.app_at), (&wired.db, wired.db_at));
-    check_both(from, to, &hops);
+    check_both(from, to, &JOINED);
 }
 
 /// Only a machine that was made for tests has cards that are ours to use, as the guests of
@@ -271,13 +273,6 @@ fn over_a_cable_between_two_cards() {
     let Some(cabled) = Cabled::where_laid(lab()).unwrap() else {
         return;
     };
-    let hops = [
-        ("app0", Queue),
-        ("app0", Xmit),
-        ("db0", Rx),
-        ("db0", Receive),
-        ("db0", Deliver),
-    ];
     let settings = Settings {
         through_hardware: true,
         ..port(PORT)
@@ -287,6 +282,6 @@ fn over_a_cable_between_two_cards() {
         let mut report = send_as(&settings, (&cabled.app, ip), (&cabled.db, to), None);
         // The cards' interrupts come while our programs see other packets end.
         report.losses.remove("recursion");
-        check(&report, PORT, &hops);
+        check(&report, PORT, &JOINED);
     }
 }

@@ -26,7 +26,6 @@ const ANSWERS: usize = 65_536;
 /// Says how packets were handed on.
 pub struct Ways {
     mirror: Mirror,
-    askers: BTreeMap<u32, Asker>,
     answers: HashMap<Sent, Answer>,
 }
 
@@ -48,7 +47,6 @@ impl Ways {
     pub fn new(mirror: Mirror) -> Self {
         Self {
             mirror,
-            askers: BTreeMap::new(),
             answers: HashMap::new(),
         }
     }
@@ -64,21 +62,26 @@ impl Ways {
             self.answers.clear();
         }
         reading.forwarding.clear();
+        // For this reading alone: until the next one they would keep namespaces that are gone.
+        let mut askers = BTreeMap::new();
         for index in 0..reading.nodes.len() {
             let node = &reading.nodes[index];
             if !matches!(node.hop.stage, Stage::Xmit | Stage::Rx) {
                 continue;
             }
             let packet = packet(reading, index);
-            if let Some(forwarding) = self.at(&node.hop, packet) {
+            if let Some(forwarding) = self.at(&node.hop, packet, &mut askers) {
                 reading.forwarding.insert(index, forwarding);
             }
         }
-        // Until the next reading they would keep namespaces that are gone.
-        self.askers.clear();
     }
 
-    fn at(&mut self, hop: &Hop, packet: Option<Question>) -> Option<Forwarding> {
+    fn at(
+        &mut self,
+        hop: &Hop,
+        packet: Option<Question>,
+        askers: &mut BTreeMap<u32, Asker>,
+    ) -> Option<Forwarding> {
         let seen = self.mirror.seen();
         let followed = seen.namespaces.get(&hop.namespace.inode)?;
         if followed.namespace.cookie != hop.namespace.cookie {
@@ -99,12 +102,12 @@ impl Ways {
                 return Some(answer.forwarding.clone()).filter(|it| *it != Forwarding::default());
             }
         }
-        if !self.askers.contains_key(&hop.namespace.inode)
+        if !askers.contains_key(&hop.namespace.inode)
             && let Ok(asker) = asker(followed)
         {
-            self.askers.insert(hop.namespace.inode, asker);
+            askers.insert(hop.namespace.inode, asker);
         }
-        let asker = self.askers.get_mut(&hop.namespace.inode);
+        let asker = askers.get_mut(&hop.namespace.inode);
         let forwarding = forwarding(&followed.network, hop, packet, asker);
         let answer = Answer {
             at: now,
