@@ -60,6 +60,10 @@ pub mod flag {
     pub const HANDED: u8 = 8;
     /// A socket got a copy of it.
     pub const COPIED: u8 = 16;
+    /// It is counted and not timed.
+    pub const UNTIMED: u8 = 32;
+    /// It is timed for itself and for those that are not: its latencies count as often.
+    pub const SAMPLED: u8 = 64;
 }
 
 /// Two packets whose addresses have the same index.

@@ -108,8 +108,8 @@ pub struct Settings {
     /// 1 when nobody can ask for a network namespace's cookie (before Linux 5.14): its inode is taken
     /// instead.
     pub no_cookies: u32,
-    /// Not used yet.
-    pub spare: u32,
+    /// Of many packets 1 in 2 to the power of this is timed; 0 times all of them.
+    pub timing_shift: u32,
 }
 
 impl Offsets {
@@ -169,7 +169,7 @@ impl Settings {
         handover_physical: 0,
         unspecified: 0,
         no_cookies: 0,
-        spare: 0,
+        timing_shift: 0,
     };
 }
 

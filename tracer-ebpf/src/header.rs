@@ -57,18 +57,31 @@ pub(crate) fn point(skb: Skb, scratch: &mut Scratch, at_data: bool) {
     scratch.end = skb.data().add(u64::from(skb.head_len())).address();
     scratch.protocol = u32::from(skb.protocol());
     scratch.at_data = u32::from(at_data);
+    scratch.is_read = 0;
+    if setting!(direct_head) != 0 && !is_vlan(skb.protocol()) {
+        network.read(&mut scratch.raw);
+        scratch.is_read = 1;
+    }
+}
+
+#[inline(always)]
+fn is_vlan(protocol: u16) -> bool {
+    protocol == VLAN || protocol == SERVICE_VLAN
 }
 
 /// Reads the headers that the scratch points to into it; 0 where they can't be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
-    let Some(scratch) = maps::scratch(index) else {
-        return 0;
-    };
+    maps::scratch(index).map_or(0, |scratch| u32::from(parse(scratch)))
+}
+
+/// The same, inlined where most packets come by; false where they can't be read.
+#[inline(always)]
+pub(crate) fn parse(scratch: &mut Scratch) -> bool {
     let mut protocol = scratch.protocol as u16;
     let mut network = Bytes::at(scratch.network);
-    if protocol == VLAN || protocol == SERVICE_VLAN {
+    if is_vlan(protocol) {
         if scratch.at_data != 0 {
             protocol = network.add(2).fetch_u16();
             network = network.add(4);
@@ -81,8 +94,8 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
     header.fragment = 0;
     header.sequence = 0;
     clear(&mut header.tuple);
-    if linear > 0xffff || !fetch(&mut scratch.raw, network) {
-        return 0;
+    if linear > 0xffff || scratch.is_read == 0 && !fetch(&mut scratch.raw, network) {
+        return false;
     }
     let layer = if protocol == IPV4 && linear >= 20 {
         ipv4(scratch, network)
@@ -97,10 +110,10 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
         scratch.header.mark = mix(hash, u64::from(raw[6]));
         scratch.header.flow = u64::from(protocol);
         scratch.header.payload = linear;
-        return 1;
+        return true;
     };
     transport(scratch, linear, layer);
-    1
+    true
 }
 
 /// Word by word: a call to `memset` would cost a frame of the stack.

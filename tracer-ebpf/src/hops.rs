@@ -7,6 +7,8 @@ mod device;
 mod end;
 mod socket;
 
+use core::hint::cold_path;
+
 use tracer_common::{
     hop::PROBES,
     layout::{self, RUNS_A_TIMING},
@@ -44,6 +46,7 @@ impl Work {
             Some(work) => {
                 work.runs = work.runs.wrapping_add(1);
                 if work.runs % RUNS_A_TIMING == 0 {
+                    cold_path();
                     kernel::now()
                 } else {
                     0
@@ -60,6 +63,7 @@ impl Work {
         if self.since != 0
             && let Some(work) = of(self.program)
         {
+            cold_path();
             work.timed = work.timed.wrapping_add(1);
             let took = kernel::now().wrapping_sub(self.since);
             work.timed_ns = work.timed_ns.wrapping_add(took);

@@ -14,9 +14,11 @@ mod device;
 mod end;
 mod socket;
 
+use core::hint::cold_path;
+
 use tracer_common::{
     hop::Stage,
-    layout::{End, NO_NODE, NodeKey, Packet, PacketSet},
+    layout::{End, NO_NODE, NodeKey, Packet, PacketSet, flag},
 };
 
 pub(crate) use self::{
@@ -170,6 +172,7 @@ fn has_mac(device: Device) -> bool {
 fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u64) {
     packet.stage = stage as u8;
     if packet.node == NO_NODE {
+        cold_path();
         return;
     }
     let key = NodeKey {
@@ -185,7 +188,7 @@ fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u6
         hop.lay_out(device, stage, scratch);
         scratch.born = born;
     });
-    step_to(hop.tag, packet, found, record::arrive_alone);
+    step_to(hop, packet, found, record::arrive_alone);
 }
 
 /// The node behind another one, with the same device.
@@ -202,17 +205,31 @@ fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<Found, End> {
     tree::reach(&key, hop.cpu, hop.program, |scratch| scratch.device = 0)
 }
 
+/// When a packet comes to a hop, to the nanosecond where it is timed.
+///
+/// Of one that is only counted it tells for how long its entry stood: there what this CPU last read
+/// from the clock will do.
+#[inline(always)]
+fn moment(packet: &Packet, run: &mut Run) -> u64 {
+    if packet.flags & flag::UNTIMED != 0 {
+        return run.clock.max(packet.last_ns);
+    }
+    run.clock = kernel::now();
+    run.clock
+}
+
 /// Counts a packet at the node that was found for it; true when it is there now.
 #[inline(always)]
 fn step_to(
-    tag: u64,
+    hop: &Hop,
     packet: &mut Packet,
     found: Result<Found, End>,
-    arrive: fn(u32, u32, u64, u64),
+    arrive: fn(u32, &Packet, u64, u64),
 ) -> bool {
-    let now = kernel::now();
+    let now = moment(packet, hop.run());
     // Another CPU may have displaced the entry while the node was found.
-    if !table::is_held(packet, tag) {
+    if !table::is_held(packet, hop.tag) {
+        cold_path();
         return false;
     }
     match found {
@@ -222,8 +239,8 @@ fn step_to(
             packet.node = found.node;
             packet.cell = found.cell;
             packet.kind = found.kind;
-            arrive(found.cell, packet.payload, last, now);
-            record::step(packet, tag, last, now);
+            arrive(found.cell, packet, last, now);
+            record::step(packet, hop.tag, last, now);
             true
         }
         Err(how) => {
@@ -239,6 +256,6 @@ fn step_to(
 #[inline(always)]
 fn total(hop: &Hop, packet: &Packet) {
     if let Ok(found) = beyond(hop, packet.node, Stage::Total) {
-        record::arrive(found.cell, packet.payload, packet.first_ns, packet.last_ns);
+        record::arrive(found.cell, packet, packet.first_ns, packet.last_ns);
     }
 }

@@ -129,6 +129,18 @@ impl Bytes {
         }
     }
 
+    /// Words from there on, where a packet's head may be read directly; what can't be read is 0.
+    #[inline(always)]
+    pub(crate) fn read<const WORDS: usize>(self, to: &mut [u32; WORDS]) {
+        let to = to.as_mut_ptr().cast::<u64>();
+        let mut word = 0;
+        while word < WORDS / 2 {
+            // SAFETY: within the array, which is part of a structure of words of 8 bytes.
+            unsafe { to.add(word).write_volatile(member(self.0, word as u32 * 8)) };
+            word += 1;
+        }
+    }
+
     /// Six bytes, as the lower ones of a number.
     #[inline(always)]
     pub(crate) fn mac(self) -> u64 {

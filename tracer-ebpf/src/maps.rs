@@ -65,6 +65,17 @@ pub(crate) struct Run {
     pub(crate) received_at: u32,
     /// The same for those that wait.
     pub(crate) waiting_at: [u32; WAITING as usize],
+    /// The last reading of the clock.
+    pub(crate) clock: u64,
+    /// When the births began that are counted.
+    pub(crate) window_ns: u64,
+    /// How many packets were born since.
+    pub(crate) births: u32,
+    /// Whether only a sample of them is timed.
+    pub(crate) sampling: u32,
+    /// How many packets there ever were to be chosen from.
+    pub(crate) draws: u32,
+    pub(crate) spare: u32,
     /// The packet of the last `xmit`, by tag.
     pub(crate) sent: u64,
     /// Where the buffer of [`Run::upper`] begins.
@@ -113,7 +124,8 @@ pub(crate) struct Scratch {
     pub(crate) class: ClassKey,
     /// An address as the trie of components takes it.
     pub(crate) address: [u32; 5],
-    pub(crate) spare: u32,
+    /// 1 when the headers are in [`Scratch::raw`] already.
+    pub(crate) is_read: u32,
 }
 
 /// The scratch of a program on a CPU, by [`scratch_index`].
@@ -188,4 +200,4 @@ pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 
 /// The sizes of what the agent reads must be those that it knows.
 const _: () =
-    assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 224 + (64 + 4) * WAITING as usize);
+    assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 256 + (64 + 4) * WAITING as usize);

@@ -1,10 +1,10 @@
 //! Writing it down: counters, ends, losses, and timelines.
 
-use core::arch::asm;
+use core::{arch::asm, hint::cold_path};
 
 use tracer_common::{
     bucket,
-    layout::{DropKey, End, Packet, Step},
+    layout::{DropKey, End, Packet, Step, flag},
     loss::Loss,
 };
 
@@ -20,21 +20,21 @@ const ABSURD_NS: u64 = 600_000_000_000;
 ///
 /// At a socket, where programs that run in a process are interrupted by those of a softirq.
 #[inline(always)]
-pub(crate) fn arrive(cell: u32, payload: u32, since: u64, now: u64) {
-    arrive_by(cell, payload, since, now, add, add_u32);
+pub(crate) fn arrive(cell: u32, packet: &Packet, since: u64, now: u64) {
+    arrive_by(cell, packet, since, now, add, add_u32);
 }
 
 /// The same at a device, where nothing interrupts what counts at the same node: a cell belongs to
 /// one CPU, softirqs are off, and a program does not nest in itself. It needs no atomics.
 #[inline(always)]
-pub(crate) fn arrive_alone(cell: u32, payload: u32, since: u64, now: u64) {
-    arrive_by(cell, payload, since, now, add_alone, add_alone_u32);
+pub(crate) fn arrive_alone(cell: u32, packet: &Packet, since: u64, now: u64) {
+    arrive_by(cell, packet, since, now, add_alone, add_alone_u32);
 }
 
 #[inline(always)]
 fn arrive_by(
     cell: u32,
-    payload: u32,
+    packet: &Packet,
     since: u64,
     now: u64,
     add: unsafe fn(*mut u64, u64),
@@ -43,23 +43,29 @@ fn arrive_by(
     let Some(cell) = CELLS.get_ptr_mut(cell) else {
         return;
     };
+    let shift = if packet.flags & flag::SAMPLED != 0 {
+        setting!(timing_shift)
+    } else {
+        0
+    };
     // SAFETY: a cell of the map. Its words only grow, and the agent reads them as they are.
     unsafe {
         add(&raw mut (*cell).packets, 1);
-        add(&raw mut (*cell).bytes, u64::from(payload));
-        if since == 0 {
+        add(&raw mut (*cell).bytes, u64::from(packet.payload));
+        if since == 0 || packet.flags & flag::UNTIMED != 0 {
             return;
         }
         let latency = now.wrapping_sub(since);
         if latency > ABSURD_NS {
+            cold_path();
             return lose(Loss::Clock);
         }
         let index = bucket::index(latency);
         let bucket = (&raw mut (*cell).buckets).cast::<u32>().add(index & 255);
         if index < bucket::BUCKETS {
-            add_u32(bucket, 1);
+            add_u32(bucket, 1 << shift);
         }
-        add(&raw mut (*cell).sum_ns, latency);
+        add(&raw mut (*cell).sum_ns, latency << shift);
         let inverted = u64::MAX - latency;
         if inverted > (*cell).min_inverted_ns {
             (*cell).min_inverted_ns = inverted;

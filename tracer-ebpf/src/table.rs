@@ -15,7 +15,7 @@ use crate::{
     header::TCP,
     kernel::{self, setting},
     lock::Lock,
-    maps::{self, PACKETS},
+    maps::{self, PACKETS, Scratch},
     record,
 };
 
@@ -127,12 +127,15 @@ fn make_way(tag: u64) -> Option<(&'static mut [Packet; 2], Lock)> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn put(index: u32) -> u32 {
-    let Some(scratch) = maps::scratch(index) else {
-        return 0;
-    };
+    maps::scratch(index).map_or(0, |scratch| u32::from(put_inline(scratch)))
+}
+
+/// The same, inlined where most packets come by; false where it finds no room.
+#[inline(always)]
+pub(crate) fn put_inline(scratch: &Scratch) -> bool {
     let tag = scratch.tag;
     let Some((ways, _lock)) = make_way(tag) else {
-        return 0;
+        return false;
     };
     let now = scratch.packet.last_ns;
     let second = if is_free(&ways[0], now) {
@@ -153,7 +156,7 @@ pub(crate) extern "C" fn put(index: u32) -> u32 {
             core::ptr::write_volatile(&raw mut way.tag, tag);
         }
     }
-    u32::from(is_ours)
+    is_ours
 }
 
 /// Remembers that the packet at the scratch's address is not followed, where that costs no other
@@ -203,7 +206,7 @@ fn is_free(packet: &Packet, now: u64) -> bool {
 /// Tells the table that a datagram was delivered which may be gone by now: a reader on another CPU
 /// is fast, and its address may be in use again.
 #[inline(always)]
-pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: u8) {
+pub(crate) fn note_delivered(tag: u64, delivered: &Packet, flags: u8) {
     let place = place_of(tag);
     let Some(set) = PACKETS.get_ptr_mut(place) else {
         return;
@@ -212,7 +215,7 @@ pub(crate) fn note_delivered(tag: u64, came_ns: u64, delivered: &Packet, flags: 
     let _lock = Lock::of_packets(place);
     if let Some(packet) = entry_of(set, tag)
         && packet.stage == Stage::Receive as u8
-        && packet.last_ns == came_ns
+        && packet.first_ns == delivered.first_ns
     {
         packet.flags |= flags;
         packet.node = delivered.node;

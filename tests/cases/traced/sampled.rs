@@ -1,5 +1,6 @@
 //! Only a share of the packets is followed, and what the programs cost is known.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use lab::topology::{Line, Wired};
@@ -74,6 +75,48 @@ fn a_wire_ends_and_begins_the_same_share() {
         )
     };
     check(0.25, &flow);
+}
+
+/// Of many packets one in eight is timed and counts for eight; all are counted, and the few that
+/// come beside no flood are all timed.
+#[test]
+fn all_of_a_flood_are_counted_and_some_are_timed() {
+    let line = Line::new(Lab::new("sampled").unwrap()).unwrap();
+    for from in line.app_at.both() {
+        for (window, is_flood) in [(1024, true), (1, false)] {
+            let flow = NumberedUdp {
+                count: if is_flood { COUNT } else { 100 },
+                pace: if is_flood {
+                    Pace::BackToBack
+                } else {
+                    Pace::Constant { per_second: 500.0 }
+                },
+                window,
+                ..NumberedUdp::new((&line.app, from), (&line.db, line.db_at.facing(from, PORT)))
+            };
+            let mut settings = port(PORT);
+            settings.timed_one_in = NonZeroU8::new(8).unwrap();
+            let live = Live::open(&settings).unwrap();
+            assert_eq!(flow.run().unwrap().received, flow.count);
+            let reading = Box::new(live).finish().unwrap();
+            check_balance(&reading);
+            let report = Report::from_reading(&reading);
+            let route = requests(&report, PORT)[0];
+            assert_eq!(losses(&report), "", "{}", tell(route));
+            assert_eq!(route.ends.delivered, flow.count, "{}", tell(route));
+            for step in &route.steps {
+                assert_eq!(step.packets, flow.count, "{}", tell(route));
+                let Some(segment) = &step.segment else {
+                    continue;
+                };
+                let timed = segment.latency.count();
+                println!("{timed} for {}", flow.count);
+                // Whole eights, and the windows' beginnings.
+                let allowed = if is_flood { flow.count / 100 } else { 0 };
+                assert!(timed.abs_diff(flow.count) <= allowed, "{}", tell(route));
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tracer saw of a piece of work, and how a route is found in it.
 
 use std::fmt::Write;
+use std::num::NonZeroU8;
 
 use tracer::model::hop::Stage;
 use tracer::model::{Reading, Report, Route, Service};
@@ -41,14 +42,21 @@ pub(crate) fn check_balance(reading: &Reading) {
 
 /// Only what goes from or to the lab's networks.
 pub(crate) fn all_of_the_lab() -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        timed_one_in: NonZeroU8::MIN,
+        ..Settings::default()
+    };
     settings.filter.prefix = Some("10.0.0.0/8".parse().unwrap());
     settings
 }
 
-/// Only what goes to or from a port: the machine's other packets are none of ours.
+/// Only what goes to or from a port: the machine's other packets are none of ours. Each packet is
+/// timed, so that histograms can be compared packet by packet.
 pub(crate) fn port(port: u16) -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        timed_one_in: NonZeroU8::MIN,
+        ..Settings::default()
+    };
     settings.filter.port = Some(port);
     settings
 }

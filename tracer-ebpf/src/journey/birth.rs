@@ -6,7 +6,7 @@ use tracer_common::{
     loss::Loss,
 };
 
-use super::Hop;
+use super::{Hop, moment};
 use crate::{
     class, filter,
     handover::{self, MANY, TAKEN, WHOLE},
@@ -31,7 +31,7 @@ pub(super) fn recognise_by(packet: &mut Packet, header: &Header) {
 pub(super) fn bear(hop: &Hop, device: Device) {
     if let Some(scratch) = maps::scratch(hop.index()) {
         hop.lay_out(device, Stage::Queue, scratch);
-        birth(hop.index(), Stage::Queue as u32, 0, 0);
+        come_to_be(hop.index(), Stage::Queue as u32, 0, 0);
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn enter(hop: &Hop, device: Device, flags: u8) {
     let kind = tree::kind(device);
     hop.lay_out(device, STAGE, scratch);
     if filter::has_scope() || Kind::enters(kind) {
-        birth(hop.index(), STAGE as u32, u32::from(flags), u32::from(kind));
+        come_to_be(hop.index(), STAGE as u32, u32::from(flags), u32::from(kind));
     } else {
         orphan(hop.index(), STAGE as u32);
     }
@@ -60,7 +60,7 @@ pub(super) fn receive(hop: &Hop, device: Device) {
     };
     hop.lay_out(device, STAGE, scratch);
     if filter::has_scope() {
-        birth(hop.index(), STAGE as u32, 0, 0);
+        come_to_be(hop.index(), STAGE as u32, 0, 0);
     } else {
         orphan(hop.index(), STAGE as u32);
     }
@@ -72,19 +72,41 @@ pub(super) fn copy(hop: &Hop, device: Device) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
+    const STAGE: u32 = Stage::Queue as u32;
     hop.lay_out(device, Stage::Queue, scratch);
-    copied(hop.index());
+    let index = hop.index();
+    match copied(index) {
+        COPY => {
+            join(index, STAGE, 0, NEW);
+        }
+        UNKNOWN => {
+            orphan(index, STAGE);
+        }
+        UNTRACED => come_to_be(index, STAGE, 0, 0),
+        _ => {}
+    }
 }
+
+/// What is still to be done with the packet in the scratch: the verifier counts the stack of a whole
+/// chain of calls, so that it is done by the one who called.
+const DONE: u32 = 0;
+/// It is a copy of the scratch's packet.
+const COPY: u32 = 1;
+/// It is the scratch's packet itself.
+const EMERGED: u32 = 2;
+/// Nobody knows where it came from.
+const UNKNOWN: u32 = 3;
+/// It comes from where nothing is traced.
+const UNTRACED: u32 = 4;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn copied(index: u32) -> u32 {
-    const STAGE: u32 = Stage::Queue as u32;
     let (Some(scratch), Some(run)) = (maps::scratch(index), RUNS.get_ptr_mut(kernel::cpu())) else {
-        return 0;
+        return DONE;
     };
     if header::parse_header(index) == 0 {
-        return orphan(index, STAGE);
+        return UNKNOWN;
     }
     // SAFETY: it belongs to this CPU.
     let received = unsafe { &(*run).received };
@@ -94,19 +116,19 @@ extern "C" fn copied(index: u32) -> u32 {
     {
         // SAFETY: a valid reference.
         unsafe { copy_all_but_tag(received, &raw mut scratch.packet) };
-        return join(index, STAGE, 0, NEW);
+        return COPY;
     }
     if let Some(packet) = entry(scratch)
         && packet.node == NO_NODE
         && packet.stage == Stage::Receive as u8
     {
         packet.stage = Stage::Queue as u8;
-        return 0;
+        return DONE;
     }
     if filter::has_scope() {
-        return birth(index, STAGE, 0, 0);
+        return UNTRACED;
     }
-    orphan(index, STAGE)
+    UNKNOWN
 }
 
 #[inline(always)]
@@ -115,20 +137,33 @@ fn entry(scratch: &Scratch) -> Option<&'static mut Packet> {
 }
 
 /// Lets the packet in the scratch begin, or go on from where its other `sk_buff` ended.
+#[inline(always)]
+fn come_to_be(index: u32, stage: u32, flags: u32, kind: u32) {
+    match birth(index, stage, flags, kind) {
+        COPY => join(index, stage, 0, NEW),
+        EMERGED => join(index, stage, 0, SAME),
+        _ => 0,
+    };
+}
+
+/// Lets the packet in the scratch begin; or says as what it goes on.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
     let Some(scratch) = maps::scratch(index) else {
         return 0;
     };
-    if header::parse_header(index) == 0 {
+    if !header::parse(scratch) {
         record::lose(Loss::Header);
         return table::ignore(index, stage);
     }
     let is_local = stage == Stage::Queue as u32;
     if !is_local && leads_back(kind) {
         match handover::take(index, scratch.header.mark | 1, WHOLE) {
-            TAKEN => return emerge(index, stage, flags),
+            TAKEN => {
+                emerge(scratch, flags);
+                return EMERGED;
+            }
             MANY => return table::ignore(index, stage),
             _ => {}
         }
@@ -137,12 +172,12 @@ extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
         return table::ignore(index, stage);
     }
     if is_local && is_copy_of_upper(scratch) {
-        return join(index, stage, 0, NEW);
+        return COPY;
     }
     if !header::is_wanted(&scratch.header) || !is_followed(&scratch.header) {
         return table::ignore(index, stage);
     }
-    begin(index, stage, flags)
+    begin(scratch, index, stage, flags)
 }
 
 /// Whether packets that leave by such a device may come in again by another one of this host.
@@ -202,24 +237,55 @@ fn is_copy_of_upper(scratch: &mut Scratch) -> bool {
 
 /// Lets a packet go on that was handed over and is in the scratch.
 #[inline(always)]
-fn emerge(index: u32, stage: u32, flags: u32) -> u32 {
-    let Some(scratch) = maps::scratch(index) else {
-        return 0;
-    };
+fn emerge(scratch: &mut Scratch, flags: u32) {
     let packet = &mut scratch.packet;
-    packet.flags = packet.flags & flag::FRAGMENT | flags as u8;
+    packet.flags = packet.flags & (flag::FRAGMENT | flag::UNTIMED | flag::SAMPLED) | flags as u8;
     packet.len = scratch.len;
     packet.fingerprint = scratch.header.fingerprint;
-    join(index, stage, 0, SAME)
+}
+
+/// For how long births are counted before it is decided how many are timed.
+const WINDOW_NS: u64 = 1 << 23;
+
+/// A CPU that sees more births than these in a window, 7,600 a second, times a sample of them.
+const ALL_TIMED: u32 = 64;
+
+/// Whether a packet that is born now is timed: all of them, or a sample where they are many. What
+/// came in the window before decides, so that within a window all have the same chance.
+#[inline(always)]
+fn timing(now: u64) -> u8 {
+    if setting!(timing_shift) == 0 || setting!(passages) != 0 {
+        return 0;
+    }
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return 0;
+    };
+    // SAFETY: it belongs to this CPU.
+    let run = unsafe { &mut *run };
+    run.clock = now;
+    let since = now.wrapping_sub(run.window_ns);
+    if since > WINDOW_NS {
+        run.sampling = u32::from(run.births > ALL_TIMED && since < 2 * WINDOW_NS);
+        run.births = 0;
+        run.window_ns = now;
+    }
+    run.births = run.births.wrapping_add(1);
+    if run.sampling == 0 {
+        return 0;
+    }
+    // Fibonacci hashing: evenly spread, and in step with nothing that is sent at even intervals.
+    run.draws = run.draws.wrapping_add(1);
+    let place = run.draws.wrapping_mul(0x9e37_79b9) >> (32 - setting!(timing_shift));
+    if place == 0 {
+        flag::SAMPLED
+    } else {
+        flag::UNTIMED
+    }
 }
 
 /// A packet's first hop.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn begin(index: u32, stage: u32, flags: u32) -> u32 {
-    let Some(scratch) = maps::scratch(index) else {
-        return 0;
-    };
+#[inline(always)]
+fn begin(scratch: &mut Scratch, index: u32, stage: u32, flags: u32) -> u32 {
     let class = class::of(scratch, index);
     if class == 0 {
         return table::ignore(index, stage);
@@ -258,19 +324,19 @@ extern "C" fn begin(index: u32, stage: u32, flags: u32) -> u32 {
     packet.source_port = header.tuple.source_port;
     packet.destination_port = header.tuple.destination_port;
     packet.stage = stage as u8;
-    packet.flags = flags as u8;
+    packet.flags = flags as u8 | timing(now);
     if header.fragment != 0 {
         packet.flags |= flag::FRAGMENT;
     }
     packet.protocol = header.tuple.protocol;
     packet.kind = found.kind;
     packet.cpu = 0;
-    if table::put(index) == 0 {
+    if !table::put_inline(scratch) {
         record::lose(Loss::Crowded);
         return 0;
     }
-    record::arrive_alone(found.cell, packet.payload, 0, now);
-    record::step(packet, packet.tag, 0, now);
+    record::arrive_alone(found.cell, &scratch.packet, 0, now);
+    record::step(&scratch.packet, scratch.tag, 0, now);
     0
 }
 
@@ -309,7 +375,11 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
             return table::ignore(index, stage);
         }
     };
-    let now = kernel::now();
+    let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
+        return 0;
+    };
+    // SAFETY: it belongs to this CPU.
+    let now = moment(past, unsafe { &mut *run });
     let (last, before) = (past.last_ns, past.cell);
     past.stage = stage as u8;
     past.flags &= !(flag::ENDED | flag::HANDED | flag::COPIED);
@@ -323,7 +393,7 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
         record::end(past, End::Crowded);
         return 0;
     }
-    record::arrive_alone(found.cell, past.payload, last, now);
+    record::arrive_alone(found.cell, past, last, now);
     record::step(past, scratch.tag, last, now);
     0
 }

@@ -1,5 +1,7 @@
 //! Hops at devices: into the queueing discipline, to the driver, from it, and up.
 
+use core::hint::cold_path;
+
 use tracer_common::{
     hop::Stage,
     layout::{Kind, NO_NODE, Packet, flag},
@@ -38,6 +40,7 @@ pub(crate) fn queue(skb: Skb, program: Program) {
         {
             // An upper device hands the same packet on, in the same breath. A tunnel gave it
             // another header.
+            cold_path();
             if packet.node != NO_NODE
                 && let Some(scratch) = hop.read_header()
             {
@@ -64,6 +67,7 @@ pub(crate) fn queue(skb: Skb, program: Program) {
 /// neighbour or its fragments, or came in by a list.
 #[inline(always)]
 fn waited(hop: &Hop, packet: &Packet) -> bool {
+    cold_path();
     packet.node != NO_NODE && hop.is_same(packet)
 }
 
@@ -80,6 +84,7 @@ pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
     let mac = if has_mac(device) { skb.data().mac() } else { 0 };
     match hop.entry() {
         Some(packet) if packet.node == NO_NODE && packet.stage == Stage::Queue as u8 => {
+            cold_path();
             packet.stage = Stage::Xmit as u8;
             packet.kind = tree::kind(device);
             return;
@@ -103,6 +108,7 @@ pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
 /// A packet that nobody queued: a segment of one that was split in the queueing discipline.
 #[inline(always)]
 fn segment(hop: &Hop, device: Device, mac: u64) {
+    cold_path();
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
@@ -132,6 +138,7 @@ fn depart(hop: &Hop) {
         return;
     }
     if packet.kind == Kind::Upper as u8 {
+        cold_path();
         // A bridge may hand on copies, which share the head.
         // SAFETY: it belongs to this CPU.
         unsafe { copy_all_but_tag(packet, &raw mut hop.run().upper) };
@@ -141,6 +148,7 @@ fn depart(hop: &Hop) {
     if !Kind::leaves(packet.kind) {
         return;
     }
+    cold_path();
     total(hop, packet);
     if (packet.kind == Kind::Tun as u8 || setting!(handover_physical) != 0)
         && let Some(scratch) = hop.read_header()
@@ -173,6 +181,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
         let is_sent = stage == Stage::Xmit as u8;
         let is_received = stage == Stage::Receive as u8;
         if packet.node == NO_NODE {
+            cold_path();
             if (is_sent || is_received) && !Kind::enters(tree::kind(device)) {
                 packet.stage = Stage::Rx as u8;
                 return;
@@ -181,6 +190,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
             goes_on = true;
         } else if is_received && tree::kind(device) == Kind::Upper as u8 {
             // Taken out of a tunnel: it has another header from now on.
+            cold_path();
             if let Some(scratch) = maps::scratch(hop.index()) {
                 header::point(hop.skb, scratch, true);
                 if header::parse_header(hop.index()) != 0 {
@@ -227,6 +237,7 @@ pub(crate) fn receive(skb: Skb, program: Program) {
         return;
     };
     if !filter::is_in_scope(device) {
+        cold_path();
         hop.run().received.tag = 0;
         return end::leave(&hop);
     }
@@ -234,6 +245,7 @@ pub(crate) fn receive(skb: Skb, program: Program) {
         Some(packet) if comes_up(packet) => {
             let len = skb.len();
             if packet.flags & flag::GRO != 0 {
+                cold_path();
                 // GRO put others behind it.
                 if len > packet.len {
                     packet.payload += len - packet.len;
@@ -243,8 +255,11 @@ pub(crate) fn receive(skb: Skb, program: Program) {
             packet.len = len;
             advance(&hop, device, packet, Stage::Receive, 0);
         }
-        // Where packets are born they came by `rx` before.
-        _ => birth::receive(&hop, device),
+        _ => {
+            // Where packets are born they came by `rx` before.
+            cold_path();
+            birth::receive(&hop, device);
+        }
     }
     note_received(&hop, device);
 }
@@ -274,6 +289,7 @@ fn keep_waiting(run: &mut Run) {
         && received.node != NO_NODE
         && received.flags & flag::FRAGMENT == 0
     {
+        cold_path();
         let index = (run.waited & (WAITING - 1)) as usize;
         run.waiting_at[index] = run.received_at;
         let place = &mut run.waiting[index];

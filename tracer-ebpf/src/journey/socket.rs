@@ -160,12 +160,11 @@ fn take_listed(tag: u64, protocol: u8, listed: &mut Packet) -> bool {
 /// the same packet.
 #[inline(always)]
 fn deliver_noted(noted: &mut Packet, copied: u8, program: Program) {
-    let came_ns = noted.last_ns;
     let Some(hop) = Hop::with_tag(noted.tag, program) else {
         return;
     };
     arrive_at_socket(&hop, noted);
-    table::note_delivered(hop.tag, came_ns, noted, flag::ENDED | copied);
+    table::note_delivered(hop.tag, noted, flag::ENDED | copied);
 }
 
 /// TCP changes its state by the segment that this CPU received: it opens or closes a connection,
@@ -196,7 +195,7 @@ fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
     }
     packet.stage = Stage::Deliver as u8;
     let found = beyond(hop, packet.node, Stage::Deliver);
-    if step_to(hop.tag, packet, found, record::arrive) {
+    if step_to(hop, packet, found, record::arrive) {
         record::end(packet, End::Delivered);
         total(hop, packet);
         // Last: an entry whose packet has ended makes room for others.
@@ -223,6 +222,6 @@ pub(crate) fn read(skb: Skb, program: Program) {
     {
         packet.stage = Stage::Read as u8;
         let found = beyond(&hop, packet.node, Stage::Read);
-        step_to(hop.tag, packet, found, record::arrive);
+        step_to(&hop, packet, found, record::arrive);
     }
 }

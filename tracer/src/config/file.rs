@@ -37,6 +37,7 @@ struct File {
     metrics: Metrics,
     filter: Filter,
     classes: Classes,
+    timing: Timing,
     limits: Limits,
     component: Vec<Component>,
 }
@@ -80,6 +81,12 @@ struct Filter {
 struct Classes {
     service_ports: Vec<Spanned<PortOrRange>>,
     ephemeral_from: Option<Port>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Timing {
+    one_in: Option<OneIn>,
 }
 
 #[derive(Default, Deserialize)]
@@ -139,6 +146,7 @@ value!(SocketPath(Option<PathBuf>), from "String", String, by |text: String| val
 value!(Connections(usize), from "i64", i64, by value::connections);
 value!(MaxCpu(value::MaxCpu), from "String", String, by |text: String| value::max_cpu(&text));
 value!(SeriesCount(usize), from "i64", i64, by value::series);
+value!(OneIn(std::num::NonZeroU8), from "i64", i64, by value::one_in);
 value!(Entries(u32), from "i64", i64, by value::entries);
 impl PortOrRange {
     fn ports(self) -> Result<RangeInclusive<u16>, String> {
@@ -208,6 +216,7 @@ impl File {
                     .ephemeral_from
                     .map_or(from.ephemeral_from, |it| it.0),
                 through_hardware: self.routes.through_hardware,
+                timed_one_in: self.timing.one_in.map_or(from.timed_one_in, |it| it.0),
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },

@@ -1,12 +1,12 @@
 //! Every key of the file, with what it may hold.
 
 use super::value::{
-    CONNECTIONS, DURATION, ENTRIES, LISTEN, MAX_CPU, NAME, PATH, PORT, PORT_RANGE, PREFIX,
+    CONNECTIONS, DURATION, ENTRIES, LISTEN, MAX_CPU, NAME, ONE_IN, PATH, PORT, PORT_RANGE, PREFIX,
     PROTOCOL, SERIES, SOCKET, TRUTH,
 };
 
 /// The sections and keys.
-const KEYS: [(&str, &str); 32] = [
+const KEYS: [(&str, &str); 34] = [
     ("routes", "a section: [routes]"),
     ("routes.duration", DURATION),
     ("routes.through_hardware", TRUTH),
@@ -28,6 +28,8 @@ const KEYS: [(&str, &str); 32] = [
     ("classes", "a section: [classes]"),
     ("classes.service_ports", PORT_RANGE),
     ("classes.ephemeral_from", PORT),
+    ("timing", "a section: [timing]"),
+    ("timing.one_in", ONE_IN),
     ("limits", "a section: [limits]"),
     ("limits.packets", ENTRIES),
     ("limits.nodes", ENTRIES),

@@ -1,5 +1,7 @@
 //! The example is complete, and broken files are refused with the right words.
 
+use std::num::NonZeroU8;
+
 use super::*;
 use crate::model::Protocol;
 use crate::source::settings::{Component, Filter, Limits};
@@ -55,6 +57,7 @@ fn the_complete_example_sets_everything() {
         service_ports: vec![],
         ephemeral_from: 32_768,
         through_hardware: false,
+        timed_one_in: NonZeroU8::new(8).unwrap(),
         limits: Limits::default(),
         passages: false,
         kernel_log: false,
@@ -173,11 +176,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[filters]\nport = 1",
-        "1: filters: there is no such key; allowed: routes, agent, metrics, filter, classes, limits, component",
+        "1: filters: there is no such key; allowed: routes, agent, metrics, filter, classes, timing, limits, component",
     ),
     (
         "duration = \"1s\"",
-        "1: duration: there is no such key; allowed: routes, agent, metrics, filter, classes, limits, component",
+        "1: duration: there is no such key; allowed: routes, agent, metrics, filter, classes, timing, limits, component",
     ),
     (
         "routes = 1",
@@ -270,6 +273,18 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "[metrics]\nmax_series = 10000001",
         "2: metrics.max_series: 10000001 is too many; allowed: a number from 1 to 10000000",
+    ),
+    (
+        "[timing]\none_in = 6",
+        "2: timing.one_in: 6 is no power of two; allowed: a power of two from 1 to 64",
+    ),
+    (
+        "[timing]\none_in = 128",
+        "2: timing.one_in: 128 is too many; allowed: a power of two from 1 to 64",
+    ),
+    (
+        "[timing]\none_in = 0",
+        "2: timing.one_in: 0 is out of range; allowed: a power of two from 1 to 64",
     ),
     (
         "[limits]\npackets = 1000",

@@ -1,6 +1,7 @@
 //! What each kind of value may be, in the file and on the command line.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub const PORT_RANGE: &str = "a port from 1 to 65535, or a range such as \"8000-
 pub const NAME: &str = "a name that is not empty";
 /// What [`entries`] takes.
 pub const ENTRIES: &str = "a power of two from 16 to 16777216";
+/// What [`one_in`] takes.
+pub const ONE_IN: &str = "a power of two from 1 to 64";
 
 /// What [`listen`] takes.
 pub const LISTEN: &str = "an address with a port, such as 127.0.0.1:9560 or [::1]:9560";
@@ -145,6 +148,19 @@ pub fn entries(number: i64) -> Result<u32, String> {
         Ok(entries) if entries < FEWEST_ENTRIES => Err(format!("{number} is too few")),
         Ok(_) => Err(format!("{number} is too many")),
         Err(_) => Err(format!("{number} is out of range")),
+    }
+}
+
+/// Out of how many packets one is timed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn one_in(number: i64) -> Result<NonZeroU8, String> {
+    match u8::try_from(number).ok().and_then(NonZeroU8::new) {
+        Some(many) if many.get() > 64 => Err(format!("{number} is too many")),
+        Some(fine) if fine.is_power_of_two() => Ok(fine),
+        Some(_) => Err(format!("{number} is no power of two")),
+        None => Err(format!("{number} is out of range")),
     }
 }
 

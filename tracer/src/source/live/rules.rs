@@ -27,6 +27,7 @@ pub(super) fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
         cells: limits.cells,
         ephemeral_from: u32::from(settings.ephemeral_from),
         components: u32::from(!settings.components.is_empty()),
+        timing_shift: settings.timed_one_in.get().ilog2(),
         passages: u32::from(settings.passages),
         handover_physical: u32::from(settings.through_hardware),
         ..KernelSettings::ZERO

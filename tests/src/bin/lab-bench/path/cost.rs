@@ -15,9 +15,10 @@ use super::variant::{HOPS, Runs, Variant};
 /// Datagrams of a round.
 const COUNT: u64 = 40_000;
 
-const VARIANTS: [Variant; 5] = [
+const VARIANTS: [Variant; 6] = [
     Variant::Empty,
     Variant::Clock,
+    Variant::Timed,
     Variant::Tracer,
     Variant::Hash,
     Variant::Bpftrace,
@@ -77,11 +78,18 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
     }
     table.insert("programs".into(), by_program(&by_variant));
     let tracer = above_empty(Variant::Tracer);
-    bars.push(Bar {
-        name: "cost of a hop above an empty program, ns",
-        limit: Limit::AtMost(60.0),
-        estimate: Estimate::of(tracer.clone()),
-    });
+    bars.extend([
+        Bar {
+            name: "cost of a hop above an empty program, all timed, ns",
+            limit: Limit::AtMost(60.0),
+            estimate: Estimate::of(above_empty(Variant::Timed)),
+        },
+        Bar {
+            name: "cost of a hop above an empty program, ns",
+            limit: Limit::AtMost(32.0),
+            estimate: Estimate::of(tracer.clone()),
+        },
+    ]);
     for (name, peer, limit) in [
         ("cost of a hop, of that of a hash map", Variant::Hash, 0.3),
         (

@@ -1,6 +1,7 @@
 //! What is attached while packets are measured.
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroU8;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,9 @@ pub(super) enum Variant {
     Empty,
     /// Programs that read the clock once, at the hops.
     Clock,
-    /// The tracer, with all packets of the host.
+    /// The tracer, with all packets of the host, and each of them timed.
+    Timed,
+    /// The tracer as it comes: of many packets one in eight is timed, and all are counted.
     Tracer,
     /// The hops by a plain hash map.
     Hash,
@@ -42,6 +45,7 @@ impl Variant {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs",
             Self::Clock => "one clock read",
+            Self::Timed => "tracer, all timed",
             Self::Tracer => "tracer",
             Self::Hash => "hash map by sk_buff",
             Self::Bpftrace => "bpftrace",
@@ -61,9 +65,11 @@ impl Variant {
                 _attached: at_hops(&clock())?,
                 _maps: None,
             },
-            Self::Tracer => Held::Tracer {
-                _live: Box::new(Live::open(&Settings::default())?),
-            },
+            Self::Timed => tracer(Settings {
+                timed_one_in: NonZeroU8::MIN,
+                ..Settings::default()
+            })?,
+            Self::Tracer => tracer(Settings::default())?,
             Self::Hash => {
                 let maps = HashMaps::new()?;
                 let code = hash(&maps);
@@ -81,6 +87,12 @@ impl Variant {
             _held: held,
         })
     }
+}
+
+fn tracer(settings: Settings) -> Result<Held> {
+    Ok(Held::Tracer {
+        _live: Box::new(Live::open(&settings)?),
+    })
 }
 
 /// A variant that is attached.
