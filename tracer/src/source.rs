@@ -3,8 +3,11 @@
 pub mod error;
 pub mod live;
 pub mod mirror;
+pub mod names;
+mod netns;
 pub mod replay;
 pub mod settings;
+mod spent;
 
 pub use error::Error;
 pub use settings::Settings;

@@ -7,7 +7,6 @@
 mod attributes;
 mod decode;
 mod dump;
-mod find;
 mod follow;
 mod look_up;
 mod namespace;
@@ -28,6 +27,9 @@ use crate::model::Namespace;
 use crate::model::network::{Change, Network};
 
 pub use ways::Ways;
+
+pub(super) use attributes::Attributes;
+pub(super) use socket::Asker;
 
 /// The mirror; it stops when this is dropped.
 pub struct Mirror {
@@ -55,6 +57,15 @@ pub struct Followed {
     path: PathBuf,
     /// How often something changed that routes may depend on.
     generation: u64,
+}
+
+impl Followed {
+    /// The file that stands for it: with the right to look into processes, since those of a process
+    /// open for nobody else.
+    pub(in crate::source) fn open(&self) -> io::Result<File> {
+        let _rights = rights::ForNames::take_up();
+        File::open(&self.path)
+    }
 }
 
 /// What happened since the mirror began.
@@ -127,6 +138,28 @@ impl Mirror {
             wake,
             thread: Some(thread),
         })
+    }
+
+    /// What asks about the sockets of a namespace that is followed.
+    ///
+    /// # Errors
+    /// When it is not followed, or can't be entered.
+    pub(super) fn socket_asker(&self, namespace: &Namespace) -> io::Result<Asker> {
+        let file = {
+            let seen = self.seen();
+            let followed = seen.namespaces.get(&namespace.inode);
+            let is_it = |it: &&Followed| it.namespace.cookie == namespace.cookie;
+            followed
+                .filter(is_it)
+                .ok_or(io::ErrorKind::NotFound)?
+                .open()?
+        };
+        let asker = Asker::of_sockets(&file)?;
+        match asker.cookie() {
+            // A path may lead elsewhere by now.
+            Some(cookie) if cookie != namespace.cookie => Err(io::ErrorKind::NotFound.into()),
+            _ => Ok(asker),
+        }
     }
 
     /// What it holds now. The mirror stands still for as long as this is kept.
