@@ -1,5 +1,6 @@
 //! Where readings come from: the running kernel, or a file.
 
+pub mod configured;
 pub mod error;
 pub mod live;
 pub mod mirror;

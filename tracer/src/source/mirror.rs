@@ -17,6 +17,7 @@ mod ways;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -24,7 +25,7 @@ use std::time::SystemTime;
 
 use super::live::rights;
 use crate::model::Namespace;
-use crate::model::network::{Change, Network};
+use crate::model::network::{Change, Network, Route};
 
 pub use ways::Ways;
 
@@ -183,6 +184,25 @@ impl Drop for Mirror {
 /// # Errors
 /// When there is no such file, or the namespace can't be entered.
 pub fn dump(namespace: &Path) -> io::Result<Network> {
-    let mut sockets = socket::Sockets::open(&File::open(namespace)?)?;
-    dump::all(&mut sockets.asker)
+    dump::all(&mut Asker::of_routes(&File::open(namespace)?)?)
+}
+
+/// The route that a packet of a namespace's own to an address takes, or the kernel's refusal.
+///
+/// # Errors
+/// When there is no such file, or the namespace can't be entered.
+pub fn route_to(namespace: &Path, destination: IpAddr) -> io::Result<io::Result<Route>> {
+    let mut asker = Asker::of_routes(&File::open(namespace)?)?;
+    let question = look_up::Question {
+        source: match destination {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        },
+        destination,
+        transport: None,
+        input: None,
+        output: None,
+        mark: 0,
+    };
+    Ok(look_up::ask(&mut asker, &question))
 }
