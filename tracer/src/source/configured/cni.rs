@@ -58,7 +58,12 @@ pub(super) fn read(text: &Text<'_>) -> Found {
             continue;
         };
         let mut declared = words::route(text, line, prefix);
-        match route.gw.as_deref().map(str::parse::<std::net::IpAddr>).transpose() {
+        match route
+            .gw
+            .as_deref()
+            .map(str::parse::<std::net::IpAddr>)
+            .transpose()
+        {
             Ok(gateway) => declared.gateways.extend(gateway),
             Err(_) => {
                 found.problem(text, Some(line), "its gateway is no address");
