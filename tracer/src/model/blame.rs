@@ -183,7 +183,7 @@ pub fn blame(network: &Network, routes: Vec<Route>, configured: &Configured) -> 
             .routes
             .iter()
             .filter(|it| it.prefix == route.slot.prefix && it.table == route.table)
-            .filter(|it| it.place.manager != Manager::Cni && !is_live(it))
+            .filter(|it| is_to_be_here(it) && !is_live(it))
             .cloned()
             .collect(),
         route: route.clone(),
@@ -210,10 +210,21 @@ pub fn unapplied(
     };
     let declared = configured.routes.iter();
     declared
-        .filter(|it| concerns(&it.prefix) && it.place.manager != Manager::Cni)
+        .filter(|it| concerns(&it.prefix) && is_to_be_here(it))
         .filter(|it| !is_there(it))
         .cloned()
         .collect()
+}
+
+/// Whether a route that a file asks for is missed where it is not: those of containers are elsewhere,
+/// and leases that outlive a boot may be over.
+fn is_to_be_here(declared: &Declared) -> bool {
+    let Place { manager, file, .. } = &declared.place;
+    match manager {
+        Manager::Cni => false,
+        Manager::Dhcp => file.starts_with("/run/"),
+        _ => true,
+    }
 }
 
 fn owner(network: &Network, route: &Route, legs: &[Leg], configured: &Configured) -> Owner {

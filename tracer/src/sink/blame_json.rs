@@ -155,3 +155,15 @@ fn problem(it: &Problem) -> Unread<'_> {
         because: &it.because,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::blame_text::tests::example;
+
+    #[test]
+    fn each_owner_as_json() {
+        let value: serde_json::Value = serde_json::from_str(&to_text(&example())).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+    }
+}

@@ -152,3 +152,109 @@ fn line(ink: Ink, text: &str, look: Look) -> String {
     let lines = text.lines().map(|line| look.paint(ink, line) + "\n");
     lines.collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::blame::{Manager, Problem};
+    use crate::model::network::{Path, Route, Slot};
+
+    fn route(prefix: &str, protocol: u8) -> Route {
+        Route {
+            table: 254,
+            slot: Slot {
+                prefix: prefix.parse().unwrap(),
+                tos: 0,
+                metric: 100,
+            },
+            path: Arc::new(Path {
+                kind: Path::UNICAST,
+                protocol,
+                scope: 0,
+                legs: Vec::new(),
+                next_hop: None,
+                prefer_source: None,
+                from: None,
+                metrics: Vec::new(),
+                preference: 0,
+            }),
+        }
+    }
+
+    fn place(line: usize) -> Place {
+        Place {
+            manager: Manager::Netplan,
+            file: "/etc/netplan/50-app.yaml".to_owned(),
+            line,
+        }
+    }
+
+    fn declared(line: usize) -> Declared {
+        Declared {
+            place: place(line),
+            prefix: "10.2.0.0/16".parse().unwrap(),
+            gateways: vec![[10, 0, 1, 1].into()],
+            device: Some("eth0".to_owned()),
+            metric: None,
+            table: 254,
+        }
+    }
+
+    /// A route of each owner, and what was not applied.
+    pub(in crate::sink) fn example() -> Verdict {
+        let owners = [
+            (4, Owner::Configured(vec![place(12)])),
+            (186, Owner::Daemon(vec![place(3)])),
+            (188, Owner::Daemon(Vec::new())),
+            (2, Owner::Kernel(None)),
+            (9, Owner::Advertised),
+            (16, Owner::Leased),
+            (3, Owner::Unknown),
+            (3, Owner::Nobody),
+        ];
+        let mut routes: Vec<Blamed> = owners
+            .into_iter()
+            .map(|(protocol, owner)| Blamed {
+                route: route("10.2.0.0/16", protocol),
+                ways: vec![(Some([10, 0, 9, 1].into()), "eth0".to_owned())],
+                owner,
+                unapplied: Vec::new(),
+            })
+            .collect();
+        routes[7].unapplied = vec![declared(12)];
+        Verdict {
+            target: "10.2.0.0/16".to_owned(),
+            routes,
+            refused: None,
+            unapplied: vec![declared(20)],
+            problems: vec![Problem {
+                file: "/etc/frr/frr.conf".to_owned(),
+                line: Some(14),
+                because: "the table of a VRF is not known here".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn each_owner_at_80_columns() {
+        let text = to_text(&example(), Look::default());
+        for line in text.lines() {
+            assert!(fit::width(line) <= 80, "{line}");
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn no_route_says_what_the_kernel_says() {
+        let verdict = Verdict {
+            target: "10.2.3.4".to_owned(),
+            refused: Some("Network is unreachable (os error 101)".to_owned()),
+            ..Verdict::default()
+        };
+        insta::assert_snapshot!(to_text(&verdict, Look::default()), @"
+        the kernel has no route to 10.2.3.4: Network is unreachable (os error 101)
+        ");
+    }
+}
