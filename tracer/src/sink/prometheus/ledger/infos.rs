@@ -22,7 +22,7 @@ impl Infos {
     pub(super) fn take(&mut self, reading: &Reading, room: usize, names: &mut Names) -> u64 {
         self.routes.clear();
         let identities = names::identities(reading);
-        let mut refused = 0;
+        let mut refused: u64 = 0;
         for &index in reading.forwarding.keys() {
             let class = identities.get(index).and_then(|it| it.class);
             let Some(labels) = class.and_then(|class| labels(reading, index, class)) else {
