@@ -125,11 +125,17 @@ fn net(end: &End, address: IpAddr) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example;
+    use crate::model::{Tuple, example};
 
     #[test]
     fn ends_are_local_where_packets_are_born_and_where_they_are_delivered() {
-        let reading = example::lab();
+        let mut reading = example::lab();
+        reading.classes[0].first = Some(Tuple {
+            source: [10, 0, 1, 1].into(),
+            destination: [10, 0, 2, 2].into(),
+            source_port: 40_000,
+            destination_port: 9_000,
+        });
         let ends = local(&reading);
         let request = &ends[&(0, Side::Source)];
         assert_eq!(request.namespace.name, "lab-app");
