@@ -11,7 +11,7 @@ pub(super) mod process;
 mod processes;
 mod sockets;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use self::credit::Credit;
@@ -58,8 +58,9 @@ impl Names {
     pub fn tell(&mut self, reading: &mut Reading, mirror: &Mirror) {
         let local = end::local(reading);
         let keys: Vec<String> = reading.classes.iter().map(class_key).collect();
+        let there: HashSet<&str> = keys.iter().map(String::as_str).collect();
         self.known
-            .retain(|(key, _), _| keys.iter().any(|it| it == key));
+            .retain(|(key, _), _| there.contains(key.as_str()));
         self.credit.begin();
         self.look(&local, &keys, mirror);
         self.credit.end();

@@ -13,6 +13,8 @@ const SHARE: u32 = 200;
 /// Processor time that may be spent, earned as time passes.
 pub(super) struct Credit {
     left: Duration,
+    /// What one long look took beyond that, which is earned first.
+    debt: Duration,
     earned: Instant,
     /// When the present look began, in the thread's processor time.
     began: Duration,
@@ -22,6 +24,7 @@ impl Default for Credit {
     fn default() -> Self {
         Self {
             left: MOST,
+            debt: Duration::ZERO,
             earned: Instant::now(),
             began: Duration::ZERO,
         }
@@ -32,7 +35,9 @@ impl Credit {
     /// A look begins, on this thread.
     pub(super) fn begin(&mut self) {
         let now = Instant::now();
-        self.left = MOST.min(self.left + now.duration_since(self.earned) / SHARE);
+        let earned = now.duration_since(self.earned) / SHARE;
+        self.left = MOST.min(self.left + earned.saturating_sub(self.debt));
+        self.debt = self.debt.saturating_sub(earned);
         self.earned = now;
         self.began = spent();
     }
@@ -44,7 +49,9 @@ impl Credit {
 
     /// The look is over.
     pub(super) fn end(&mut self) {
-        self.left = self.left.saturating_sub(spent().saturating_sub(self.began));
+        let took = spent().saturating_sub(self.began);
+        self.debt += took.saturating_sub(self.left);
+        self.left = self.left.saturating_sub(took);
     }
 }
 
@@ -63,9 +70,11 @@ mod tests {
         }
         assert!(!credit.is_left());
         credit.end();
-        credit.earned -= Duration::from_secs(2);
+        let debt = credit.debt;
+        credit.earned -= Duration::from_secs(2) + debt * SHARE;
         credit.begin();
         assert!(credit.is_left() && credit.left >= Duration::from_millis(10));
         assert!(credit.left < MOST);
+        assert_eq!(credit.debt, Duration::ZERO);
     }
 }
