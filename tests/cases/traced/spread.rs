@@ -47,10 +47,8 @@ impl Spread {
         db.address("srv", "10.8.0.1/32").unwrap();
         db.address("srv", "fd08::1/128").unwrap();
         // By the flow's ports, not by its addresses alone.
-        app.sysctl("net/ipv4/fib_multipath_hash_policy", "1")
-            .unwrap();
-        app.sysctl("net/ipv6/fib_multipath_hash_policy", "1")
-            .unwrap();
+        app.sysctl("ipv4/fib_multipath_hash_policy", "1").unwrap();
+        app.sysctl("ipv6/fib_multipath_hash_policy", "1").unwrap();
         let to = ["10.8.0.1", "fd08::1"].map(|to| SocketAddr::new(to.parse().unwrap(), PORT));
         Self {
             app,
