@@ -40,7 +40,7 @@ impl Report {
     /// packet was delivered, and belongs to the route of that delivery.
     pub fn from_reading(reading: &Reading) -> Self {
         let tree = Tree::of(&reading.nodes);
-        let shares = Shares::of(reading, &tree);
+        let shares = Shares::of(reading);
         let mut taken = HashSet::new();
         let mut routes: Vec<(usize, Route)> = tree
             .ways()

@@ -54,8 +54,8 @@ pub struct Step {
     pub translated: Option<Tuple>,
     /// How packets were handed on here, where that is known.
     pub forwarding: Option<Forwarding>,
-    /// Where the FIB entry has several legs (ECMP): this one's share of the class's packets that left
-    /// the namespace by that entry.
+    /// Where the FIB entry has several legs (ECMP): this one's share of all packets that left the
+    /// namespace by that entry.
     pub leg_share: Option<f64>,
     /// Packets that came here from the hop before.
     pub packets: u64,

@@ -1,15 +1,14 @@
-//! How a class's packets spread over the legs of a FIB entry (ECMP).
+//! How packets spread over the legs of a FIB entry (ECMP), whatever their class: one's own source
+//! address depends on the leg.
 
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::Tree;
 use crate::model::Reading;
 
-/// A class's packets that left a namespace by one entry: class, namespace, table, prefix, metric,
-/// mark.
-type Sent = (usize, u64, u32, IpNet, u32, u32);
+/// Packets that left a namespace by one entry: namespace, table, prefix, metric, mark.
+type Sent = (u64, u32, IpNet, u32, u32);
 
 /// The packets of each leg.
 type Legs = BTreeMap<usize, u64>;
@@ -22,7 +21,7 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Those of a reading.
-    pub(super) fn of(reading: &Reading, tree: &Tree) -> Self {
+    pub(super) fn of(reading: &Reading) -> Self {
         let mut shares = Self {
             sent: BTreeMap::new(),
             packets: BTreeMap::new(),
@@ -31,18 +30,11 @@ impl Shares {
             let Some(entry) = forwarding.entry.as_ref().filter(|entry| entry.legs > 1) else {
                 continue;
             };
-            let Some((node, class)) = reading.nodes.get(index).zip(tree.class_of(index)) else {
+            let Some(node) = reading.nodes.get(index) else {
                 continue;
             };
             let cookie = node.hop.namespace.cookie;
-            let sent = (
-                class,
-                cookie,
-                entry.table,
-                entry.prefix,
-                entry.metric,
-                entry.mark,
-            );
+            let sent = (cookie, entry.table, entry.prefix, entry.metric, entry.mark);
             shares.sent.insert(index, (sent, entry.leg));
             let legs = shares.packets.entry(sent).or_default();
             *legs.entry(entry.leg).or_default() += node.packets;

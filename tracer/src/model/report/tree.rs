@@ -61,17 +61,6 @@ impl Tree {
         }
     }
 
-    /// The class that a node belongs to; none where it hangs nowhere.
-    pub(super) fn class_of(&self, mut index: usize) -> Option<usize> {
-        loop {
-            match self.parents[index] {
-                Parent::Class(class) => return Some(class),
-                Parent::Node(parent) if parent < index => index = parent,
-                Parent::Node(_) => return None,
-            }
-        }
-    }
-
     /// The node before, if there is one.
     pub(super) fn parent(&self, index: usize) -> Option<usize> {
         match self.parents[index] {
