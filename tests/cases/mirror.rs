@@ -2,6 +2,10 @@
 
 #[path = "mirror/against.rs"]
 mod against;
+#[path = "mirror/blame.rs"]
+mod blame;
+#[path = "mirror/names.rs"]
+mod names;
 #[path = "mirror/overrun.rs"]
 mod overrun;
 #[path = "mirror/random.rs"]

@@ -12,5 +12,7 @@ mod passages;
 mod sampled;
 #[path = "traced/seen.rs"]
 mod seen;
+#[path = "traced/spread.rs"]
+mod spread;
 #[path = "traced/truth.rs"]
 mod truth;

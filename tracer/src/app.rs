@@ -1,6 +1,7 @@
 //! Opens the doors: arguments to configuration to source to report to sink.
 
 pub mod agent;
+mod blame;
 mod configure;
 mod doctor;
 mod interrupt;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     log::start(arguments.verbose + u8::from(does_report));
     let done = match &arguments.command {
         Command::Routes(routes) => routes::run(routes, arguments.verbose),
+        Command::Blame(arguments) => blame::run(arguments),
         Command::Run(agent) => run::run(agent, arguments.verbose),
         Command::Off(off) => off::run(off),
         Command::Doctor(doctor) => doctor::run(doctor),

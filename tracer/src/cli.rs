@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::value::{self, MaxCpu, SocketPath};
+use crate::config::value::{self, MaxCpu, SocketPath, Target};
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
@@ -27,6 +27,9 @@ pub struct Cli {
 pub enum Command {
     /// Traces for a while, then shows each route with the time that its packets spent at each hop
     Routes(Routes),
+    /// Says whose the live route to a prefix or an address is: which line of which file asks for it, a
+    /// daemon, a lease, or nobody; and what files ask for that the kernel has not
+    Blame(Blame),
     /// Traces until it is told to end, and serves what it sees to Prometheus and other commands
     Run(Run),
     /// Ends the agent, even one that hangs, so that nothing of it is left in the kernel
@@ -59,6 +62,24 @@ pub struct Routes {
     /// Which packets are traced.
     #[command(flatten)]
     pub filter: Filter,
+}
+
+/// Arguments of `tracer blame`.
+#[derive(Debug, Args)]
+pub struct Blame {
+    /// A prefix, whose routes of all tables are shown, or an address, whose packets' route is: the
+    /// kernel is asked for it. "default" is 0.0.0.0/0
+    #[arg(value_name = "PREFIX|DEST", value_parser = told(value::target, value::TARGET))]
+    pub target: Target,
+    /// The network namespace, by its name or file [default: that of this process]
+    #[arg(long, value_name = "NAME", value_parser = told(value::name, value::NAME))]
+    pub netns: Option<String>,
+    /// Reads configurations below this folder
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Writes JSON (docs/blame.md) in place of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `tracer run`.
@@ -176,6 +197,11 @@ mod tests {
     #[test]
     fn help_of_routes() {
         insta::assert_snapshot!(help(&["routes"]));
+    }
+
+    #[test]
+    fn help_of_blame() {
+        insta::assert_snapshot!(help(&["blame"]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Routes, hops, histograms: values and arithmetic, with no clock, file, log or kernel.
 
+pub mod blame;
 pub mod class;
 pub mod counts;
 #[cfg(test)]
@@ -7,8 +8,10 @@ pub(crate) mod example;
 pub mod forwarding;
 pub mod histogram;
 pub mod hop;
+pub mod name;
 pub mod network;
 pub mod object;
+pub mod owner;
 pub mod reading;
 pub mod report;
 pub mod route;
@@ -19,6 +22,7 @@ pub use class::{Class, End, Protocol, Service, Tuple};
 pub use counts::Counts;
 pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};
+pub use name::Names;
 pub use reading::{Availability, Ends, Losses, Node, Parent, ProgramWork, Reading, State};
 pub use report::Report;
 pub use route::{Balance, Route, RouteId, Segment, Step};

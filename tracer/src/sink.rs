@@ -1,5 +1,7 @@
 //! Where reports go: text for people, JSON for programs, metrics for monitoring.
 
+pub mod blame_json;
+pub mod blame_text;
 pub mod doctor_json;
 pub mod doctor_text;
 mod fit;

@@ -1,10 +1,14 @@
 //! Where readings come from: the running kernel, or a file.
 
+pub mod configured;
 pub mod error;
 pub mod live;
 pub mod mirror;
+pub mod names;
+mod netns;
 pub mod replay;
 pub mod settings;
+mod spent;
 
 pub use error::Error;
 pub use settings::Settings;

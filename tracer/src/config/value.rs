@@ -29,6 +29,8 @@ pub const ENTRIES: &str = "a power of two from 16 to 16777216";
 /// What [`one_in`] takes.
 pub const ONE_IN: &str = "a power of two from 1 to 64";
 
+/// What [`target`] takes.
+pub const TARGET: &str = "a prefix such as 10.2.0.0/16, an address such as 10.2.3.4, or default";
 /// What [`listen`] takes.
 pub const LISTEN: &str = "an address with a port, such as 127.0.0.1:9560 or [::1]:9560";
 /// What [`path`] takes.
@@ -80,6 +82,26 @@ pub fn prefix(text: &str) -> Result<Prefix, String> {
         ));
     }
     Ok(prefix)
+}
+
+/// What a route is looked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Its prefix.
+    Prefix(Prefix),
+    /// A packet's destination.
+    Address(IpAddr),
+}
+
+/// A prefix, or an address.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn target(text: &str) -> Result<Target, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(Target::Address(address));
+    }
+    prefix(if text == "default" { "0.0.0.0/0" } else { text }).map(Target::Prefix)
 }
 
 /// A transport protocol by its name.

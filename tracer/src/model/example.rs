@@ -8,9 +8,11 @@ use tracer_common::hop::Stage::{self, Deliver, Queue, Read, Receive, Rx, Xmit};
 use tracer_common::loss::Loss;
 
 use super::forwarding::{FibEntry, Forwarding, Peer, Role};
+use super::name::{Process, Who};
+use super::owner::{Container, Owner};
 use super::{
-    Availability, Class, End, Ends, Histogram, Hop, Namespace, Node, Parent, Protocol, Reading,
-    Service, State, Tuple,
+    Availability, Class, End, Ends, Histogram, Hop, Names, Namespace, Node, Parent, Protocol,
+    Reading, Service, State, Tuple,
 };
 
 /// Latencies around a middle, as parts of a thousand: most near it, few far above.
@@ -74,7 +76,25 @@ pub(crate) fn lab_with_forwarding() -> Reading {
         forwarding.insert(index, [plain(mac), by_mark()][place].clone());
     }
     reading.forwarding = forwarding;
+    reading.names = BTreeMap::from([(0, names())]);
     reading
+}
+
+fn names() -> Names {
+    let process = |command: &str, owner| Process {
+        command: Some(command.to_owned()),
+        owner,
+    };
+    let unit = Owner::Unit("app.service".to_owned());
+    let container = Owner::Container(Container {
+        runtime: "docker",
+        id: "0123456789ab".to_owned(),
+        pod: None,
+    });
+    Names {
+        source: Who::Local([process("uwsgi", Some(unit))].into()),
+        destination: Who::Local([process("postgres", Some(container))].into()),
+    }
 }
 
 fn plain(mac: [u8; 6]) -> Forwarding {

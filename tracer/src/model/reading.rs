@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::forwarding::Forwarding;
 use super::hop::Stage;
-use super::{Class, Histogram, Hop, Tuple};
+use super::{Class, Histogram, Hop, Names, Tuple};
 
 /// All that a source knows at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Reading {
     pub nodes: Vec<Node>,
     /// How packets were handed on at nodes, by index, where that is known.
     pub forwarding: BTreeMap<usize, Forwarding>,
+    /// Who is behind the ends of classes, by index, where that is known.
+    pub names: BTreeMap<usize, Names>,
     /// What was lost, by reason, and not known to belong to a node.
     pub losses: Losses,
     /// Hops and features with their state here.
@@ -39,6 +41,7 @@ impl Default for Reading {
             losses: Losses::default(),
             availability: Vec::new(),
             forwarding: BTreeMap::new(),
+            names: BTreeMap::new(),
             programs: Vec::new(),
             followed: 1.0,
         }

@@ -1,5 +1,6 @@
 //! A reading as routes: the trees, taken apart into ways.
 
+mod shares;
 mod tree;
 
 use std::cmp::Reverse;
@@ -7,9 +8,10 @@ use std::collections::HashSet;
 
 use super::hop::{Stage, mac_text};
 use super::{
-    Availability, Balance, Class, Ends, Losses, Node, Reading, Route, RouteId, Segment, Service,
-    Step,
+    Availability, Balance, Class, Ends, Losses, Names, Node, Reading, Route, RouteId, Segment,
+    Service, Step,
 };
+use shares::Shares;
 use tree::Tree;
 
 /// All that is to be shown of a reading.
@@ -38,19 +40,24 @@ impl Report {
     /// packet was delivered, and belongs to the route of that delivery.
     pub fn from_reading(reading: &Reading) -> Self {
         let tree = Tree::of(&reading.nodes);
+        let shares = Shares::of(reading);
         let mut taken = HashSet::new();
         let mut routes: Vec<(usize, Route)> = tree
             .ways()
             .into_iter()
             .filter_map(|way| {
                 let class = tree.class(&way);
-                let route = route(
+                let mut route = route(
                     reading,
                     &tree,
                     &way,
                     reading.classes.get(class)?,
                     &mut taken,
                 );
+                route.names = reading.names.get(&class).cloned().unwrap_or_default();
+                for (step, &index) in route.steps.iter_mut().zip(&way) {
+                    step.leg_share = shares.at(index);
+                }
                 Some((class, route))
             })
             .collect();
@@ -93,6 +100,7 @@ fn route(
     Route {
         id: id(class, nodes(), taken),
         class: class.clone(),
+        names: Names::default(),
         way_back: None,
         packets: ended,
         steps: steps(reading, tree, way),
@@ -134,6 +142,7 @@ fn steps(reading: &Reading, tree: &Tree, way: &[usize]) -> Vec<Step> {
                 hop: node.hop.clone(),
                 translated: node.translated,
                 forwarding: reading.forwarding.get(&index).cloned(),
+                leg_share: None,
                 packets: node.packets,
                 born: node.born,
                 bytes: node.bytes,

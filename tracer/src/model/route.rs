@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::forwarding::Forwarding;
-use super::{Class, Ends, Histogram, Hop, Tuple};
+use super::{Class, Ends, Histogram, Hop, Names, Tuple};
 
 /// A class's packets on one way through its route tree, from the first hop to a leaf.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Route {
     pub id: RouteId,
     /// Whose packets they are.
     pub class: Class,
+    /// Who is behind its ends.
+    pub names: Names,
     /// The route with most packets of the class of the answers.
     pub way_back: Option<RouteId>,
     /// Packets whose way ended on this route: the sum of [`Route::ends`].
@@ -52,6 +54,9 @@ pub struct Step {
     pub translated: Option<Tuple>,
     /// How packets were handed on here, where that is known.
     pub forwarding: Option<Forwarding>,
+    /// Where the FIB entry has several legs (ECMP): this one's share of all packets that left the
+    /// namespace by that entry.
+    pub leg_share: Option<f64>,
     /// Packets that came here from the hop before.
     pub packets: u64,
     /// Packets that came to be here.

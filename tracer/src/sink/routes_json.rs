@@ -1,5 +1,7 @@
 //! Routes as JSON, in the schema `tracer.routes/1` that `docs/routes-json.md` describes.
 
+mod name;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -9,6 +11,7 @@ use super::json;
 use crate::model::forwarding::{self, Role};
 use crate::model::network::names;
 use crate::model::{self, Availability, Report, State, hop::mac_text};
+use name::Name;
 
 /// The schema that the output names.
 pub const SCHEMA: &str = "tracer.routes/1";
@@ -34,6 +37,8 @@ struct Route<'a> {
     id: String,
     source: String,
     destination: String,
+    source_name: Option<Name<'a>>,
+    destination_name: Option<Name<'a>>,
     protocol: &'static str,
     port: Option<u16>,
     port_of: Option<&'static str>,
@@ -100,6 +105,7 @@ struct FibEntry {
     gateway: Option<IpAddr>,
     leg: usize,
     legs: usize,
+    leg_share: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +176,8 @@ impl<'a> Route<'a> {
             id: route.id.to_string(),
             source: class.source.to_string(),
             destination: class.destination.to_string(),
+            source_name: name::of(&route.names.source),
+            destination_name: name::of(&route.names.destination),
             protocol: class.protocol.name(),
             port: class.service.map(model::Service::port),
             port_of: class.service.map(|service| match service {
@@ -216,7 +224,7 @@ impl<'a> Hop<'a> {
                 .map(Peer::of),
             fib: forwarding
                 .and_then(|it| it.entry.as_ref())
-                .map(FibEntry::of),
+                .map(|entry| FibEntry::of(entry, step.leg_share)),
             packets: step.packets,
             born: step.born,
             bytes: step.bytes,
@@ -248,7 +256,7 @@ impl<'a> Peer<'a> {
 }
 
 impl FibEntry {
-    fn of(entry: &forwarding::FibEntry) -> Self {
+    fn of(entry: &forwarding::FibEntry, leg_share: Option<f64>) -> Self {
         Self {
             table: entry.table,
             table_name: names::table(entry.table),
@@ -263,6 +271,7 @@ impl FibEntry {
             gateway: entry.gateway,
             leg: entry.leg,
             legs: entry.legs,
+            leg_share,
         }
     }
 }

@@ -117,6 +117,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_behind_the_ends_stands_beside_them_where_there_is_room() {
+        let report = Report::from_reading(&example::lab_with_forwarding());
+        let at = |width: usize| {
+            let look = Look {
+                width,
+                colour: false,
+            };
+            let text = to_text(&report, look);
+            let lines = text.lines().filter(|line| line.contains("uwsgi"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!([80, 160].map(at).join("\n"));
+    }
+
+    #[test]
     fn the_lab_at_120_columns() {
         insta::assert_snapshot!(lab(120));
     }

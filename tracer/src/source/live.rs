@@ -6,7 +6,6 @@ mod kernel_types;
 mod load;
 pub mod loaded;
 mod memory;
-mod namespaces;
 pub mod object;
 mod passages;
 pub mod rights;
@@ -26,6 +25,7 @@ use tracer_common::layout::{ALL_FOLLOWED, Orders};
 use self::assemble::Assembly;
 use self::load::Memory;
 use super::mirror::{Event, Mirror, Note, Ways};
+use super::names::Names;
 use super::{Error, Settings, Source};
 use crate::model::Reading;
 
@@ -36,6 +36,7 @@ pub struct Live {
     memory: Memory,
     assembly: Assembly,
     ways: Option<Ways>,
+    names: Names,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
@@ -57,6 +58,7 @@ impl Live {
         let loaded = load::load(settings)?;
         Ok(Self {
             ways: mirror(),
+            names: Names::default(),
             memory: loaded.memory,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
             ebpf: loaded.ebpf,
@@ -101,6 +103,7 @@ impl Live {
         let mut reading = self.assembly.read(&self.memory, &drops, recursion, elapsed);
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);
+            self.names.tell(&mut reading, ways.mirror());
         }
         reading.programs = work::done(&self.memory.work);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);

@@ -7,7 +7,6 @@
 mod attributes;
 mod decode;
 mod dump;
-mod find;
 mod follow;
 mod look_up;
 mod namespace;
@@ -18,6 +17,7 @@ mod ways;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -25,9 +25,12 @@ use std::time::SystemTime;
 
 use super::live::rights;
 use crate::model::Namespace;
-use crate::model::network::{Change, Network};
+use crate::model::network::{Change, Network, Route};
 
 pub use ways::Ways;
+
+pub(super) use attributes::Attributes;
+pub(super) use socket::Asker;
 
 /// The mirror; it stops when this is dropped.
 pub struct Mirror {
@@ -55,6 +58,15 @@ pub struct Followed {
     path: PathBuf,
     /// How often something changed that routes may depend on.
     generation: u64,
+}
+
+impl Followed {
+    /// The file that stands for it: with the right to look into processes, since those of a process
+    /// open for nobody else.
+    pub(in crate::source) fn open(&self) -> io::Result<File> {
+        let _rights = rights::ForNames::take_up();
+        File::open(&self.path)
+    }
 }
 
 /// What happened since the mirror began.
@@ -129,6 +141,28 @@ impl Mirror {
         })
     }
 
+    /// What asks about the sockets of a namespace that is followed.
+    ///
+    /// # Errors
+    /// When it is not followed, or can't be entered.
+    pub(super) fn socket_asker(&self, namespace: &Namespace) -> io::Result<Asker> {
+        let file = {
+            let seen = self.seen();
+            let followed = seen.namespaces.get(&namespace.inode);
+            let is_it = |it: &&Followed| it.namespace.cookie == namespace.cookie;
+            followed
+                .filter(is_it)
+                .ok_or(io::ErrorKind::NotFound)?
+                .open()?
+        };
+        let asker = Asker::of_sockets(&file)?;
+        match asker.cookie() {
+            // A path may lead elsewhere by now.
+            Some(cookie) if cookie != namespace.cookie => Err(io::ErrorKind::NotFound.into()),
+            _ => Ok(asker),
+        }
+    }
+
     /// What it holds now. The mirror stands still for as long as this is kept.
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -150,6 +184,25 @@ impl Drop for Mirror {
 /// # Errors
 /// When there is no such file, or the namespace can't be entered.
 pub fn dump(namespace: &Path) -> io::Result<Network> {
-    let mut sockets = socket::Sockets::open(&File::open(namespace)?)?;
-    dump::all(&mut sockets.asker)
+    dump::all(&mut Asker::of_routes(&File::open(namespace)?)?)
+}
+
+/// The route that a packet of a namespace's own to an address takes, or the kernel's refusal.
+///
+/// # Errors
+/// When there is no such file, or the namespace can't be entered.
+pub fn route_to(namespace: &Path, destination: IpAddr) -> io::Result<io::Result<Route>> {
+    let mut asker = Asker::of_routes(&File::open(namespace)?)?;
+    let question = look_up::Question {
+        source: match destination {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        },
+        destination,
+        transport: None,
+        input: None,
+        output: None,
+        mark: 0,
+    };
+    Ok(look_up::ask(&mut asker, &question))
 }

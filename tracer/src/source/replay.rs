@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod names;
 mod wire;
 
 use std::fs;

@@ -151,7 +151,10 @@ fn threads_keep_only_the_rights_that_they_need() {
     let unit = with(&of_unit("AmbientCapabilities"), "").run();
     check(&unit, &["CAP_SYS_ADMIN"]);
     let root = Start::live(&["--max-cpu", "off"]).run();
-    check(&root, &["CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]);
+    check(
+        &root,
+        &["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"],
+    );
     assert!(sets(&root, "CapBnd").iter().all(|&set| set == 0));
 }
 
@@ -167,7 +170,11 @@ fn the_reading_threads_rights_change_nothing_on_the_network() {
     thread::scope(|scope| {
         let work = scope.spawn(|| {
             rights::keep_for_tracing().unwrap();
-            for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE] {
+            for capability in [
+                Capability::CAP_SYS_ADMIN,
+                Capability::CAP_SYS_PTRACE,
+                Capability::CAP_DAC_READ_SEARCH,
+            ] {
                 caps::raise(None, CapSet::Effective, capability).unwrap();
             }
             // It can enter, so that what follows fails there and not at the door.

@@ -9,7 +9,8 @@ use crate::workspace::Workspace;
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Which measurement and how: `bench detect --help` or `bench path --help` say what there is
+    /// Which measurement and how: `bench detect --help`, `bench path --help` and `bench mirror
+    /// --help` say what there is
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }

@@ -3,7 +3,9 @@
 mod detect;
 mod dice;
 mod fault;
+mod mirror;
 mod path;
+mod ratio;
 mod table;
 mod workload;
 
@@ -22,11 +24,18 @@ enum Bench {
     Detect(detect::Detect),
     /// Measure the data path: ns a hop, packets a second, how long requests take; beside peers
     Path(path::Path),
+    /// Measure the mirror: a million routes, beside a dump that nobody keeps; and changes followed
+    Mirror(mirror::Mirror),
+    /// One measurement of it, in a process of its own
+    #[command(hide = true)]
+    MirrorAlone(mirror::Alone),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Detect(detect) => detect.run(),
         Bench::Path(path) => path.run(),
+        Bench::Mirror(mirror) => mirror.run(),
+        Bench::MirrorAlone(alone) => alone.run(),
     }
 }

@@ -3,7 +3,6 @@
 
 mod cost;
 mod program;
-mod ratio;
 mod throughput;
 mod variant;
 
@@ -15,7 +14,7 @@ use lab::Lab;
 use lab::topology::Line;
 use serde_json::{Value, json};
 
-use ratio::Bar;
+use crate::ratio::Bar;
 
 #[derive(Args)]
 pub(crate) struct Path {
@@ -64,6 +63,6 @@ impl Path {
 }
 
 /// A figure with one decimal.
-fn rounded(value: f64) -> Value {
+pub(crate) fn rounded(value: f64) -> Value {
     json!((value * 1000.0).round() / 1000.0)
 }

@@ -9,7 +9,7 @@ use super::ledger::{AllSeries, Ledger, Series};
 use super::sparse::Sparse;
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 30] = [
+pub const FAMILIES: [Family; 31] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -82,6 +82,26 @@ pub const FAMILIES: [Family; 30] = [
         ],
         help: "Packets that the kernel dropped after a hop, by its reason",
         samples: Samples::Each(|page, take| counts(page, |series| &series.drops, take)),
+    },
+    Family {
+        stem: "tracer_route",
+        unit: "",
+        kind: Kind::Info,
+        labels: &[
+            "component",
+            "next_hop",
+            "namespace",
+            "device",
+            "table",
+            "prefix",
+            "protocol",
+        ],
+        help: "By which next hop and FIB entry packets to a component leave now",
+        samples: Samples::Each(|page, take| {
+            for labels in &ledger(page).infos.routes {
+                take(Values::Interned(labels), Value::Count(1));
+            }
+        }),
     },
     Family {
         stem: "tracer_lost",

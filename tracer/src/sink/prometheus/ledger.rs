@@ -1,5 +1,6 @@
 //! What was counted since the agent started, by series: it only grows, whatever readings do.
 
+mod infos;
 mod names;
 mod past;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
+use self::infos::Infos;
 use self::names::{Interned, Names};
 use self::past::{Past, Place};
 use super::Settings;
@@ -28,6 +30,7 @@ pub(super) type Series<V> = IndexMap<Labels, V>;
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub(super) series: AllSeries,
+    pub(super) infos: Infos,
     pub(super) lost: Losses,
     pub(super) work: BTreeMap<String, Work>,
     last_losses: LossesBefore,
@@ -90,7 +93,7 @@ impl Ledger {
 
     /// How many sets of labels there are, all metrics together.
     pub fn series(&self) -> usize {
-        self.series.len()
+        self.series.len() + self.infos.routes.len()
     }
 
     /// Adds what came since the last reading.
@@ -125,6 +128,8 @@ impl Ledger {
             }
         }
         self.add_work(reading);
+        let room = self.series.max.saturating_sub(self.series.len());
+        self.series.overflows += self.infos.take(reading, room, &mut self.names);
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
             self.names.forget_unused();

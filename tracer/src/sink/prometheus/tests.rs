@@ -407,3 +407,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn routes_stand_there_as_they_are_taken_now() {
+    let info = |readings: &[Reading]| {
+        let text = text(&page(readings));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("tracer_route_info{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = info(&[example::lab_with_forwarding()]);
+    insta::assert_snapshot!(told.join("\n"));
+    let gone = info(&[example::lab_with_forwarding(), example::lab()]);
+    assert_eq!(gone, [] as [&str; 0]);
+}
+
+#[test]
+fn routes_that_find_no_room_are_counted_once() {
+    let settings = Settings { max_series: 1 };
+    let reading = example::lab_with_forwarding();
+    let once = ledger(&[reading.clone()], settings);
+    let twice = ledger(&[reading.clone(), reading], settings);
+    assert_eq!(once.infos.routes.len(), 0);
+    assert_eq!(once.series.overflows, twice.series.overflows);
+}

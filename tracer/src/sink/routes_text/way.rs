@@ -33,7 +33,8 @@ pub(super) fn text(route: &Route, number: usize, routes: &[&Route], look: Look) 
 }
 
 fn heading(route: &Route, number: usize, routes: &[&Route], look: Look) -> String {
-    let class = class::heading(&route.class, look.width.saturating_sub(2));
+    let room = look.width.saturating_sub(2);
+    let (class, who) = class::heading_with(&route.class, &route.names, room);
     let mut packets = units::counted(route.packets, "packet");
     if routes.len() > 1 {
         let all: u64 = routes
@@ -55,7 +56,10 @@ fn heading(route: &Route, number: usize, routes: &[&Route], look: Look) -> Strin
         .way_back
         .map_or_else(String::new, |id| format!(", answers by {id}"));
     let id = format!("route {}{back}", route.id);
-    heading.concat() + &look.paint(Ink::Faint, &fit::wrap(&id, look.width, 2)) + "\n"
+    let who = who.map_or_else(String::new, |who| {
+        look.paint(Ink::Faint, &fit::wrap(&who, look.width, 2)) + "\n"
+    });
+    heading.concat() + &who + &look.paint(Ink::Faint, &fit::wrap(&id, look.width, 2)) + "\n"
 }
 
 fn row<'a>(route: &'a Route, step: &'a Step) -> Row<'a> {
@@ -159,7 +163,7 @@ fn sent_on(step: &Step, look: Look) -> String {
         text += &faint(&line, look);
     }
     if let Some(entry) = entry {
-        text += &faint(&format!("  by {}", by(entry)), look);
+        text += &faint(&format!("  by {}", by(entry, step.leg_share)), look);
     }
     text
 }
@@ -192,8 +196,8 @@ fn named(mac: String, peer: Option<&Peer>) -> String {
     }
 }
 
-/// `10.2.0.0/16 via 10.0.9.1, table main, static, metric 100, leg 1 of 3`
-fn by(entry: &FibEntry) -> String {
+/// `10.2.0.0/16 via 10.0.9.1, table main, static, metric 100, leg 1 of 3 (33 %)`
+fn by(entry: &FibEntry, share: Option<f64>) -> String {
     let gateway = entry.gateway.map(|gateway| format!(" via {gateway}"));
     let mut said = vec![
         format!("{}{}", entry.prefix, gateway.unwrap_or_default()),
@@ -208,10 +212,15 @@ fn by(entry: &FibEntry) -> String {
             .map(|priority| format!("rule {priority}")),
         (entry.metric != 0).then(|| format!("metric {}", entry.metric)),
         entry.mtu.map(|mtu| format!("mtu {mtu}")),
-        (entry.legs > 1).then(|| format!("leg {} of {}", entry.leg, entry.legs)),
+        (entry.legs > 1).then(|| leg(entry, share)),
     ];
     said.extend(known.into_iter().flatten());
     said.join(", ")
+}
+
+fn leg(entry: &FibEntry, share: Option<f64>) -> String {
+    let share = share.map_or_else(String::new, |share| format!(" ({})", units::share(share)));
+    format!("leg {} of {}{share}", entry.leg, entry.legs)
 }
 
 fn addresses(tuple: &Tuple) -> String {

@@ -9,7 +9,6 @@ use tracer_common::layout::{ClassInfo, ClassKey, DropKey, End, NodeInfo, ROOT, T
 use tracer_common::loss::Loss;
 
 use super::load::Memory;
-use super::namespaces::Namespaces;
 use super::sweep;
 use super::tally::{Tallies, Tally};
 use crate::model::{
@@ -17,6 +16,7 @@ use crate::model::{
     Protocol, Reading, Service, Tuple,
 };
 use crate::source::Settings;
+use crate::source::netns::Namespaces;
 
 /// Ends that are losses, with the loss that they are.
 const LOST: [(End, Loss); 6] = [

@@ -18,9 +18,9 @@ use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings
 
 use super::kernel_types::{self, KernelTypes};
 use super::memory::Array;
-use super::{namespaces, rights, rules};
+use super::{rights, rules};
 use crate::model::{Availability, State};
-use crate::source::{Error, Settings};
+use crate::source::{Error, Settings, netns};
 
 /// The kernel half, as `build.rs` found or built it.
 pub(super) static OBJECT: &[u8] =
@@ -70,7 +70,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .iter()
         .find(|(_, name)| *name == "SKB_DROP_REASON_NOT_SPECIFIED")
         .map_or(0, |(&number, _)| number);
-    kernel_settings.no_cookies = u32::from(kernel_types::release() < namespaces::COOKIES);
+    kernel_settings.no_cookies = u32::from(kernel_types::release() < netns::COOKIES);
     kernel_settings.direct_head = u32::from(kernel_types::release() >= DIRECT_HEAD);
     let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
         doing: "read the kernel's types".to_owned(),

@@ -28,7 +28,7 @@ pub(super) const REQUIRED: [Right; 2] = [
 ];
 
 /// Names are a comfort: without these the inodes are shown.
-pub(super) const FOR_NAMES: [Right; 2] = [
+pub(super) const FOR_NAMES: [Right; 3] = [
     Right {
         capability: Capability::CAP_SYS_ADMIN,
         name: "CAP_SYS_ADMIN",
@@ -37,7 +37,12 @@ pub(super) const FOR_NAMES: [Right; 2] = [
     Right {
         capability: Capability::CAP_SYS_PTRACE,
         name: "CAP_SYS_PTRACE",
-        meaning: "finds the processes of network namespaces that have no name",
+        meaning: "finds the processes of network namespaces that have no name, and of sockets",
+    },
+    Right {
+        capability: Capability::CAP_DAC_READ_SEARCH,
+        name: "CAP_DAC_READ_SEARCH",
+        meaning: "finds the processes of sockets that are other users'",
     },
 ];
 
@@ -127,13 +132,23 @@ fn raise_memory_limit() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
 }
 
-/// What names of namespaces need, taken up on this thread until it is dropped.
+/// What names need, taken up on this thread until it is dropped.
 pub(in crate::source) struct ForNames(Vec<Capability>);
 
 impl ForNames {
-    /// Takes up what was laid aside; where there is none, names are fewer.
+    /// Takes up what names of namespaces need, where it was laid aside; where there is none, names
+    /// are fewer.
     pub(in crate::source) fn take_up() -> Self {
-        let rights = FOR_NAMES.iter().map(|right| right.capability);
+        Self::of(&FOR_NAMES[..2])
+    }
+
+    /// Takes up what names of processes need.
+    pub(in crate::source) fn of_processes() -> Self {
+        Self::of(&FOR_NAMES[1..])
+    }
+
+    fn of(rights: &[Right]) -> Self {
+        let rights = rights.iter().map(|right| right.capability);
         let is_aside = |&capability: &Capability| {
             let has = |set| caps::has_cap(None, set, capability).unwrap_or(false);
             has(CapSet::Permitted) && !has(CapSet::Effective)

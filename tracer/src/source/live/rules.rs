@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use tracer_common::layout::{HANDED_WAYS, RULES, Rule, Rules};
 use tracer_common::settings::Settings as KernelSettings;
 
-use super::namespaces;
 use crate::model::Protocol;
+use crate::source::netns;
 use crate::source::settings::{Component, Limits};
 use crate::source::{Error, Settings};
 
@@ -34,7 +34,7 @@ pub(super) fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
     };
     if let Some(name) = &filter.namespace {
         compiled.filter_cookie =
-            namespaces::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?;
+            netns::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?;
     }
     if let Some(name) = &filter.device {
         compiled.filter_device = device_words(name);
@@ -169,9 +169,7 @@ fn prefixes_of(component: &Component) -> Vec<IpNet> {
 
 fn rules_of(index: usize, component: &Component) -> Result<Vec<Rule>, Error> {
     let cookie = match &component.namespace {
-        Some(name) => {
-            namespaces::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?
-        }
+        Some(name) => netns::cookie_of_name(name).map_err(|cause| no_namespace(name, &cause))?,
         None => 0,
     };
     let rule = |port| Rule {

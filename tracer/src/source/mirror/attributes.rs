@@ -6,19 +6,19 @@ use netlink_packet_core::NlasIterator;
 
 /// A message that is shorter than it says, or than its kind has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(in crate::source) struct Malformed;
 
 /// Attributes one after another.
 #[derive(Clone, Copy)]
-pub(super) struct Attributes<'a>(&'a [u8]);
+pub(in crate::source) struct Attributes<'a>(&'a [u8]);
 
 /// An attribute's value.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'a>(&'a [u8]);
+pub(in crate::source) struct Value<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
     /// Those behind a fixed header of so many bytes, which is returned with them.
-    pub(super) fn behind<const N: usize>(
+    pub(in crate::source) fn behind<const N: usize>(
         message: &'a [u8],
     ) -> Result<([u8; N], Attributes<'a>), Malformed> {
         let (header, rest) = message.split_first_chunk().ok_or(Malformed)?;
@@ -26,7 +26,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Hands each attribute over: its kind and its value.
-    pub(super) fn each(
+    pub(in crate::source) fn each(
         self,
         mut see: impl FnMut(u16, Value<'a>) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
@@ -41,39 +41,39 @@ impl<'a> Attributes<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(in crate::source) fn bytes(self) -> &'a [u8] {
         self.0
     }
 
     /// The attributes inside.
-    pub(super) fn nested(self) -> Attributes<'a> {
+    pub(in crate::source) fn nested(self) -> Attributes<'a> {
         Attributes(self.0)
     }
 
-    pub(super) fn u8(self) -> Result<u8, Malformed> {
+    pub(in crate::source) fn u8(self) -> Result<u8, Malformed> {
         self.0.first().copied().ok_or(Malformed)
     }
 
-    pub(super) fn u16(self) -> Result<u16, Malformed> {
+    pub(in crate::source) fn u16(self) -> Result<u16, Malformed> {
         self.array().map(u16::from_ne_bytes)
     }
 
-    pub(super) fn u16_be(self) -> Result<u16, Malformed> {
+    pub(in crate::source) fn u16_be(self) -> Result<u16, Malformed> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub(super) fn u32(self) -> Result<u32, Malformed> {
+    pub(in crate::source) fn u32(self) -> Result<u32, Malformed> {
         self.array().map(u32::from_ne_bytes)
     }
 
     /// A text up to its first zero. What is no UTF-8 in a device's name is shown as U+FFFD.
-    pub(super) fn text(self) -> String {
+    pub(in crate::source) fn text(self) -> String {
         let end = self.0.iter().position(|&byte| byte == 0);
         String::from_utf8_lossy(&self.0[..end.unwrap_or(self.0.len())]).into_owned()
     }
 
     /// An address of four or sixteen bytes.
-    pub(super) fn address(self) -> Result<IpAddr, Malformed> {
+    pub(in crate::source) fn address(self) -> Result<IpAddr, Malformed> {
         match self.0.len() {
             4 => self.array::<4>().map(IpAddr::from),
             16 => self.array::<16>().map(IpAddr::from),
@@ -82,18 +82,18 @@ impl<'a> Value<'a> {
     }
 
     /// An Ethernet address; none for the addresses of other kinds of devices.
-    pub(super) fn mac(self) -> Option<[u8; 6]> {
+    pub(in crate::source) fn mac(self) -> Option<[u8; 6]> {
         self.0.try_into().ok()
     }
 
     /// Two numbers, first and last.
-    pub(super) fn range_u16(self) -> Result<(u16, u16), Malformed> {
+    pub(in crate::source) fn range_u16(self) -> Result<(u16, u16), Malformed> {
         let (first, last) = (Self(self.0), Self(self.0.get(2..).ok_or(Malformed)?));
         Ok((first.u16()?, last.u16()?))
     }
 
     /// Two numbers, first and last.
-    pub(super) fn range_u32(self) -> Result<(u32, u32), Malformed> {
+    pub(in crate::source) fn range_u32(self) -> Result<(u32, u32), Malformed> {
         let (first, last) = (Self(self.0), Self(self.0.get(4..).ok_or(Malformed)?));
         Ok((first.u32()?, last.u32()?))
     }

@@ -8,14 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::find::{self, Found};
 use super::namespace::{Follow, Outcome};
 use super::socket::Sockets;
-use super::waiting::{Waiting, spent};
+use super::waiting::Waiting;
 use super::{Event, Followed, Note, Seen, Tell};
 use crate::model::Namespace;
 use crate::model::network::{Change, Fact};
 use crate::source::live::rights::ForNames;
+use crate::source::netns::find::{self, Found};
+use crate::source::spent::spent;
 
 /// How often namespaces of processes are looked for, at most …
 const SCAN: Duration = Duration::from_millis(400);

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::dump;
 use super::socket::{Asker, Listener, Sockets};
-use super::waiting::spent;
 use super::{Counts, decode};
 use crate::model::network::{Change, Family, How, Link, Network, Part, Told};
+use crate::source::spent::spent;
 
 /// How long after a change its part is dumped: a change seldom comes alone.
 const SOON: Duration = Duration::from_millis(50);

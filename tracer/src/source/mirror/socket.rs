@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR};
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE, protocols::NETLINK_SOCK_DIAG};
 
-use crate::source::live::rights::ForNames;
+use crate::source::netns::{cookie, inside};
 
 /// What the kernel tells without being asked.
 const GROUPS: [u32; 9] = [
@@ -30,7 +30,7 @@ const BACKLOG: libc::c_int = 16 << 20;
 const DATAGRAM: usize = 64 << 10;
 
 /// A message: its type, its flags, its body.
-pub(super) type See<'a> = &'a mut dyn FnMut(u16, u16, &[u8]);
+pub(in crate::source) type See<'a> = &'a mut dyn FnMut(u16, u16, &[u8]);
 
 /// Both sockets of a namespace, and its cookie.
 pub(super) struct Sockets {
@@ -49,8 +49,8 @@ impl Sockets {
         inside(namespace, || {
             // What happens from here on is told, so that a dump after it misses nothing.
             let listener = Listener::open()?;
-            let asker = Asker::open()?;
-            let cookie = cookie(asker.socket.as_raw_fd());
+            let asker = Asker::open(NETLINK_ROUTE)?;
+            let cookie = asker.cookie();
             Ok(Self {
                 asker,
                 listener,
@@ -60,50 +60,37 @@ impl Sockets {
     }
 }
 
-/// Runs something inside a namespace. Sockets that it opens stay there.
-fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    // The thread has those of the one that starts it.
-    let _rights = ForNames::take_up();
-    std::thread::scope(|scope| {
-        let there = scope.spawn(|| {
-            // SAFETY: a valid descriptor; only this thread changes its namespace, and it ends.
-            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            work()
-        });
-        let gone = || io::Error::other("the thread that entered it ended");
-        there.join().unwrap_or_else(|_| Err(gone()))
-    })
-}
-
-/// The cookie of a socket's namespace, never used twice before the next boot.
-fn cookie(socket: RawFd) -> Option<u64> {
-    let mut cookie = 0u64;
-    let mut size = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: the value and its size are valid for as long as the call takes.
-    let answer = unsafe {
-        libc::getsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut size,
-        )
-    };
-    (answer == 0).then_some(cookie)
-}
-
 /// Asks for what there is.
-pub(super) struct Asker {
+pub(in crate::source) struct Asker {
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
 }
 
 impl Asker {
-    fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+    /// Asks about routes and what belongs to them, in a namespace.
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub(in crate::source) fn of_routes(namespace: &File) -> io::Result<Self> {
+        inside(namespace, || Self::open(NETLINK_ROUTE))
+    }
+
+    /// Asks about sockets, in a namespace (sock_diag(7)).
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub(in crate::source) fn of_sockets(namespace: &File) -> io::Result<Self> {
+        inside(namespace, || Self::open(NETLINK_SOCK_DIAG))
+    }
+
+    /// The cookie of its namespace; none before Linux 5.14.
+    pub(in crate::source) fn cookie(&self) -> Option<u64> {
+        cookie(self.socket.as_raw_fd())
+    }
+
+    fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         // Without it (before Linux 4.20) a dump has more than was asked for, which is left out.
         let _ = socket.set_netlink_get_strict_chk(true);
@@ -120,7 +107,12 @@ impl Asker {
     ///
     /// # Errors
     /// When the kernel refuses; `ENOENT` for a table that there is not.
-    pub(super) fn dump(&mut self, kind: u16, body: &[u8], see: See<'_>) -> io::Result<bool> {
+    pub(in crate::source) fn dump(
+        &mut self,
+        kind: u16,
+        body: &[u8],
+        see: See<'_>,
+    ) -> io::Result<bool> {
         self.send(kind, NLM_F_DUMP, body)?;
         let mut is_whole = true;
         loop {
@@ -138,7 +130,7 @@ impl Asker {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub(super) fn ask(&mut self, kind: u16, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    pub(in crate::source) fn ask(&mut self, kind: u16, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         self.send(kind, 0, body)?;
         let mut answer = None;
         self.receive(&mut |kind, _, body| answer = Some((kind, body.to_vec())))?;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::find::NAMED;
+use crate::source::netns::find::NAMED;
 
 /// Ends the waiting.
 pub(super) struct Wake(OwnedFd);
@@ -106,19 +106,6 @@ fn names() -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     Ok(watch)
-}
-
-/// The processor time that this thread has spent, the kernel's work for it included: what others
-/// take of it, and waiting for the kernel's locks, cost nobody anything.
-pub(super) fn spent() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the value is valid while the call takes, which fails for no clock that there is.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default());
-    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 fn owned(descriptor: RawFd) -> io::Result<OwnedFd> {

@@ -1,13 +1,12 @@
 //! How the packets of a reading were handed on: next hops by name, and the FIB entries behind them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::look_up::{self, Question};
-use super::socket::{Asker, Sockets};
+use super::socket::Asker;
 use super::{Followed, Mirror};
 use crate::model::forwarding::{FibEntry, Forwarding, Peer};
 use crate::model::hop::Stage;
@@ -120,15 +119,15 @@ impl Ways {
 }
 
 fn asker(followed: &Followed) -> io::Result<Asker> {
-    let sockets = Sockets::open(&File::open(&followed.path)?)?;
+    let asker = Asker::of_routes(&followed.open()?)?;
     // A path may lead elsewhere by now.
-    if sockets
-        .cookie
+    if asker
+        .cookie()
         .is_some_and(|cookie| cookie != followed.namespace.cookie)
     {
         return Err(io::ErrorKind::NotFound.into());
     }
-    Ok(sockets.asker)
+    Ok(asker)
 }
 
 /// The packet that a look-up is made for at a node: as it came into the namespace, since that is

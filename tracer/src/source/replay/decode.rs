@@ -1,6 +1,6 @@
 //! From a recording to a reading; whatever contradicts itself is refused.
 
-use super::{SCHEMA, wire};
+use super::{SCHEMA, names, wire};
 use crate::model::forwarding::{FibEntry, Peer, Role};
 use crate::model::hop::mac_from_text;
 use crate::model::{self, End, Parent, Protocol, Service, State};
@@ -29,6 +29,9 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
         })?
         .into_iter()
         .collect(),
+        names: numbered("names", frame.names, |_, it| names::decode(it, classes))?
+            .into_iter()
+            .collect(),
         losses: frame.losses,
         availability: frame.availability.into_iter().map(availability).collect(),
         ..model::Reading::default()

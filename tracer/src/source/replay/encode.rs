@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ipnet::IpNet;
 
-use super::{SCHEMA, wire};
+use super::{SCHEMA, names, wire};
 use crate::model::forwarding::{Forwarding, Peer};
 use crate::model::hop::mac_text;
 use crate::model::{self, End, Parent, Service, State};
@@ -18,6 +18,7 @@ pub(super) fn reading(reading: &model::Reading) -> String {
         classes: reading.classes.iter().map(class).collect(),
         nodes: reading.nodes.iter().map(node).collect(),
         forwarding: reading.forwarding.iter().map(forwarding).collect(),
+        names: reading.names.iter().map(names::encode).collect(),
         losses: reading.losses.clone(),
         availability: reading.availability.iter().map(availability).collect(),
     };
@@ -29,6 +30,9 @@ pub(super) fn reading(reading: &model::Reading) -> String {
     lines(&mut text, "nodes", &frame.nodes);
     if !frame.forwarding.is_empty() {
         lines(&mut text, "forwarding", &frame.forwarding);
+    }
+    if !frame.names.is_empty() {
+        lines(&mut text, "names", &frame.names);
     }
     line(&mut text, "losses", &frame.losses);
     lines(&mut text, "availability", &frame.availability);

@@ -22,6 +22,8 @@ pub(super) struct Reading {
     pub(super) nodes: Vec<Node>,
     #[serde(default)]
     pub(super) forwarding: Vec<Forwarding>,
+    #[serde(default)]
+    pub(super) names: Vec<Names>,
     pub(super) losses: BTreeMap<String, u64>,
     pub(super) availability: Vec<Availability>,
 }
@@ -172,4 +174,39 @@ pub(super) struct FibEntry {
     pub(super) gateway: Option<IpAddr>,
     pub(super) leg: usize,
     pub(super) legs: usize,
+}
+
+/// Who is behind the ends of a class.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Names {
+    pub(super) class: usize,
+    pub(super) source: Who,
+    pub(super) destination: Who,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Who {
+    Unknown,
+    Local(Vec<Process>),
+    Remote(IpNet),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Process {
+    pub(super) command: Option<String>,
+    pub(super) owner: Option<Owner>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Owner {
+    Unit(String),
+    Container {
+        runtime: String,
+        id: String,
+        pod: Option<String>,
+    },
 }

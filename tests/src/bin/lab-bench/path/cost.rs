@@ -8,9 +8,9 @@ use lab::topology::Line;
 use lab::{NumberedUdp, Pace};
 use serde_json::{Value, json};
 
-use super::ratio::{Bar, Estimate, Limit};
 use super::rounded;
 use super::variant::{HOPS, Runs, Variant};
+use crate::ratio::{Bar, Estimate, Limit};
 
 /// Datagrams of a round.
 const COUNT: u64 = 40_000;

@@ -10,8 +10,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};
 
-use super::ratio::{Bar, Estimate, Limit};
 use super::variant::Variant;
+use crate::ratio::{Bar, Estimate, Limit};
 use crate::table::quantile;
 
 /// Datagrams and requests of a round.

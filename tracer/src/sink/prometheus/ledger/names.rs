@@ -17,7 +17,7 @@ pub(in super::super) type Interned = Arc<str>;
 pub(super) struct Names(HashSet<Interned>);
 
 impl Names {
-    fn intern(&mut self, name: &str) -> Interned {
+    pub(super) fn intern(&mut self, name: &str) -> Interned {
         if let Some(known) = self.0.get(name) {
             return Arc::clone(known);
         }

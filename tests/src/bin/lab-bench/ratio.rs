@@ -4,21 +4,21 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::rounded;
+use crate::path::rounded;
 
 /// A median of paired measurements with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Estimate {
-    pub(super) median: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Estimate {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Estimate {
     /// From measurements that are alike, by order statistics: between the ranks that a binomial
     /// variable of a fair coin leaves out by 2.5 % on each side (Conover, *Practical Nonparametric
     /// Statistics*, 3.2).
-    pub(super) fn of(mut values: Vec<f64>) -> Self {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let count = values.len();
         assert!(count > 0, "an estimate has at least one measurement");
@@ -30,7 +30,7 @@ impl Estimate {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "median": rounded(self.median),
             "low": rounded(self.low),
@@ -58,22 +58,22 @@ fn rank_below(count: usize) -> usize {
 
 /// What a figure has to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Limit {
+pub(crate) enum Limit {
     AtMost(f64),
     AtLeast(f64),
 }
 
 /// A figure and what it has to be.
 #[derive(Debug)]
-pub(super) struct Bar {
-    pub(super) name: &'static str,
-    pub(super) limit: Limit,
-    pub(super) estimate: Estimate,
+pub(crate) struct Bar {
+    pub(crate) name: &'static str,
+    pub(crate) limit: Limit,
+    pub(crate) estimate: Estimate,
 }
 
 impl Bar {
     /// Missed only if the whole interval is on the wrong side.
-    pub(super) fn is_missed(&self) -> bool {
+    pub(crate) fn is_missed(&self) -> bool {
         match self.limit {
             Limit::AtMost(limit) => self.estimate.low > limit,
             Limit::AtLeast(limit) => self.estimate.high < limit,
@@ -97,7 +97,7 @@ impl Bar {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let (at_most, at_least) = match self.limit {
             Limit::AtMost(limit) => (Some(limit), None),
             Limit::AtLeast(limit) => (None, Some(limit)),

@@ -1,0 +1,175 @@
+//! Packets over several legs (ECMP): each leg's share is that of the packets really sent, and back
+//! they come by another device than they left by.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use lab::{Insert, Lab, Ns, RouteSpec};
+use tracer::model::Report;
+use tracer::model::hop::Stage;
+use tracer::model::name::Who;
+
+use super::seen::{losses, port, requests, trace};
+
+const PORT: u16 = 9_700;
+
+/// Flows, and the datagrams of each.
+const FLOWS: usize = 600;
+const EACH: usize = 5;
+
+const LEGS: usize = 3;
+
+/// Two hosts with three wires between them.
+struct Spread {
+    app: Ns,
+    db: Ns,
+    /// Where datagrams are sent to, in both families: an address of none of the wires.
+    to: [SocketAddr; 2],
+    _lab: Lab,
+}
+
+impl Spread {
+    fn new() -> Self {
+        let lab = Lab::new("spread").unwrap();
+        let (app, db) = (lab.namespace("app").unwrap(), lab.namespace("db").unwrap());
+        for leg in 0..LEGS {
+            let (here, there) = (format!("w{leg}"), format!("d{leg}"));
+            lab.veth((&app, &here), (&db, &there)).unwrap();
+            for (ns, dev, last) in [(&app, &here, 1), (&db, &there, 2)] {
+                ns.address(dev, &format!("10.9.{leg}.{last}/24")).unwrap();
+                ns.address(dev, &format!("fd09:{leg}::{last}/64")).unwrap();
+            }
+            for gateway in [v4(leg), v6(leg)] {
+                let mac = db.mac(&there).unwrap();
+                app.neighbour(&here, gateway, mac).unwrap();
+            }
+        }
+        db.bridge("srv", &[]).unwrap();
+        db.address("srv", "10.8.0.1/32").unwrap();
+        db.address("srv", "fd08::1/128").unwrap();
+        // By the flow's ports, not by its addresses alone.
+        app.sysctl("ipv4/fib_multipath_hash_policy", "1").unwrap();
+        app.sysctl("ipv6/fib_multipath_hash_policy", "1").unwrap();
+        let to = ["10.8.0.1", "fd08::1"].map(|to| SocketAddr::new(to.parse().unwrap(), PORT));
+        Self {
+            app,
+            db,
+            to,
+            _lab: lab,
+        }
+    }
+
+    /// Legs of the route itself.
+    fn multipath(&self) {
+        for (prefix, gateway) in [
+            ("10.8.0.0/16", v4 as fn(usize) -> IpAddr),
+            ("fd08::/32", v6),
+        ] {
+            let legs = (0..LEGS).map(|leg| (Some(gateway(leg)), format!("w{leg}"), 1));
+            let spec = RouteSpec {
+                legs: legs.collect(),
+                ..RouteSpec::to(prefix.parse().unwrap())
+            };
+            self.app.add_route(Insert::Add, &spec).unwrap();
+        }
+    }
+
+    /// Legs of a group of next-hop objects, of which the last has half of all.
+    fn group(&self) {
+        for (base, prefix, gateway) in [
+            (10, "10.8.0.0/16", v4 as fn(usize) -> IpAddr),
+            (20, "fd08::/32", v6),
+        ] {
+            for leg in 0..LEGS {
+                let id = base + leg as u32;
+                let dev = format!("w{leg}");
+                self.app
+                    .next_hop(id, Some(gateway(leg)), &dev, false)
+                    .unwrap();
+            }
+            let members = [(base, 1), (base + 1, 1), (base + 2, 2)];
+            self.app.next_hop_group(base + 9, &members).unwrap();
+            let spec = RouteSpec {
+                next_hop: Some(base + 9),
+                ..RouteSpec::to(prefix.parse().unwrap())
+            };
+            self.app.add_route(Insert::Add, &spec).unwrap();
+        }
+    }
+
+    /// Sends all datagrams of all flows; returns how many left by each device.
+    fn send(&self, to: SocketAddr) -> [u64; LEGS] {
+        let sent = |leg: usize| self.app.counters(&format!("w{leg}")).unwrap().tx_packets;
+        let before = [0, 1, 2].map(sent);
+        let any: IpAddr = if to.is_ipv4() {
+            [0; 4].into()
+        } else {
+            [0; 16].into()
+        };
+        let server = self.db.run(|| UdpSocket::bind((any, PORT)).unwrap());
+        self.app.run(|| {
+            for _ in 0..FLOWS {
+                let flow = UdpSocket::bind((any, 0)).unwrap();
+                for _ in 0..EACH {
+                    flow.send_to(b"to somewhere", to).unwrap();
+                }
+            }
+        });
+        drop(server);
+        let after = [0, 1, 2].map(sent);
+        std::array::from_fn(|leg| after[leg] - before[leg])
+    }
+}
+
+fn v4(leg: usize) -> IpAddr {
+    [10, 9, leg as u8, 2].into()
+}
+
+fn v6(leg: usize) -> IpAddr {
+    format!("fd09:{leg}::2").parse().unwrap()
+}
+
+/// The shares of legs, by the device that each left by, with the gateway that is told for it.
+fn told(report: &Report) -> Vec<(String, Option<IpAddr>, f64)> {
+    let routes = requests(report, PORT);
+    let steps = routes.iter().flat_map(|route| &route.steps);
+    let mut told: Vec<_> = steps
+        .filter(|step| step.hop.stage == Stage::Xmit)
+        .filter_map(|step| {
+            let entry = step.forwarding.as_ref()?.entry.as_ref()?;
+            assert_eq!(entry.legs, LEGS);
+            Some((step.hop.device.clone(), entry.gateway, step.leg_share?))
+        })
+        .collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    told.dedup();
+    told
+}
+
+#[test]
+fn shares_of_legs_are_those_of_the_packets_that_were_sent() {
+    for of_group in [false, true] {
+        let spread = Spread::new();
+        if of_group {
+            spread.group();
+        } else {
+            spread.multipath();
+        }
+        for to in spread.to {
+            let (sent, report) = trace(&port(PORT), || spread.send(to));
+            let all: u64 = sent.iter().sum();
+            println!("{to} group {of_group}: {sent:?} {:?}", told(&report));
+            assert!(all >= (FLOWS * EACH) as u64, "{sent:?}");
+            let told = told(&report);
+            assert_eq!(told.len(), LEGS, "{told:?} {}", losses(&report));
+            for (leg, (device, gateway, share)) in told.into_iter().enumerate() {
+                let expected = sent[leg] as f64 / all as f64;
+                let via = if to.is_ipv4() { v4(leg) } else { v6(leg) };
+                assert_eq!((device, gateway), (format!("w{leg}"), Some(via)));
+                assert!((share - expected).abs() < 0.02, "{share} of {expected}");
+            }
+            // The other end is here, and known by its socket; this test's program has it.
+            let names = &requests(&report, PORT)[0].names;
+            assert!(!matches!(names.source, Who::Remote(_)), "{names:?}");
+        }
+    }
+}

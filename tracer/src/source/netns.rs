@@ -1,0 +1,137 @@
+//! Network namespaces: finding, naming and entering them.
+
+pub(super) mod find;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::live::rights::ForNames;
+use crate::model::Namespace;
+
+/// Since when the kernel tells a namespace's cookie (`SO_NETNS_COOKIE`); before, its inode is taken
+/// for one, here and in the kernel half, though it is used again.
+pub(super) const COOKIES: (u32, u32) = (5, 14);
+
+/// The names of namespaces, by cookie.
+#[derive(Default)]
+pub(super) struct Namespaces {
+    known: HashMap<u64, Namespace>,
+}
+
+impl Namespaces {
+    /// The namespace of a cookie, with the best name that there is now.
+    ///
+    /// An inode is used again as soon as its namespace is gone, so a name counts only when the
+    /// namespace of that name has the cookie.
+    pub(super) fn get(&mut self, cookie: u64, inode: u32) -> Namespace {
+        if let Some(known) = self.known.get(&cookie) {
+            return known.clone();
+        }
+        let name = name_of(cookie, inode);
+        let is_known = name.is_some();
+        let namespace = Namespace {
+            name: name.unwrap_or_else(|| format!("net:[{inode}]")),
+            cookie,
+            inode,
+        };
+        if is_known {
+            self.known.insert(cookie, namespace.clone());
+        }
+        namespace
+    }
+}
+
+/// The cookie of the namespace of a name, or of a path.
+///
+/// # Errors
+/// When there is no such namespace, or entering it needs more rights.
+pub(super) fn cookie_of_name(name: &str) -> io::Result<u64> {
+    let _rights = ForNames::take_up();
+    let path = match name {
+        "host" => find::host(),
+        path if path.contains('/') => PathBuf::from(path),
+        name => Path::new(find::NAMED).join(name),
+    };
+    cookie_at(&path)
+}
+
+fn name_of(cookie: u64, inode: u32) -> Option<String> {
+    let _rights = ForNames::take_up();
+    let found = find::all().remove(&inode)?;
+    cookie_at(&found.path)
+        .is_ok_and(|at| at == cookie)
+        .then_some(found.name)
+}
+
+fn cookie_at(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let inode = file.metadata()?.ino();
+    let cookie = inside(&file, || {
+        let socket = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
+        Ok(cookie(socket.as_raw_fd()))
+    })?;
+    Ok(cookie.unwrap_or(inode))
+}
+
+/// Runs something inside a namespace, on a thread of its own. Sockets that it opens stay there.
+///
+/// # Errors
+/// When it can't be entered.
+pub(super) fn inside<T: Send>(
+    namespace: &File,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    // The thread has those of the one that starts it.
+    let _rights = ForNames::take_up();
+    std::thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            // SAFETY: a valid descriptor; only this thread changes its namespace, and it ends.
+            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            work()
+        });
+        let gone = || io::Error::other("the thread that entered it ended");
+        there.join().unwrap_or_else(|_| Err(gone()))
+    })
+}
+
+/// The cookie of a socket's namespace, never used twice before the next boot; none before Linux 5.14.
+pub(super) fn cookie(socket: RawFd) -> Option<u64> {
+    let mut cookie = 0u64;
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the value and its size are valid for as long as the call takes.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    (answer == 0).then_some(cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_gone_is_named_by_its_inode() {
+        let mut namespaces = Namespaces::default();
+        assert_eq!(namespaces.get(u64::MAX, 1).name, "net:[1]");
+    }
+
+    #[test]
+    fn a_namespace_that_cant_be_entered_is_an_error_that_says_why() {
+        let absent = cookie_of_name("there-is-no-such-namespace").unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+        let other = cookie_of_name("/proc/self/status").unwrap_err();
+        assert_eq!(other.raw_os_error(), Some(libc::EINVAL), "{other}");
+    }
+}
