@@ -59,6 +59,10 @@ pub struct Offsets {
     pub sk_dport: u32,
     /// `sock.sk_receive_queue.prev`
     pub sk_receive_tail: u32,
+    /// `nf_hook_state.hook`
+    pub nf_state_hook: u32,
+    /// `nf_hook_state.pf`
+    pub nf_state_protocol: u32,
 }
 
 /// The choices of the one who traces.
@@ -108,8 +112,8 @@ pub struct Settings {
     /// 1 when nobody can ask for a network namespace's cookie (before Linux 5.14): its inode is taken
     /// instead.
     pub no_cookies: u32,
-    /// Not used yet.
-    pub spare: u32,
+    /// How many CPUs there may be.
+    pub cpus: u32,
 }
 
 impl Offsets {
@@ -142,6 +146,8 @@ impl Offsets {
         sk_num: 0,
         sk_dport: 0,
         sk_receive_tail: 0,
+        nf_state_hook: 0,
+        nf_state_protocol: 0,
     };
 }
 
@@ -169,12 +175,12 @@ impl Settings {
         handover_physical: 0,
         unspecified: 0,
         no_cookies: 0,
-        spare: 0,
+        cpus: 0,
     };
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 27 * 4 && size_of::<Settings>() == 32 * 4);
+const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 32 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

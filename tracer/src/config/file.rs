@@ -46,6 +46,7 @@ struct File {
 struct Routes {
     duration: Option<Duration>,
     through_hardware: bool,
+    fine: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -208,6 +209,7 @@ impl File {
                     .ephemeral_from
                     .map_or(from.ephemeral_from, |it| it.0),
                 through_hardware: self.routes.through_hardware,
+                fine: self.routes.fine,
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },

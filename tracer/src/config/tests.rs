@@ -55,6 +55,7 @@ fn the_complete_example_sets_everything() {
         service_ports: vec![],
         ephemeral_from: 32_768,
         through_hardware: false,
+        fine: false,
         limits: Limits::default(),
         passages: false,
         kernel_log: false,
@@ -169,7 +170,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[routes]\n\n# a word\nduratoin = \"1s\"",
-        "4: routes.duratoin: there is no such key; allowed: duration, through_hardware",
+        "4: routes.duratoin: there is no such key; allowed: duration, through_hardware, fine",
     ),
     (
         "[filters]\nport = 1",

@@ -2,6 +2,7 @@
 
 mod assemble;
 pub mod doctor;
+mod finer;
 mod kernel_types;
 mod load;
 pub mod loaded;
@@ -39,6 +40,7 @@ pub struct Live {
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
+    fine: bool,
     started: Instant,
 }
 
@@ -63,6 +65,7 @@ impl Live {
             passages: None,
             log: loaded.log,
             orders: load::OPEN,
+            fine: settings.fine,
             started: Instant::now(),
         })
     }
@@ -102,7 +105,7 @@ impl Live {
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);
         }
-        reading.programs = work::done(&self.memory.work);
+        reading.programs = work::done(&self.memory.work, self.fine);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         Ok(reading)
     }

@@ -20,6 +20,9 @@ pub struct Settings {
     pub ephemeral_from: u16,
     /// Whether packets that leave by hardware are looked for where hardware brings packets in.
     pub through_hardware: bool,
+    /// Whether packets are timed at functions of the protocols too, between `receive` and what
+    /// follows.
+    pub fine: bool,
     /// How much room the tables get.
     pub limits: Limits,
     /// Whether each packet's timeline leaves the kernel.
@@ -36,6 +39,7 @@ impl Default for Settings {
             service_ports: Vec::new(),
             ephemeral_from: 32_768,
             through_hardware: false,
+            fine: false,
             limits: Limits::default(),
             passages: false,
             kernel_log: false,
