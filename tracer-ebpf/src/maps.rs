@@ -134,7 +134,11 @@ pub(crate) fn scratch_index(cpu: u32, program: u32) -> u32 {
 /// [`scratch_index`].
 #[inline(always)]
 pub(crate) fn place_of(program: u32, cpu: u32) -> u32 {
-    hop::place(program, cpu, setting!(cpus))
+    if program < PROGRAMS {
+        scratch_index(cpu, program)
+    } else {
+        hop::place(program, cpu, setting!(cpus))
+    }
 }
 
 /// What a claim is for, in the upper half of its key.
