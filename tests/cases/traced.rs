@@ -4,6 +4,8 @@
 mod conserved;
 #[path = "traced/exact.rs"]
 mod exact;
+#[path = "traced/fine.rs"]
+mod fine;
 #[path = "traced/joins.rs"]
 mod joins;
 #[path = "traced/passages.rs"]

@@ -59,6 +59,10 @@ pub struct Offsets {
     pub sk_dport: u32,
     /// `sock.sk_receive_queue.prev`
     pub sk_receive_tail: u32,
+    /// `nf_hook_state.hook`
+    pub nf_state_hook: u32,
+    /// `nf_hook_state.pf`
+    pub nf_state_protocol: u32,
 }
 
 /// The choices of the one who traces.
@@ -110,6 +114,10 @@ pub struct Settings {
     pub no_cookies: u32,
     /// Of many packets 1 in 2 to the power of this is timed; 0 times all of them.
     pub timing_shift: u32,
+    /// How many CPUs there may be.
+    pub cpus: u32,
+    /// Not used yet.
+    pub spare: u32,
 }
 
 impl Offsets {
@@ -142,6 +150,8 @@ impl Offsets {
         sk_num: 0,
         sk_dport: 0,
         sk_receive_tail: 0,
+        nf_state_hook: 0,
+        nf_state_protocol: 0,
     };
 }
 
@@ -170,11 +180,13 @@ impl Settings {
         unspecified: 0,
         no_cookies: 0,
         timing_shift: 0,
+        cpus: 0,
+        spare: 0,
     };
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 27 * 4 && size_of::<Settings>() == 32 * 4);
+const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 34 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

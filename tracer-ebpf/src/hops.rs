@@ -5,12 +5,13 @@
 
 mod device;
 mod end;
+mod finer;
 mod socket;
 
 use core::hint::cold_path;
 
 use tracer_common::{
-    hop::PROBES,
+    hop::{self, PROGRAMS},
     layout::{self, RUNS_A_TIMING},
 };
 
@@ -23,8 +24,8 @@ use crate::{
 /// A program's number: its row in the catalogue.
 const fn program(name: &str) -> Program {
     let mut row = 0;
-    while row < PROBES.len() {
-        if is_equal(PROBES[row].program.as_bytes(), name.as_bytes()) {
+    while row < PROGRAMS {
+        if is_equal(hop::row(row).program.as_bytes(), name.as_bytes()) {
             return Program(row as u32);
         }
         row += 1;
@@ -74,7 +75,7 @@ impl Work {
 
 #[inline(always)]
 fn of(program: Program) -> Option<&'static mut layout::Work> {
-    let place = maps::scratch_index(kernel::cpu(), program.0);
+    let place = maps::place_of(program.0, kernel::cpu());
     // SAFETY: it belongs to one program on one CPU, and a program does not nest in itself.
     WORK.get_ptr_mut(place).map(|work| unsafe { &mut *work })
 }

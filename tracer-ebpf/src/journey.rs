@@ -12,6 +12,7 @@
 mod birth;
 mod device;
 mod end;
+mod finer;
 mod socket;
 
 use core::hint::cold_path;
@@ -24,6 +25,7 @@ use tracer_common::{
 pub(crate) use self::{
     device::{queue, receive, rx, rx_direct, xmit},
     end::{consume, drop},
+    finer::pass,
     socket::{deliver, deliver_datagram, deliver_handshake, read},
 };
 use crate::{

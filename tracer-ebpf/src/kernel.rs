@@ -429,3 +429,26 @@ impl Sock {
         Skb(member(self.0, offset!(sk_receive_tail)))
     }
 }
+
+/// A `struct nf_hook_state`: what netfilter's hooks are called with.
+#[derive(Clone, Copy)]
+pub(crate) struct HookState(*const u8);
+
+impl HookState {
+    #[inline(always)]
+    pub(crate) fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// `NFPROTO_IPV4` …
+    #[inline(always)]
+    pub(crate) fn protocol(self) -> u8 {
+        member(self.0, offset!(nf_state_protocol))
+    }
+
+    /// `NF_INET_PRE_ROUTING` …; of the four bytes that it has on Linux 5.10, the lowest.
+    #[inline(always)]
+    pub(crate) fn hook(self) -> u8 {
+        member(self.0, offset!(nf_state_hook))
+    }
+}

@@ -6,7 +6,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, RingBuf},
 };
 use tracer_common::{
-    hop::PROBES,
+    hop::{self, PROBES},
     layout::{
         Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Orders, Packet,
         PacketSet, Rules, Tuple, Work,
@@ -15,9 +15,9 @@ use tracer_common::{
     settings::SERVICE_WORDS,
 };
 
-use crate::header::Header;
+use crate::{header::Header, kernel::setting};
 
-/// How many programs there are; what a program keeps for itself is found by its number.
+/// How many programs there are but for finer hops; what a program keeps for itself is found by its number.
 pub(crate) const PROGRAMS: u32 = PROBES.len() as u32;
 
 /// Slots of a program's node cache, on each CPU.
@@ -140,6 +140,17 @@ pub(crate) fn scratch(index: u32) -> Option<&'static mut Scratch> {
 #[inline(always)]
 pub(crate) fn scratch_index(cpu: u32, program: u32) -> u32 {
     cpu * PROGRAMS + program
+}
+
+/// The place of any program's own on a CPU; for those of the usual hops it is the same as
+/// [`scratch_index`].
+#[inline(always)]
+pub(crate) fn place_of(program: u32, cpu: u32) -> u32 {
+    if program < PROGRAMS {
+        scratch_index(cpu, program)
+    } else {
+        hop::place(program, cpu, setting!(cpus))
+    }
 }
 
 /// What a claim is for, in the upper half of its key.

@@ -9,8 +9,8 @@ use crate::{
     header,
     kernel::{self, Device, DeviceAt, setting},
     maps::{
-        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, PROGRAMS, SLOTS, SLOTS_OF,
-        Scratch, Slot, claim,
+        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, SLOTS, SLOTS_OF, Scratch,
+        Slot, claim,
     },
     record::add_u32,
 };
@@ -37,7 +37,17 @@ pub(crate) fn reach(
     program: u32,
     lay_out: impl FnOnce(&mut Scratch),
 ) -> Result<Found, End> {
-    let place = place_of(key, cpu, program);
+    reach_at(key, maps::scratch_index(cpu, program), lay_out)
+}
+
+/// The same, for a program and CPU by the place of what is their own.
+#[inline(always)]
+pub(crate) fn reach_at(
+    key: &NodeKey,
+    index: u32,
+    lay_out: impl FnOnce(&mut Scratch),
+) -> Result<Found, End> {
+    let place = place_of(key, index);
     let Some(slot) = SLOTS_OF.get_ptr_mut(place) else {
         return Err(End::Cells);
     };
@@ -46,7 +56,6 @@ pub(crate) fn reach(
     if slot.node != 0 && slot.key == *key {
         return Ok(slot.found());
     }
-    let index = maps::scratch_index(cpu, program);
     let Some(scratch) = maps::scratch(index) else {
         return Err(End::Cells);
     };
@@ -71,12 +80,12 @@ impl Slot {
 }
 
 #[inline(always)]
-fn place_of(key: &NodeKey, cpu: u32, program: u32) -> u32 {
+fn place_of(key: &NodeKey, index: u32) -> u32 {
     let spread = key.parent.wrapping_mul(0x9e37_79b1)
         ^ key.ifindex.wrapping_mul(0x85eb_ca6b)
         ^ (key.mac as u32).wrapping_mul(0xc2b2_ae35)
         ^ key.stage << 26;
-    (cpu * PROGRAMS + program) * SLOTS + (spread >> 26 & (SLOTS - 1))
+    index * SLOTS + (spread >> 26 & (SLOTS - 1))
 }
 
 /// What [`find_node`] answers.
@@ -179,12 +188,24 @@ fn publish(node: u32, info: &mut NodeInfo, scratch: &Scratch) -> u32 {
 #[inline(always)]
 fn describe(info: &mut NodeInfo, scratch: &mut Scratch, index: u32) {
     if scratch.device == 0 {
-        // A socket has the device of the hop before.
+        // A hop inside has the device of the hop before.
         if let Some(parent) = NODE_INFO.get(scratch.key.parent) {
             info.kind = parent.kind;
         }
-        return;
+        if scratch.key.stage < Stage::IpRcv as u32 {
+            return;
+        }
+    } else {
+        describe_device(info, scratch);
     }
+    if header::parse_header(index) != 0 {
+        info.tuple = scratch.header.tuple;
+        info.translated = u32::from(scratch.header.flow as u32 != scratch.born);
+    }
+}
+
+#[inline(always)]
+fn describe_device(info: &mut NodeInfo, scratch: &Scratch) {
     let device = DeviceAt(scratch.device);
     info.inode = device.inode();
     // Straight into the map: a chain of calls has 512 bytes of stack.
@@ -198,10 +219,6 @@ fn describe(info: &mut NodeInfo, scratch: &mut Scratch, index: u32) {
     };
     if scratch.key.stage == Stage::Rx as u32 {
         info.previous_mac = scratch.mac;
-    }
-    if header::parse_header(index) != 0 {
-        info.tuple = scratch.header.tuple;
-        info.translated = u32::from(scratch.header.flow as u32 != scratch.born);
     }
 }
 
@@ -232,6 +249,12 @@ fn find_cell(node: u32) -> u32 {
         unsafe { core::ptr::write_volatile(&raw mut (*counters).owner, node + 1) };
     }
     cell
+}
+
+/// The stage of a node.
+#[inline(always)]
+pub(crate) fn stage_of(node: u32) -> u32 {
+    NODE_INFO.get(node).map_or(0, |info| info.key.stage)
 }
 
 /// The destination port behind NAT at a node, 0 where there is none.

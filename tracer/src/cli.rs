@@ -59,6 +59,10 @@ pub struct Routes {
     /// Writes each packet's timeline to this file, as a line of JSON each
     #[arg(long, value_name = "FILE")]
     pub passages: Option<PathBuf>,
+    /// Times packets at functions of IP, netfilter, TCP and UDP too, where the kernel has fentry;
+    /// each costs what a hop costs
+    #[arg(long)]
+    pub fine: bool,
     /// Which packets are traced.
     #[command(flatten)]
     pub filter: Filter,
@@ -104,6 +108,10 @@ pub struct Run {
     /// host's processor time, "off" for as much as they need [default: 1%]
     #[arg(long, value_name = "PERCENT", value_parser = told(value::max_cpu, value::MAX_CPU))]
     pub max_cpu: Option<MaxCpu>,
+    /// Times packets at functions of IP, netfilter, TCP and UDP too, where the kernel has fentry;
+    /// each costs what a hop costs
+    #[arg(long, conflicts_with = "replay")]
+    pub fine: bool,
     /// Serves what a file recorded; traces nothing
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
@@ -122,8 +130,9 @@ pub struct Off {
 }
 
 /// Arguments that say how to trace, which a recording can't follow any more.
-const TRACING: [&str; 9] = [
-    "duration", "config", "record", "passages", "netns", "device", "prefix", "protocol", "port",
+const TRACING: [&str; 10] = [
+    "duration", "config", "record", "passages", "fine", "netns", "device", "prefix", "protocol",
+    "port",
 ];
 
 /// Which packets are traced; they win over the configuration's.

@@ -10,7 +10,7 @@ use tracer::source::Settings;
 
 use super::seen::{losses, port, requests, tell, trace};
 
-const PORT: u16 = 9000;
+pub(super) const PORT: u16 = 9000;
 const COUNT: u64 = 10_000;
 /// On their way at once: also on a machine that is too slow for the pace, what waits in a wire is
 /// not more than the tracer remembers.
@@ -22,7 +22,7 @@ fn send(from: (&Ns, IpAddr), to: (&Ns, SocketAddr), target: Option<SocketAddr>) 
     send_as(&port(wanted), from, to, target)
 }
 
-fn send_as(
+pub(super) fn send_as(
     settings: &Settings,
     from: (&Ns, IpAddr),
     to: (&Ns, SocketAddr),
@@ -58,7 +58,7 @@ fn udp_like<'a>(udp: &NumberedUdp<'a>) -> NumberedUdp<'a> {
 }
 
 /// One route, each of its hops with all packets, all delivered, nothing lost.
-fn check(report: &Report, service: u16, hops: &[(&str, Stage)]) {
+pub(super) fn check(report: &Report, service: u16, hops: &[(&str, Stage)]) {
     let routes = requests(report, service);
     assert_eq!(
         routes.len(),

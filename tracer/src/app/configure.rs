@@ -17,6 +17,7 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     replace(&mut agent.socket, arguments.socket.as_ref());
     replace(&mut agent.max_cpu, arguments.max_cpu.as_ref());
     agent.insecure_listen |= arguments.insecure_listen;
+    config.settings.fine |= arguments.fine;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)
 }
@@ -40,6 +41,7 @@ pub(super) fn configure(arguments: &cli::Routes, verbose: u8) -> Result<Config, 
     replace_some(&mut filter.prefix, given.prefix.as_ref());
     replace_some(&mut filter.protocol, given.protocol.as_ref());
     replace_some(&mut filter.port, given.port.as_ref());
+    settings.fine |= arguments.fine;
     settings.passages = arguments.passages.is_some();
     settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)
@@ -84,7 +86,7 @@ mod tests {
     fn every_argument_wins_over_the_file() {
         let config = configured(
             "--duration 500ms --netns a --device b --prefix 10.0.0.0/8 --protocol udp --port 53 \
-             --passages c -vv",
+             --passages c --fine -vv",
         );
         let settings = config.settings;
         assert_eq!(config.duration, Duration::from_millis(500));
@@ -93,6 +95,6 @@ mod tests {
         assert_eq!(settings.filter.prefix, "10.0.0.0/8".parse().ok());
         assert_eq!(settings.filter.protocol, Some(crate::model::Protocol::Udp));
         assert_eq!(settings.filter.port, Some(53));
-        assert!(settings.passages && settings.kernel_log);
+        assert!(settings.passages && settings.fine && settings.kernel_log);
     }
 }

@@ -47,6 +47,7 @@ struct File {
 struct Routes {
     duration: Option<Duration>,
     through_hardware: bool,
+    fine: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -217,6 +218,7 @@ impl File {
                     .map_or(from.ephemeral_from, |it| it.0),
                 through_hardware: self.routes.through_hardware,
                 timed_one_in: self.timing.one_in.map_or(from.timed_one_in, |it| it.0),
+                fine: self.routes.fine,
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },

@@ -6,10 +6,11 @@ use super::value::{
 };
 
 /// The sections and keys.
-const KEYS: [(&str, &str); 34] = [
+const KEYS: &[(&str, &str)] = &[
     ("routes", "a section: [routes]"),
     ("routes.duration", DURATION),
     ("routes.through_hardware", TRUTH),
+    ("routes.fine", TRUTH),
     ("agent", "a section: [agent]"),
     ("agent.listen", LISTEN),
     ("agent.insecure_listen", TRUTH),

@@ -58,6 +58,7 @@ fn the_complete_example_sets_everything() {
         ephemeral_from: 32_768,
         through_hardware: false,
         timed_one_in: NonZeroU8::new(8).unwrap(),
+        fine: false,
         limits: Limits::default(),
         passages: false,
         kernel_log: false,
@@ -172,7 +173,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[routes]\n\n# a word\nduratoin = \"1s\"",
-        "4: routes.duratoin: there is no such key; allowed: duration, through_hardware",
+        "4: routes.duratoin: there is no such key; allowed: duration, through_hardware, fine",
     ),
     (
         "[filters]\nport = 1",

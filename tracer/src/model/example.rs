@@ -437,6 +437,9 @@ fn latency(middle_ns: u64, packets: u64) -> Histogram {
     histogram
 }
 
+/// Stages that nodes of any shape may have.
+const ANY: [Stage; 6] = [Queue, Xmit, Rx, Receive, Deliver, Read];
+
 /// Nodes of any shape and any numbers, with parents before their children.
 pub(crate) fn any_nodes() -> impl Strategy<Value = Vec<Node>> {
     let lab = lab();
@@ -457,7 +460,7 @@ pub(crate) fn any_nodes() -> impl Strategy<Value = Vec<Node>> {
                         _ if class == 4 => Parent::Class(0),
                         _ => Parent::Node(parent.index(index)),
                     };
-                    node.hop.stage = Stage::ALL[stage.min(5)];
+                    node.hop.stage = ANY[stage.min(ANY.len() - 1)];
                     node.packets = packets.into();
                     node.bytes = bytes.into();
                     node.born = (born % 3).into();

@@ -9,7 +9,7 @@ use super::fit;
 use super::look::{Ink, Look};
 use super::units;
 use crate::model::report::class_key;
-use crate::model::{Report, Route, State};
+use crate::model::{Availability, Report, Route, State};
 
 pub(super) use account::kinds;
 pub(super) use class::heading as class_heading;
@@ -70,17 +70,30 @@ fn losses(report: &Report, look: Look) -> String {
         let line = format!("lost from sight: {}", lost.join(", "));
         look.paint(Ink::Unsure, &fit::wrap(&line, look.width, 2)) + "\n"
     };
-    for row in &report.availability {
+    for ((because, advice), names) in not_watched(&report.availability) {
+        let line = format!("not watched: {}: {because}; try {advice}", names.join(", "));
+        text += &look.paint(Ink::Faint, &fit::wrap(&line, look.width, 2));
+        text.push('\n');
+    }
+    text
+}
+
+/// What can't be watched, those with the same reason and advice together.
+fn not_watched(rows: &[Availability]) -> Vec<((&str, &str), Vec<&str>)> {
+    let mut groups = Vec::<((&str, &str), Vec<&str>)>::new();
+    for row in rows {
         let (State::Unavailable { because, advice } | State::Missing { because, advice }) =
             &row.state
         else {
             continue;
         };
-        let line = format!("not watched: {}: {because}; try {advice}", row.name);
-        text += &look.paint(Ink::Faint, &fit::wrap(&line, look.width, 2));
-        text.push('\n');
+        let why = (&**because, &**advice);
+        match groups.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(&row.name),
+            None => groups.push((why, vec![&row.name])),
+        }
     }
-    text
+    groups
 }
 
 #[cfg(test)]
@@ -95,6 +108,35 @@ mod tests {
             colour: false,
         };
         to_text(&report, look)
+    }
+
+    #[test]
+    fn what_one_reason_takes_is_told_on_one_line() {
+        let unavailable = |name: &str, because: &str| Availability {
+            name: name.to_owned(),
+            meaning: String::new(),
+            state: State::Unavailable {
+                because: because.to_owned(),
+                advice: "another kernel".to_owned(),
+            },
+        };
+        let report = Report {
+            availability: vec![
+                unavailable("ip_rcv", "no fentry"),
+                unavailable("tcp_probe", "too old"),
+                unavailable("ip_output", "no fentry"),
+            ],
+            ..Report::default()
+        };
+        let text = losses(&report, Look::default());
+        let told: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            told,
+            [
+                "not watched: ip_rcv, ip_output: no fentry; try another kernel",
+                "not watched: tcp_probe: too old; try another kernel",
+            ]
+        );
     }
 
     #[test]

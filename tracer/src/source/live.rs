@@ -2,6 +2,7 @@
 
 mod assemble;
 pub mod doctor;
+mod finer;
 mod kernel_types;
 mod load;
 pub mod loaded;
@@ -40,6 +41,7 @@ pub struct Live {
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
+    fine: bool,
     started: Instant,
 }
 
@@ -65,6 +67,7 @@ impl Live {
             passages: None,
             log: loaded.log,
             orders: load::OPEN,
+            fine: settings.fine,
             started: Instant::now(),
         })
     }
@@ -105,7 +108,7 @@ impl Live {
             ways.tell(&mut reading);
             self.names.tell(&mut reading, ways.mirror());
         }
-        reading.programs = work::done(&self.memory.work);
+        reading.programs = work::done(&self.memory.work, self.fine);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         Ok(reading)
     }

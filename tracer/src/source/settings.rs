@@ -24,6 +24,9 @@ pub struct Settings {
     /// Where a processor sees many new packets (7,600 a second), 1 in so many is timed, for all of
     /// them; a power of two. All are counted.
     pub timed_one_in: NonZeroU8,
+    /// Whether packets are timed at functions of the protocols too, between `receive` and what
+    /// follows.
+    pub fine: bool,
     /// How much room the tables get.
     pub limits: Limits,
     /// Whether each packet's timeline leaves the kernel.
@@ -41,6 +44,7 @@ impl Default for Settings {
             ephemeral_from: 32_768,
             through_hardware: false,
             timed_one_in: NonZeroU8::new(8).unwrap_or(NonZeroU8::MIN),
+            fine: false,
             limits: Limits::default(),
             passages: false,
             kernel_log: false,

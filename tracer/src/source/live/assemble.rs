@@ -194,7 +194,7 @@ impl Assembly {
             return;
         }
         let hop = match parent {
-            Parent::Node(place) if matches!(stage, Stage::Deliver | Stage::Read) => Hop {
+            Parent::Node(place) if stage.is_inside() => Hop {
                 stage,
                 next_hop_mac: None,
                 previous_hop_mac: None,
@@ -312,7 +312,8 @@ fn lose_the_rest(reading: &mut Reading) {
     let went_on = reading.went_on();
     for (node, went_on) in reading.nodes.iter_mut().zip(went_on) {
         let gone = (node.packets + node.born).saturating_sub(went_on + node.ends.sum());
-        if node.hop.stage == Stage::Receive && gone > 0 {
+        let is_received = node.hop.stage == Stage::Receive || node.hop.stage.is_finer();
+        if is_received && gone > 0 {
             *node
                 .ends
                 .lost

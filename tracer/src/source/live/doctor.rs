@@ -19,6 +19,7 @@ pub fn examine() -> Vec<Availability> {
     let mut rows = vec![kernel(), types()];
     rows.extend(self::rights());
     let settings = Settings {
+        fine: true,
         limits: Limits {
             packets: 64,
             nodes: 16,

@@ -79,6 +79,13 @@ const OFFSETS: [Wanted; 27] = wanted! {
     sk_receive_tail: ("sock", "sk_receive_queue.prev");
 };
 
+/// Offsets that finer hops alone need, of what a kernel may have been built without.
+const FINER_OFFSETS: [Wanted; 2] = wanted! {
+    // Four bytes on 5.10, one on 6.1.
+    nf_state_hook: ("nf_hook_state", "hook");
+    nf_state_protocol: ("nf_hook_state", "pf");
+};
+
 impl KernelTypes {
     /// Reads the running kernel's types.
     ///
@@ -100,10 +107,7 @@ impl KernelTypes {
     pub(super) fn offsets(&self) -> Result<Offsets, Error> {
         let mut offsets = Offsets::ZERO;
         for wanted in &OFFSETS {
-            let offset = wanted
-                .ways
-                .iter()
-                .find_map(|(name, path)| self.offset(name, path));
+            let offset = self.offset_of(wanted);
             let (name, path) = wanted.ways[0];
             let offset = offset.ok_or_else(|| Error::Kernel {
                 doing: format!("find {name}.{path} in the kernel's types"),
@@ -112,7 +116,15 @@ impl KernelTypes {
             })?;
             (wanted.set)(&mut offsets, offset);
         }
+        for wanted in &FINER_OFFSETS {
+            (wanted.set)(&mut offsets, self.offset_of(wanted).unwrap_or_default());
+        }
         Ok(offsets)
+    }
+
+    fn offset_of(&self, wanted: &Wanted) -> Option<u32> {
+        let mut ways = wanted.ways.iter();
+        ways.find_map(|(name, path)| self.offset(name, path))
     }
 
     /// The values of an enumeration by number; empty where the kernel has no such.

@@ -9,7 +9,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
-use tracer_common::hop::{At, PROBES, Probe};
+use tracer_common::hop::{At, Probe};
 use tracer_common::layout::{
     ALL_FOLLOWED, Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, Orders, PacketSet, Rule,
     Rules, Work,
@@ -18,7 +18,7 @@ use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings
 
 use super::kernel_types::{self, KernelTypes};
 use super::memory::Array;
-use super::{rights, rules};
+use super::{finer, rights, rules};
 use crate::model::{Availability, State};
 use crate::source::{Error, Settings, netns};
 
@@ -86,7 +86,8 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .flatten();
     // What passes between the first attachment and the last has no beginning, and is no loss.
     order(&mut ebpf, CLOSED)?;
-    let availability = attach_all(&mut ebpf, &btf, &types)?;
+    let availability = attach_all(&mut ebpf, settings.fine, &btf, &types)?;
+    finer::tell(&availability);
     order(&mut ebpf, OPEN)?;
     Ok(Loaded {
         ebpf,
@@ -120,14 +121,18 @@ fn create(
     kernel_settings: &KernelSettings,
 ) -> Result<Ebpf, Error> {
     let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
-    let programs = PROBES.len() as u32;
+    let kernel_settings = KernelSettings {
+        cpus,
+        ..*kernel_settings
+    };
+    let programs = finer::probes(settings.fine).count() as u32;
     let limits = settings.limits;
     // At 0 the verifier removes the logging; aya's levels begin with 1, error, and end with 5.
     let log_level = if settings.kernel_log { 5u8 } else { 0 };
     let steps = if settings.passages { 64 << 20 } else { 4096 };
     EbpfLoader::new()
         .override_global("OFFSETS", bytes_of(offsets), true)
-        .override_global("SETTINGS", bytes_of(kernel_settings), true)
+        .override_global("SETTINGS", bytes_of(&kernel_settings), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
         .map_max_entries("HANDOVER", rules::handover_sets(limits))
@@ -230,13 +235,18 @@ fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
 ///
 /// All are loaded before the first one is attached, and those that begin a packet's way come last,
 /// so that the fewest packets are met in the middle of theirs.
-fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Availability>, Error> {
+fn attach_all(
+    ebpf: &mut Ebpf,
+    fine: bool,
+    btf: &Btf,
+    types: &KernelTypes,
+) -> Result<Vec<Availability>, Error> {
     let mut availability = Vec::new();
     let mut loaded = Vec::new();
-    for probe in PROBES.iter().filter(|probe| is_needed(probe, types)) {
-        let state = if is_there(probe, types) {
+    for probe in finer::probes(fine).filter(|probe| is_needed(probe, types)) {
+        let state = if let Some(target) = target(probe, types) {
             let started = Instant::now();
-            match load_program(ebpf, probe, btf) {
+            match load_program(ebpf, probe, target, btf) {
                 Ok(()) => {
                     tell_effort(ebpf, probe, started.elapsed());
                     loaded.push(probe);
@@ -271,25 +281,31 @@ fn attach_all(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> Result<Vec<Ava
 /// Whether nothing better does what a program is for.
 fn is_needed(probe: &Probe, types: &KernelTypes) -> bool {
     match probe.at {
-        At::Tracepoint(_) => true,
+        At::Tracepoint(_) | At::Entry(_) => true,
         At::Function { instead_of, .. } => !types.has_tracepoint(instead_of),
     }
 }
 
-fn is_there(probe: &Probe, types: &KernelTypes) -> bool {
+/// What a program is attached to on this kernel, if it has that.
+fn target(probe: &Probe, types: &KernelTypes) -> Option<&'static str> {
     match probe.at {
-        At::Tracepoint(name) => types.has_tracepoint(name),
-        At::Function { name, .. } => types.has_function(name),
+        At::Tracepoint(name) => Some(name).filter(|name| types.has_tracepoint(name)),
+        At::Function { name, .. } => Some(name).filter(|name| types.has_function(name)),
+        At::Entry(names) => names.iter().copied().find(|name| types.has_function(name)),
     }
 }
 
 const WRONG_OBJECT: &str = "the object has a program of this type for each row";
 
-fn load_program(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf) -> Result<(), ProgramError> {
-    let program = ebpf.program_mut(probe.program).expect(WRONG_OBJECT);
-    match (probe.at, program) {
-        (At::Tracepoint(name), Program::BtfTracePoint(program)) => program.load(name, btf),
-        (At::Function { name, .. }, Program::FEntry(program)) => program.load(name, btf),
+fn load_program(
+    ebpf: &mut Ebpf,
+    probe: &Probe,
+    target: &str,
+    btf: &Btf,
+) -> Result<(), ProgramError> {
+    match ebpf.program_mut(probe.program).expect(WRONG_OBJECT) {
+        Program::BtfTracePoint(program) => program.load(target, btf),
+        Program::FEntry(program) => program.load(target, btf),
         _ => unreachable!("{WRONG_OBJECT}"),
     }
 }
@@ -333,6 +349,9 @@ fn refused(probe: &Probe, doing: &str, cause: &ProgramError) -> Result<State, Er
             advice: rights_advice(),
         });
     }
+    if matches!(probe.at, At::Entry(_)) {
+        return Ok(finer::refused(doing, &because));
+    }
     Ok(State::Unavailable {
         because,
         advice: rights_advice(),
@@ -359,7 +378,11 @@ fn absent(probe: &Probe) -> Result<State, Error> {
     let because = match probe.at {
         At::Tracepoint(name) => format!("this kernel has no tracepoint {name}"),
         At::Function { name, .. } => format!("this kernel has no function {name}"),
+        At::Entry(names) => format!("this kernel has no function {}", names.join(" or ")),
     };
+    if matches!(probe.at, At::Entry(_)) {
+        return Ok(finer::absent(because));
+    }
     let advice = "a newer kernel".to_owned();
     if probe.required {
         return Err(Error::Kernel {
@@ -450,8 +473,8 @@ pub(super) fn drops(ebpf: &Ebpf) -> Result<HashMap<DropKey, u64>, Error> {
 /// The programs that see packets end don't count here: a packet whose end was not seen is counted
 /// where it stood, and most that they see have ended before.
 pub(super) fn recursion_misses(ebpf: &Ebpf) -> u64 {
-    PROBES
-        .iter()
+    // The kernel knows of no misses of programs that were not loaded.
+    finer::probes(true)
         .filter(|probe| probe.stage.is_some())
         .filter_map(|probe| ebpf.program(probe.program)?.fd().ok())
         .map(|fd| misses_of(fd.as_fd().as_raw_fd()))

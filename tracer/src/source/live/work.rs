@@ -1,28 +1,36 @@
 //! What the programs cost: how often they ran, and for how long.
 
-use tracer_common::hop::PROBES;
+use tracer_common::hop::place;
 use tracer_common::layout::Work;
 
+use super::finer;
 use super::memory::Array;
 use crate::model::ProgramWork;
 
-/// Each program's work on all CPUs, of those that ran.
-pub(super) fn done(memory: &Array<Work>) -> Vec<ProgramWork> {
-    let mut sums = [Work::default(); PROBES.len()];
-    // A CPU's programs stand one after the other.
-    for (place, work) in memory.iter().enumerate() {
-        let sum = &mut sums[place % PROBES.len()];
-        sum.runs += work.runs;
-        sum.timed += work.timed;
-        sum.timed_ns += work.timed_ns;
-    }
-    let ran = PROBES.iter().zip(sums).filter(|(_, work)| work.runs > 0);
+/// Each program's work on all CPUs, of those that ran; the finer hops' too where there is room for
+/// them.
+pub(super) fn done(memory: &Array<Work>, fine: bool) -> Vec<ProgramWork> {
+    let programs = finer::probes(fine).count();
+    let cpus = (memory.len() / programs) as u32;
+    let ran = finer::probes(fine).enumerate().map(|(number, probe)| {
+        let of_cpu = |cpu| memory.get(place(number as u32, cpu, cpus) as usize);
+        (probe, sum((0..cpus).filter_map(of_cpu)))
+    });
+    let ran = ran.filter(|(_, work)| work.runs > 0);
     ran.map(|(probe, work)| ProgramWork {
         program: probe.program.to_owned(),
         runs: work.runs,
         busy_ns: busy_ns(&work),
     })
     .collect()
+}
+
+fn sum(works: impl Iterator<Item = Work>) -> Work {
+    works.fold(Work::default(), |sum, work| Work {
+        runs: sum.runs + work.runs,
+        timed: sum.timed + work.timed,
+        timed_ns: sum.timed_ns + work.timed_ns,
+    })
 }
 
 /// The time of all runs, when the timed ones are like the others; 0 until one was timed.
