@@ -80,11 +80,10 @@ impl Spread {
             (20, "fd08::/32", v6),
         ] {
             for leg in 0..LEGS {
-                let id = base + leg as u32;
+                let (id, via) = (base + leg as u32, gateway(leg));
                 let dev = format!("w{leg}");
-                self.app
-                    .next_hop(id, Some(gateway(leg)), &dev, false)
-                    .unwrap();
+                let made = self.app.next_hop(id, Some(via), &dev, via.is_ipv6());
+                made.unwrap();
             }
             let members = [(base, 1), (base + 1, 1), (base + 2, 2)];
             self.app.next_hop_group(base + 9, &members).unwrap();

@@ -9,7 +9,7 @@ use super::network::{Address, Leg, Network, Path, Route};
 /// What keeps routes in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
-    /// `/etc/netplan`, which has networkd or NetworkManager do it.
+    /// `/etc/netplan`, which has networkd or `NetworkManager` do it.
     Netplan,
     /// systemd-networkd's `.network` files.
     Networkd,

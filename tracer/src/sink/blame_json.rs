@@ -61,6 +61,7 @@ struct Whose<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the schema")]
 struct Line<'a> {
     manager: &'static str,
     file: &'a str,

@@ -28,7 +28,7 @@ struct Text<'a> {
     manager: Manager,
     /// Its name below the root, as people know it.
     file: &'a str,
-    text: &'a str,
+    content: &'a str,
     /// The names of devices by number.
     devices: &'a BTreeMap<u32, String>,
 }
@@ -203,7 +203,7 @@ fn one(
     let found = (source.read)(&Text {
         manager: source.manager,
         file: &file,
-        text: &text,
+        content: &text,
         devices,
     });
     all.routes.extend(found.routes);
@@ -262,7 +262,7 @@ fn files(root: &Path, place: &str, endings: &[&str], problems: &mut Vec<Problem>
     files
 }
 
-/// Netplan writes what it was told for networkd and NetworkManager: netplan's line is the one to
+/// Netplan writes what it was told for networkd and `NetworkManager`: netplan's line is the one to
 /// change.
 fn without_renderings(routes: &mut Vec<Declared>) {
     let told: Vec<Declared> = routes.clone();

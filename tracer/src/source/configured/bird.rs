@@ -11,7 +11,7 @@ const FINDING: [&str; 5] = ["bgp", "ospf", "rip", "babel", "static"];
 
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
-    for (line, statement) in statements(text.text) {
+    for (line, statement) in statements(text.content) {
         let words: Vec<&str> = statement.split_whitespace().collect();
         match words.as_slice() {
             ["protocol", kind, ..] if FINDING.contains(kind) => found.daemons.push(Daemon {

@@ -33,7 +33,7 @@ struct Route {
 /// JSON is YAML, whose reader tells lines.
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
-    let list: List = match serde_saphyr::from_str(text.text) {
+    let list: List = match serde_saphyr::from_str(text.content) {
         Ok(list) => list,
         Err(error) => {
             let line = error.location().map(|it| it.line() as usize);
@@ -58,18 +58,12 @@ pub(super) fn read(text: &Text<'_>) -> Found {
             continue;
         };
         let mut declared = words::route(text, line, prefix);
-        match route
-            .gw
-            .as_deref()
-            .map(str::parse::<std::net::IpAddr>)
-            .transpose()
-        {
-            Ok(gateway) => declared.gateways.extend(gateway),
-            Err(_) => {
-                found.problem(text, Some(line), "its gateway is no address");
-                continue;
-            }
-        }
+        let gateway = route.gw.as_deref().map(str::parse::<std::net::IpAddr>);
+        let Ok(gateway) = gateway.transpose() else {
+            found.problem(text, Some(line), "its gateway is no address");
+            continue;
+        };
+        declared.gateways.extend(gateway);
         found.routes.push(declared);
     }
     found

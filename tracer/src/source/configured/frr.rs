@@ -19,13 +19,13 @@ const PROTOCOLS: [(&str, u8); 8] = [
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
     let mut vrf: Option<String> = None;
-    for (index, line) in text.text.lines().enumerate() {
+    for (index, line) in text.content.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = index + 1;
         match words.as_slice() {
             ["vrf", name] => vrf = Some((*name).to_owned()),
             ["exit-vrf"] => vrf = None,
-            ["ip", "route", rest @ ..] | ["ipv6", "route", rest @ ..] => {
+            ["ip" | "ipv6", "route", rest @ ..] => {
                 let route = route(text, number, rest, words[0] == "ipv6", vrf.is_some());
                 match route {
                     Ok(route) => found.routes.extend(route),

@@ -13,7 +13,7 @@ const UP: [&str; 3] = ["up", "post-up", "pre-up"];
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
     let (mut device, mut metric): (Option<String>, Option<u32>) = (None, None);
-    for (line, joined) in lines(text.text) {
+    for (line, joined) in lines(text.content) {
         let words: Vec<&str> = joined.split_whitespace().collect();
         let result = match words.as_slice() {
             ["iface", name, ..] => {

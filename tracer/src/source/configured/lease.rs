@@ -13,7 +13,7 @@ pub(super) fn keys(text: &Text<'_>) -> Found {
     let mut found = Found::default();
     let device = device(text);
     let rows = || {
-        let lines = text.text.lines().enumerate();
+        let lines = text.content.lines().enumerate();
         lines.filter_map(|(index, line)| Some((index + 1, line.split_once('=')?)))
     };
     let value = |key: &str| {
@@ -83,7 +83,7 @@ fn default(text: &Text<'_>, line: usize, router: &str, found: &mut Found) {
 pub(super) fn dhclient(text: &Text<'_>) -> Found {
     let mut leases: Vec<Lease<'_>> = Vec::new();
     let mut lease = None;
-    for (index, line) in text.text.lines().enumerate() {
+    for (index, line) in text.content.lines().enumerate() {
         let line = line.trim().trim_end_matches(';');
         let number = index + 1;
         if line.starts_with("lease ") || line.starts_with("lease{") {

@@ -57,7 +57,7 @@ struct Route {
 
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
-    let file: File = match serde_saphyr::from_str(text.text) {
+    let file: File = match serde_saphyr::from_str(text.content) {
         Ok(file) => file,
         Err(error) => {
             let line = error.location().map(|it| it.line() as usize);

@@ -7,7 +7,7 @@ use crate::model::blame::Declared;
 
 pub(super) fn read(text: &Text<'_>) -> Found {
     let mut found = Found::default();
-    let (sections, wrong) = ini::sections(text.text);
+    let (sections, wrong) = ini::sections(text.content);
     for line in wrong {
         found.problem(text, Some(line), "it is no section and no key");
     }

@@ -135,7 +135,7 @@ fn what_can_t_be_read_is_said_with_its_line() {
         let found = (source.read)(&Text {
             manager: source.manager,
             file: "/file",
-            text,
+            content: text,
             devices: &devices(),
         });
         let problem = found
@@ -202,7 +202,7 @@ proptest! {
             let found = (source.read)(&Text {
                 manager: source.manager,
                 file: "/file",
-                text: &text,
+                content: &text,
                 devices: &BTreeMap::new(),
             });
             let lines = text.lines().count();

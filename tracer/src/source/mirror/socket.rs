@@ -76,7 +76,7 @@ impl Asker {
         inside(namespace, || Self::open(NETLINK_ROUTE))
     }
 
-    /// Asks about sockets, in a namespace (sock_diag(7)).
+    /// Asks about sockets, in a namespace (`sock_diag(7)`).
     ///
     /// # Errors
     /// When the namespace can't be entered.

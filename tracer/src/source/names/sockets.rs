@@ -1,4 +1,5 @@
-//! The sockets of an end, as the kernel tells them (sock_diag(7), include/uapi/linux/inet_diag.h).
+//! The sockets of an end, as the kernel tells them (`sock_diag(7)`,
+//! `include/uapi/linux/inet_diag.h`).
 
 mod message;
 

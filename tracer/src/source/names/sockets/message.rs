@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use super::address;
 use crate::source::mirror::Attributes;
 
-/// include/uapi/linux/sock_diag.h
+/// `include/uapi/linux/sock_diag.h`
 pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
-/// include/uapi/linux/inet_diag.h: without INET_DIAG_SKV6ONLY (Linux 4.13) one that is at all
+/// `include/uapi/linux/inet_diag.h`: without `INET_DIAG_SKV6ONLY` (Linux 4.13) one that is at all
 /// addresses is taken for one of both families, which it is as a rule.
 const INET_DIAG_SKV6ONLY: u16 = 11;
 /// Linux 5.9.
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
-/// States by bit, include/net/tcp_states.h; UDP's sockets are established or closed.
+/// States by bit, `include/net/tcp_states.h`; UDP's sockets are established or closed.
 pub(super) const LISTENING: u32 = 1 << 10;
 pub(super) const UNCONNECTED: u32 = 1 << 7;
 /// All that have a socket: not those of `TIME_WAIT` and `NEW_SYN_RECV`, and no listener.
