@@ -6,4 +6,5 @@ pub mod bucket;
 pub mod hop;
 pub mod layout;
 pub mod loss;
+pub mod maker;
 pub mod settings;

@@ -164,6 +164,12 @@ impl Skb {
         Self(pointer)
     }
 
+    /// Its address, to be written into memory of ours.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
+    }
+
     /// A number that stands for the address; never 0, the mark of an empty entry.
     #[inline(always)]
     pub(crate) fn tag(self) -> u64 {
@@ -374,7 +380,7 @@ impl DeviceAt {
 
 /// Reads a member of a structure that is known by its address only; 0 where it can't be read.
 #[inline(always)]
-fn fetch<T: Copy + Default>(base: u64, offset: u32) -> T {
+pub(crate) fn fetch<T: Copy + Default>(base: u64, offset: u32) -> T {
     let mut value = T::default();
     copy(&raw mut value, 1, Bytes::at(base).add(u64::from(offset)));
     value
@@ -421,6 +427,18 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn peer_port(self) -> u16 {
         u16::from_be(member(self.0, offset!(sk_dport)))
+    }
+
+    /// Its address, to be written into memory of ours.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// A word of it.
+    #[inline(always)]
+    pub(crate) fn word(self, offset: u32) -> u64 {
+        member(self.0, offset)
     }
 
     /// The packet that was queued last; the queue's own head where it is empty.

@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod blame;
+mod changes;
 mod configure;
 mod doctor;
 mod interrupt;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::{config, source};
+use crate::{config, source, store};
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Routes(routes) => routes::run(routes, arguments.verbose),
         Command::Blame(arguments) => blame::run(arguments),
         Command::Run(agent) => run::run(agent, arguments.verbose),
+        Command::Changes(changes) => changes::run(changes),
         Command::Off(off) => off::run(off),
         Command::Doctor(doctor) => doctor::run(doctor),
     };
@@ -45,6 +47,8 @@ enum Failure {
     Configuration(#[from] config::Error),
     #[error(transparent)]
     Source(#[from] source::Error),
+    #[error(transparent)]
+    Journal(#[from] store::Error),
     #[error("{doing}: {cause}; try {advice}")]
     System {
         doing: String,
@@ -64,7 +68,9 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_) => ExitCode::from(2),
-            Self::Source(_) | Self::System { .. } | Self::Refused { .. } => ExitCode::FAILURE,
+            Self::Source(_) | Self::Journal(_) | Self::System { .. } | Self::Refused { .. } => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum Command {
     Blame(Blame),
     /// Traces until it is told to end, and serves what it sees to Prometheus and other commands
     Run(Run),
+    /// Shows what changed on the network, who made it, and what became of the routes
+    Changes(Changes),
     /// Ends the agent, even one that hangs, so that nothing of it is left in the kernel
     Off(Off),
     /// Says whether tracing can work here, and what to do about what can't
@@ -104,6 +106,9 @@ pub struct Run {
     /// Serves on this Unix socket too, "" for none [default: /run/tracer/tracer.sock]
     #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
     pub socket: Option<SocketPath>,
+    /// Keeps the journal of changes in this folder, "" for in memory alone [default: /var/lib/tracer]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::DIRECTORY))]
+    pub state_directory: Option<SocketPath>,
     /// Follows fewer packets, or none, where the programs in the kernel take more than this of the
     /// host's processor time, "off" for as much as they need [default: 1%]
     #[arg(long, value_name = "PERCENT", value_parser = told(value::max_cpu, value::MAX_CPU))]
@@ -115,6 +120,27 @@ pub struct Run {
     /// Serves what a file recorded; traces nothing
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+}
+
+/// Arguments of `tracer changes`.
+#[derive(Debug, Default, Args)]
+pub struct Changes {
+    /// Shows the changes of this last time: 10m, 1h, 720h
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = told(value::since, value::SINCE))]
+    pub since: Duration,
+    /// Writes JSON (docs/changes-json.md) in place of text
+    #[arg(long)]
+    pub json: bool,
+    /// Reads this configuration, to learn the agent's socket and the journal's folder [default:
+    /// /etc/tracer/tracer.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The Unix socket of the agent that is asked [default: /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+    /// The folder of the journal that is read where no agent runs [default: /var/lib/tracer]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::DIRECTORY))]
+    pub state_directory: Option<SocketPath>,
 }
 
 /// Arguments of `tracer off`.
@@ -216,6 +242,11 @@ mod tests {
     #[test]
     fn help_of_run() {
         insta::assert_snapshot!(help(&["run"]));
+    }
+
+    #[test]
+    fn help_of_changes() {
+        insta::assert_snapshot!(help(&["changes"]));
     }
 
     #[test]

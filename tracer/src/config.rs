@@ -17,6 +17,7 @@ pub use error::Error;
 use crate::app::agent::settings::Settings as Agent;
 use crate::sink::prometheus::settings::Settings as Metrics;
 use crate::source::Settings;
+use crate::store::Settings as Journal;
 
 /// The file that is read where no other is named.
 pub const DEFAULT_PATH: &str = "/etc/tracer/tracer.toml";
@@ -30,6 +31,8 @@ pub struct Config {
     pub agent: Agent,
     /// How much the agent's page of metrics may hold.
     pub metrics: Metrics,
+    /// Where the journal is kept; none where it is in memory alone.
+    pub journal: Option<Journal>,
     /// What the source is told.
     pub settings: Settings,
 }
@@ -40,6 +43,7 @@ impl Default for Config {
             duration: Duration::from_secs(10),
             agent: Agent::default(),
             metrics: Metrics::default(),
+            journal: Some(Journal::default()),
             settings: Settings::default(),
         }
     }

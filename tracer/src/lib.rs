@@ -7,3 +7,4 @@ pub mod detect;
 pub mod model;
 pub mod sink;
 pub mod source;
+pub mod store;

@@ -8,6 +8,7 @@ pub(crate) mod example;
 pub mod forwarding;
 pub mod histogram;
 pub mod hop;
+pub mod journal;
 pub mod name;
 pub mod network;
 pub mod object;

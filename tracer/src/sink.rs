@@ -2,6 +2,8 @@
 
 pub mod blame_json;
 pub mod blame_text;
+pub mod changes_json;
+pub mod changes_text;
 pub mod doctor_json;
 pub mod doctor_text;
 mod fit;
@@ -14,6 +16,7 @@ pub mod prometheus;
 pub mod routes_compare;
 pub mod routes_json;
 pub mod routes_text;
+mod time;
 pub mod units;
 
 pub use look::Look;

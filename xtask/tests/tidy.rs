@@ -15,9 +15,11 @@ struct Room {
     never: &'static [&'static str],
 }
 
-const EVERYONE: &[&str] = &["app", "cli", "config", "detect", "model", "sink", "source"];
+const EVERYONE: &[&str] = &[
+    "app", "cli", "config", "detect", "model", "sink", "source", "store",
+];
 
-const ROOMS: [Room; 7] = [
+const ROOMS: [Room; 8] = [
     Room {
         name: "model",
         may_name: &["tracer_common"],
@@ -43,6 +45,12 @@ const ROOMS: [Room; 7] = [
         never: KERNEL,
     },
     Room {
+        name: "store",
+        may_name: &["model"],
+        settings_of: &[],
+        never: KERNEL,
+    },
+    Room {
         name: "config",
         may_name: &["model"],
         settings_of: EVERYONE,
@@ -63,6 +71,7 @@ const ROOMS: [Room; 7] = [
             "model",
             "sink",
             "source",
+            "store",
             "tracer_common",
         ],
         settings_of: &[],

@@ -10,6 +10,7 @@ use crate::{
     filter,
     header::{self, TCP, UDP},
     kernel::{self, Skb, Sock},
+    makers,
     maps::{self, RUNS, Run, WAITING},
     record, table, tree,
 };
@@ -55,6 +56,10 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     let protocol = sock.protocol();
     // AF_INET and AF_INET6; TCP has its own program.
     if family != 2 && family != 10 || protocol == u16::from(TCP) {
+        // AF_NETLINK with NETLINK_ROUTE, where one learns who changes routes.
+        if family == 16 && protocol == 0 {
+            makers::told(sock);
+        }
         return;
     }
     let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {

@@ -6,6 +6,7 @@ mod confine;
 mod counts;
 mod doors;
 mod governor;
+mod journal;
 mod listen;
 pub(super) mod lock;
 mod notify;
@@ -24,11 +25,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use journal::now;
 pub use settings::{Budget, Settings};
 
 use self::api::Api;
 use self::confine::Places;
 use self::doors::{Doors, Plan};
+use self::journal::Writer;
 use self::listen::make_folder;
 use self::reader::Reader;
 use self::signals::{Heard, Signals};
@@ -38,6 +41,7 @@ use super::Failure;
 use crate::config::Config;
 use crate::config::web::Web;
 use crate::source;
+use crate::source::live::makers::TellNoted;
 
 /// How long the reading may take to end; the process ends then in any case.
 const LAST_CALL: Duration = Duration::from_millis(800);
@@ -58,7 +62,10 @@ pub(super) struct Given {
 }
 
 /// What opens the source that a configuration asks for.
-pub(super) type OpenFor = Box<dyn Fn(&Config) -> Open + Send>;
+pub(super) type OpenFor = Box<dyn Fn(&Config, Listen) -> Open + Send>;
+
+/// Makes what a source tells of changes, for each source anew.
+pub(super) type Listen = Box<dyn Fn() -> TellNoted + Send>;
 
 /// The agent, before it serves: its reader runs, and this thread has given up all else.
 pub(super) struct Prepared {
@@ -66,6 +73,7 @@ pub(super) struct Prepared {
     config: Config,
     state: Arc<State>,
     reader: Reader,
+    writer: Writer,
 }
 
 /// The agent, at work.
@@ -76,6 +84,7 @@ struct Agent {
     api: Arc<Api>,
     doors: Doors,
     reader: Reader,
+    writer: Writer,
 }
 
 /// Reads the configuration, starts the reader, and gives up every right that serving can do without.
@@ -85,7 +94,10 @@ pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
     let config = (given.config)()?;
     let places = Places::of(&config.agent, &web(&config)?, &given.files);
     config.agent.socket.as_deref().map_or(Ok(()), make_folder)?;
-    let state = Arc::new(State::new(config.metrics));
+    let kept = config.journal.clone();
+    let folder = kept.as_ref().map(|kept| kept.directory.clone());
+    let (writer, journal) = Writer::start(kept, move || confine::writer(folder))?;
+    let state = Arc::new(State::new(config.metrics, journal));
     let (for_reader, traces) = (places.clone(), given.traces);
     let reader = Reader::start(Arc::clone(&state), move || {
         confine::reader(&for_reader, traces)
@@ -96,6 +108,7 @@ pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
         config,
         state,
         reader,
+        writer,
     })
 }
 
@@ -104,7 +117,7 @@ pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
     let mut signals = Signals::hear()?;
     let mut agent = Agent::start(prepared).await?;
     agent.reader.govern(agent.config.agent.max_cpu);
-    let open = (agent.given.open)(&agent.config);
+    let open = agent.open_for(&agent.config);
     let opened = tokio::select! {
         opened = agent.reader.open(open) => Some(opened),
         () = signals.end() => None,
@@ -115,9 +128,16 @@ pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
         None => {}
     }
     notify::stopping();
-    let Agent { doors, reader, .. } = agent;
+    let Agent {
+        doors,
+        reader,
+        writer,
+        ..
+    } = agent;
     drop(doors);
     reader.stop(LAST_CALL).await;
+    // What the last reading counted is written too.
+    drop(writer);
     Ok(())
 }
 
@@ -128,6 +148,7 @@ impl Agent {
             config,
             state,
             reader,
+            writer,
         } = prepared;
         let api = Api::new(Arc::clone(&state), reader.look());
         let doors = Doors::open(plan(&config, &api, &state)?).await?;
@@ -138,6 +159,7 @@ impl Agent {
             api,
             doors,
             reader,
+            writer,
         })
     }
 
@@ -186,12 +208,18 @@ impl Agent {
         Ok(())
     }
 
+    /// What opens the source, which tells the journal.
+    fn open_for(&self, config: &Config) -> Open {
+        let journal = Arc::clone(&self.state.journal);
+        (self.given.open)(config, Box::new(move || journal.listener()))
+    }
+
     /// Attaches anew where the source is told something else than before.
     async fn attach(&self, config: &Config) -> Result<(), source::Error> {
         if config.settings == self.config.settings {
             return Ok(());
         }
-        self.reader.open((self.given.open)(config)).await
+        self.reader.open(self.open_for(config)).await
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::cli;
+use crate::config::value::SocketPath;
 use crate::config::{Config, Error};
+use crate::store::Settings as Journal;
 
 /// How often `-v` stands there before the kernel half's own log is shown.
 const KERNEL_LOG: u8 = 2;
@@ -16,10 +18,33 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     replace_some(&mut agent.web_config, arguments.web_config.as_ref());
     replace(&mut agent.socket, arguments.socket.as_ref());
     replace(&mut agent.max_cpu, arguments.max_cpu.as_ref());
+    state_directory(&mut config.journal, arguments.state_directory.as_ref());
+    let agent = &mut config.agent;
     agent.insecure_listen |= arguments.insecure_listen;
     config.settings.fine |= arguments.fine;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)
+}
+
+/// The socket of the agent that is asked for changes, and the journal's folder.
+pub(super) fn changes(arguments: &cli::Changes) -> Result<Config, Error> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    replace(&mut config.agent.socket, arguments.socket.as_ref());
+    state_directory(&mut config.journal, arguments.state_directory.as_ref());
+    Ok(config)
+}
+
+fn state_directory(journal: &mut Option<Journal>, given: Option<&SocketPath>) {
+    let Some(directory) = given else {
+        return;
+    };
+    let max_size = journal
+        .as_ref()
+        .map_or(Journal::default().max_size, |it| it.max_size);
+    *journal = directory.clone().map(|directory| Journal {
+        directory,
+        max_size,
+    });
 }
 
 /// The socket of the agent that `tracer off` ends; none where the agent has none.

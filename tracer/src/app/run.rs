@@ -44,12 +44,12 @@ pub(super) fn run(arguments: &cli::Run, verbose: u8) -> Result<ExitCode, Failure
 
 /// What opens the source: the kernel, or the recording.
 fn opener(replay: Option<PathBuf>) -> agent::OpenFor {
-    Box::new(move |config: &Config| {
+    Box::new(move |config: &Config, listen| {
         let (settings, replay) = (config.settings.clone(), replay.clone());
         Box::new(move || {
             Ok(match &replay {
                 Some(path) => Box::new(Replay::open(path)?) as Box<dyn Source>,
-                None => Box::new(Live::open(&settings)?),
+                None => Box::new(Live::open_telling(&settings, Some(listen()))?),
             })
         })
     })

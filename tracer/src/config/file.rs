@@ -12,6 +12,7 @@ use crate::app::agent::settings as agent;
 use crate::model::Protocol;
 use crate::sink::prometheus::settings as metrics;
 use crate::source::settings::{self, Prefix, Settings};
+use crate::store::settings as journal;
 
 /// What is wrong, and which bytes of the text are.
 pub(super) struct Wrong {
@@ -35,6 +36,7 @@ struct File {
     routes: Routes,
     agent: Agent,
     metrics: Metrics,
+    journal: Journal,
     filter: Filter,
     classes: Classes,
     timing: Timing,
@@ -65,6 +67,14 @@ struct Agent {
 #[serde(deny_unknown_fields, default)]
 struct Metrics {
     max_series: Option<SeriesCount>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Journal {
+    directory: Option<SocketPath>,
+    max_size: Option<JournalSize>,
+    makers: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,6 +158,7 @@ value!(Connections(usize), from "i64", i64, by value::connections);
 value!(MaxCpu(value::MaxCpu), from "String", String, by |text: String| value::max_cpu(&text));
 value!(SeriesCount(usize), from "i64", i64, by value::series);
 value!(OneIn(std::num::NonZeroU8), from "i64", i64, by value::one_in);
+value!(JournalSize(u64), from "String", String, by |text: String| value::journal_size(&text));
 value!(Entries(u32), from "i64", i64, by value::entries);
 impl PortOrRange {
     fn ports(self) -> Result<RangeInclusive<u16>, String> {
@@ -200,12 +211,13 @@ fn check(components: &[Component]) -> Result<(), Wrong> {
 impl File {
     fn into_config(self) -> Result<Config, Wrong> {
         let defaults = Config::default();
-        let from = defaults.settings;
+        let (from, makers) = (defaults.settings, self.journal.makers);
         let components = self.component.into_iter();
         Ok(Config {
             duration: self.routes.duration.map_or(defaults.duration, |it| it.0),
             agent: self.agent.into_settings(defaults.agent),
             metrics: self.metrics.into_settings(defaults.metrics),
+            journal: self.journal.settings(),
             settings: Settings {
                 filter: self.filter.into_settings(),
                 components: components
@@ -219,6 +231,7 @@ impl File {
                 through_hardware: self.routes.through_hardware,
                 timed_one_in: self.timing.one_in.map_or(from.timed_one_in, |it| it.0),
                 fine: self.routes.fine,
+                makers: makers.unwrap_or(from.makers),
                 limits: self.limits.into_settings(from.limits),
                 ..from
             },
@@ -244,6 +257,17 @@ impl Metrics {
         metrics::Settings {
             max_series: self.max_series.map_or(from.max_series, |it| it.0),
         }
+    }
+}
+
+impl Journal {
+    fn settings(self) -> Option<journal::Settings> {
+        let from = journal::Settings::default();
+        let directory = self.directory.map_or(Some(from.directory), |it| it.0);
+        directory.map(|directory| journal::Settings {
+            directory,
+            max_size: self.max_size.map_or(from.max_size, |it| it.0),
+        })
     }
 }
 

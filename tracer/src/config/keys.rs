@@ -1,8 +1,8 @@
 //! Every key of the file, with what it may hold.
 
 use super::value::{
-    CONNECTIONS, DURATION, ENTRIES, LISTEN, MAX_CPU, NAME, ONE_IN, PATH, PORT, PORT_RANGE, PREFIX,
-    PROTOCOL, SERIES, SOCKET, TRUTH,
+    CONNECTIONS, DIRECTORY, DURATION, ENTRIES, JOURNAL_SIZE, LISTEN, MAX_CPU, NAME, ONE_IN, PATH,
+    PORT, PORT_RANGE, PREFIX, PROTOCOL, SERIES, SOCKET, TRUTH,
 };
 
 /// The sections and keys.
@@ -20,6 +20,10 @@ const KEYS: &[(&str, &str)] = &[
     ("agent.max_cpu", MAX_CPU),
     ("metrics", "a section: [metrics]"),
     ("metrics.max_series", SERIES),
+    ("journal", "a section: [journal]"),
+    ("journal.directory", DIRECTORY),
+    ("journal.max_size", JOURNAL_SIZE),
+    ("journal.makers", TRUTH),
     ("filter", "a section: [filter]"),
     ("filter.namespace", NAME),
     ("filter.device", NAME),

@@ -62,6 +62,7 @@ fn the_complete_example_sets_everything() {
         limits: Limits::default(),
         passages: false,
         kernel_log: false,
+        makers: true,
     };
     let agent = Agent {
         web_config: Some("/etc/tracer/web.yml".into()),
@@ -177,11 +178,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[filters]\nport = 1",
-        "1: filters: there is no such key; allowed: routes, agent, metrics, filter, classes, timing, limits, component",
+        "1: filters: there is no such key; allowed: routes, agent, metrics, journal, filter, classes, timing, limits, component",
     ),
     (
         "duration = \"1s\"",
-        "1: duration: there is no such key; allowed: routes, agent, metrics, filter, classes, timing, limits, component",
+        "1: duration: there is no such key; allowed: routes, agent, metrics, journal, filter, classes, timing, limits, component",
     ),
     (
         "routes = 1",

@@ -14,6 +14,8 @@ use crate::source::settings::Prefix;
 
 /// What [`duration`] takes.
 pub const DURATION: &str = "a duration from 1ms to 24h, such as 10s, 500ms or 2m";
+/// What [`since`] takes.
+pub const SINCE: &str = "a duration from 1s to 87600h, such as 10m, 1h or 720h";
 /// What [`prefix`] takes.
 pub const PREFIX: &str = "an address with or without a length, such as 10.0.1.0/24 or fd00::1";
 /// What [`protocol`] takes.
@@ -43,6 +45,10 @@ pub const CONNECTIONS: &str = "a number from 1 to 10000";
 pub const SERIES: &str = "a number from 1 to 10000000";
 /// What [`max_cpu`] takes.
 pub const MAX_CPU: &str = "a percentage from 0.01% to 100% of this host, such as 1%, or off";
+/// What the journal's folder may be; it is read as a socket's path is.
+pub const DIRECTORY: &str = "a path that starts with /, or \"\" for a journal in memory alone";
+/// What [`journal_size`] takes.
+pub const JOURNAL_SIZE: &str = "a size from 16MB to 64GB, such as 256MB";
 /// What a switch takes.
 pub const TRUTH: &str = "true, false";
 
@@ -62,6 +68,21 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     match duration {
         short if short < SHORTEST => Err(format!("{text} is too short")),
         long if long > LONGEST => Err(format!("{text} is too long")),
+        fine => Ok(fine.unsigned_abs()),
+    }
+}
+
+/// How far to look back.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn since(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no duration"))?;
+    match duration {
+        short if short < SignedDuration::from_secs(1) => Err(format!("{text} is too short")),
+        long if long > SignedDuration::from_hours(87_600) => Err(format!("{text} is too long")),
         fine => Ok(fine.unsigned_abs()),
     }
 }
@@ -227,6 +248,24 @@ pub fn socket(text: &str) -> Result<SocketPath, String> {
 /// What is wrong with it.
 pub fn connections(number: i64) -> Result<usize, String> {
     within(number, 10_000)
+}
+
+/// How large the journal may become, in bytes: `256MB`, `1GB`, of 1024 times 1024 bytes and so on.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn journal_size(text: &str) -> Result<u64, String> {
+    let units = [("MB", 1u64 << 20), ("GB", 1 << 30)];
+    let size = units.into_iter().find_map(|(name, unit)| {
+        let number: u64 = text.strip_suffix(name)?.trim_end().parse().ok()?;
+        number.checked_mul(unit)
+    });
+    match size {
+        None => Err(format!("{text:?} is no size")),
+        Some(small) if small < 16 << 20 => Err(format!("{text} is too small")),
+        Some(large) if large > 64 << 30 => Err(format!("{text} is too large")),
+        Some(fine) => Ok(fine),
+    }
 }
 
 /// How many series there may be.

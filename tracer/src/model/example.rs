@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use tracer_common::hop::Stage::{self, Deliver, Queue, Read, Receive, Rx, Xmit};
 use tracer_common::loss::Loss;
 
 use super::forwarding::{FibEntry, Forwarding, Peer, Role};
+use super::journal::report::{Count, Moved, MovedRoute, Told};
+use super::journal::{self, Changes, Entry, Kind, Task};
 use super::name::{Process, Who};
+use super::network::How;
 use super::owner::{Container, Owner};
 use super::{
     Availability, Class, End, Ends, Histogram, Hop, Names, Namespace, Node, Parent, Protocol,
-    Reading, Service, State, Tuple,
+    Reading, RouteId, Service, State, Tuple,
 };
 
 /// Latencies around a middle, as parts of a thousand: most near it, few far above.
@@ -118,6 +122,8 @@ fn plain(mac: [u8; 6]) -> Forwarding {
             gateway: Some([10, 0, 1, 1].into()),
             leg: 1,
             legs: 1,
+            age: None,
+            set_by: None,
         }),
     }
 }
@@ -140,6 +146,8 @@ fn by_mark() -> Forwarding {
             gateway: Some([10, 0, 2, 1].into()),
             leg: 2,
             legs: 3,
+            age: None,
+            set_by: None,
             ..entry
         }),
         ..plain
@@ -471,4 +479,99 @@ pub(crate) fn any_nodes() -> impl Strategy<Value = Vec<Node>> {
             )
             .collect()
     })
+}
+
+/// A route that ansible moved, a flap, one that went with its device, and many that nobody uses.
+pub(crate) fn changes() -> Changes {
+    const AT: u64 = 1_763_880_023_123_456_789;
+    let task = |pid, command: &str| Task {
+        pid,
+        start_ns: 0,
+        command: command.to_owned(),
+    };
+    let alice = journal::Who::Process(Arc::new(journal::Process {
+        ancestry: vec![
+            task(812, "ip"),
+            task(811, "ansible-playbook"),
+            task(700, "sshd"),
+        ],
+        uid: 0,
+        login_uid: Some(1000),
+        login: Some("alice".to_owned()),
+        owner: Some(Owner::Unit("session-3.scope".to_owned())),
+    }));
+    let entry = |id: u64, who: journal::Who| Entry {
+        id,
+        at: AT + id * 1_000_000_000,
+        since: None,
+        namespace: "lab-app".to_owned(),
+        kind: Kind::Route,
+        subject: "10.2.0.0/16 table main".to_owned(),
+        before: Some("10.2.0.0/16 table main via 10.0.9.1 dev eth0 proto static".to_owned()),
+        after: Some("10.2.0.0/16 table main via 10.0.9.2 dev eth0 proto static".to_owned()),
+        protocol: Some("static".to_owned()),
+        how: How::Told,
+        who,
+        count: 1,
+        last: AT + id * 1_000_000_000,
+        unused: false,
+    };
+    let count = |packets: u64, latency_ns| {
+        let mut latency = Histogram::default();
+        latency.record_n(latency_ns, packets);
+        Count { packets, latency }
+    };
+    let (before, during, after) = (
+        count(3_210, 11_300),
+        count(12, 80_000),
+        count(3_209, 5_290_000),
+    );
+    let moved = Moved {
+        name: "app → db tcp/5432".to_owned(),
+        before: before.clone(),
+        during: during.clone(),
+        after: after.clone(),
+        routes: vec![MovedRoute {
+            id: RouteId::of("a"),
+            way: "lab-app eth0 › lab-db eth0".to_owned(),
+            before,
+            during,
+            after,
+        }],
+    };
+    let told = |entry, moved| Told { entry, moved };
+    let gone = Entry {
+        before: Some("172.17.0.0/16 table main via 10.0.2.2 dev eth1 proto 99".to_owned()),
+        subject: "172.17.0.0/16 table main".to_owned(),
+        after: None,
+        how: How::Implied,
+        ..entry(3, alice.clone())
+    };
+    let flap = Entry {
+        count: 17,
+        last: AT + 9_000_000_000,
+        ..entry(2, journal::Who::Kernel)
+    };
+    let unused = Entry {
+        count: 12_345,
+        unused: true,
+        before: None,
+        ..entry(4, journal::Who::Several)
+    };
+    let found = Entry {
+        since: Some(AT - 3_600_000_000_000),
+        how: How::Found,
+        ..entry(5, journal::Who::Unknown)
+    };
+    Changes {
+        since: AT,
+        changes: vec![
+            told(entry(1, alice), vec![moved]),
+            told(flap, Vec::new()),
+            told(gone, Vec::new()),
+            told(unused, Vec::new()),
+            told(found, Vec::new()),
+        ],
+        not_on_disk: None,
+    }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::journal::{Age, Who};
 use super::network::{NeighbourState, Network};
 
 /// How a namespace handed packets on at a hop.
@@ -45,6 +46,10 @@ pub struct FibEntry {
     pub leg: usize,
     /// … and how many there are (ECMP).
     pub legs: usize,
+    /// How long it has been as it is, as far as the journal knows.
+    pub age: Option<Age>,
+    /// Who made it so, as far as the journal knows.
+    pub set_by: Option<Who>,
 }
 
 /// Who has a link-layer address.

@@ -105,6 +105,16 @@ impl RouteId {
     pub fn of(description: &str) -> Self {
         Self(mixed(fnv_1a(description)))
     }
+
+    /// The name of a number that was a name's.
+    pub fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The name as a number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
 }
 
 fn fnv_1a(text: &str) -> u64 {

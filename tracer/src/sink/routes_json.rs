@@ -106,6 +106,9 @@ struct FibEntry {
     leg: usize,
     legs: usize,
     leg_share: Option<f64>,
+    age_s: Option<u64>,
+    age_exact: Option<bool>,
+    set_by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -272,6 +275,9 @@ impl FibEntry {
             leg: entry.leg,
             legs: entry.legs,
             leg_share,
+            age_s: entry.age.map(|age| age.seconds),
+            age_exact: entry.age.map(|age| age.exact),
+            set_by: entry.set_by.as_ref().map(ToString::to_string),
         }
     }
 }

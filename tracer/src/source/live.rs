@@ -6,6 +6,7 @@ mod finer;
 mod kernel_types;
 mod load;
 pub mod loaded;
+pub mod makers;
 mod memory;
 pub mod object;
 mod passages;
@@ -15,7 +16,7 @@ mod sweep;
 mod tally;
 mod work;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
 use self::assemble::Assembly;
 use self::load::Memory;
+use self::makers::TellNoted;
 use super::mirror::{Event, Mirror, Note, Ways};
 use super::names::Names;
 use super::{Error, Settings, Source};
@@ -57,9 +59,21 @@ impl Live {
     /// # Errors
     /// When a right is missing, or a required program can't be loaded or attached.
     pub fn open(settings: &Settings) -> Result<Self, Error> {
-        let loaded = load::load(settings)?;
+        Self::open_telling(settings, None)
+    }
+
+    /// The same, and tells what changes on the network, and who makes it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_telling(settings: &Settings, tell: Option<TellNoted>) -> Result<Self, Error> {
+        let mut loaded = load::load(settings)?;
+        let mirror = match tell {
+            None => Mirror::start(Box::new(|note| warn(&note))),
+            Some(tell) => telling_mirror(&mut loaded.ebpf, settings, tell),
+        };
         Ok(Self {
-            ways: mirror(),
+            ways: ways(mirror),
             names: Names::default(),
             memory: loaded.memory,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
@@ -114,9 +128,31 @@ impl Live {
     }
 }
 
+/// A mirror whose changes have their makers.
+fn telling_mirror(ebpf: &mut Ebpf, settings: &Settings, tell: TellNoted) -> io::Result<Mirror> {
+    let book = settings
+        .makers
+        .then(|| makers::Book::take(ebpf))
+        .transpose()
+        .unwrap_or_else(|error| {
+            tracing::warn!("{error}; who changes routes stays unknown");
+            None
+        });
+    let listeners = book.as_ref().map(|book| book.listeners.clone());
+    let notes = makers::start(book, tell)?;
+    Mirror::start_by(
+        Box::new(move |note| {
+            warn(&note);
+            // The thread lives as long as this sender.
+            let _ = notes.send(note);
+        }),
+        listeners,
+    )
+}
+
 /// Latencies are worth showing without the names of routes too.
-fn mirror() -> Option<Ways> {
-    match Mirror::start(Box::new(tell)) {
+fn ways(mirror: io::Result<Mirror>) -> Option<Ways> {
+    match mirror {
         Ok(mirror) => Some(Ways::new(mirror)),
         Err(error) => {
             tracing::warn!("follow the routes of network namespaces: {error}");
@@ -125,10 +161,10 @@ fn mirror() -> Option<Ways> {
     }
 }
 
-/// What was lost is said; what changed is shown by what it led to.
-fn tell(note: Note) {
+/// What was lost is said.
+fn warn(note: &Note) {
     if let Event::Gap { .. } = note.event {
-        let name = note.namespace.name;
+        let name = &note.namespace.name;
         tracing::warn!(
             "the kernel had more route changes to tell than it could keep in {name}; all were read anew"
         );

@@ -23,10 +23,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
+use super::live::makers::Listeners;
 use super::live::rights;
 use crate::model::Namespace;
-use crate::model::network::{Change, Network, Route};
+use crate::model::journal::known::Snapshot;
+use crate::model::network::{Change, Fact, Network, Route};
 
+pub use socket::Message;
 pub use ways::Ways;
 
 pub(super) use attributes::Attributes;
@@ -104,15 +107,65 @@ pub struct Note {
 pub enum Event {
     /// It was found.
     Appeared,
+    /// What it had when it was found.
+    Begun(Box<Snapshot>),
     /// It is gone.
     Vanished,
     /// Something in it changed.
-    Changed(Box<Change>),
+    Changed(Box<Changed>),
+    /// Messages were read; after the changes that they told.
+    Heard(Heard),
     /// What changed since then was not told: the changes that come with it happened in between.
     Gap {
         /// The last moment whose changes were heard.
         since: SystemTime,
     },
+}
+
+/// A change, and what it is called by.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The change.
+    pub change: Change,
+    /// The message that told it, or told what it follows from.
+    pub message: Option<Message>,
+    /// The names of the devices that it speaks of.
+    pub devices: BTreeMap<u32, String>,
+}
+
+impl Changed {
+    fn of(made: namespace::Made, network: &Network) -> Self {
+        let namespace::Made { change, message } = made;
+        let facts = || change.before.iter().chain(&change.after);
+        // One that is gone is known by the change itself.
+        let own = facts().filter_map(|fact| match fact {
+            Fact::Link(link) => Some((link.index, link.name.clone())),
+            _ => None,
+        });
+        let known = facts()
+            .flat_map(Fact::devices)
+            .filter_map(|index| Some((index, network.link(index)?.name.clone())));
+        let devices = known.chain(own).collect();
+        Self {
+            change,
+            message,
+            devices,
+        }
+    }
+}
+
+/// Messages that were read from a listening socket.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The listening socket's cookie, where it is written down who makes its messages.
+    pub listener: Option<u64>,
+    /// The messages.
+    pub messages: Vec<Message>,
+    /// All were read that there were, and the kernel half has written down who made each: so many
+    /// runs.
+    pub made: Option<u64>,
+    /// There will be no more.
+    pub ended: bool,
 }
 
 /// Who is told what the mirror notes; called on its thread, which waits for it.
@@ -124,9 +177,17 @@ impl Mirror {
     /// # Errors
     /// When the system has no descriptors or threads left.
     pub fn start(tell: Tell) -> io::Result<Self> {
+        Self::start_by(tell, None)
+    }
+
+    /// The same, and the kernel half writes down who makes what these listeners hear.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn start_by(tell: Tell, listeners: Option<Listeners>) -> io::Result<Self> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (wake, waiting) = waiting::pair()?;
-        let mut follower = follow::Follower::new(Arc::clone(&seen), waiting, tell);
+        let mut follower = follow::Follower::new(Arc::clone(&seen), waiting, tell, listeners);
         follower.scan();
         let thread = std::thread::Builder::new()
             .name("mirror".to_owned())

@@ -102,6 +102,11 @@ pub(super) fn inside<T: Send>(
 
 /// The cookie of a socket's namespace, never used twice before the next boot; none before Linux 5.14.
 pub(super) fn cookie(socket: RawFd) -> Option<u64> {
+    word(socket, libc::SO_NETNS_COOKIE)
+}
+
+/// A socket's option that is a number of eight bytes.
+pub(super) fn word(socket: RawFd, option: libc::c_int) -> Option<u64> {
     let mut cookie = 0u64;
     let mut size = size_of::<u64>() as libc::socklen_t;
     // SAFETY: the value and its size are valid for as long as the call takes.
@@ -109,7 +114,7 @@ pub(super) fn cookie(socket: RawFd) -> Option<u64> {
         libc::getsockopt(
             socket,
             libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
+            option,
             (&raw mut cookie).cast(),
             &raw mut size,
         )

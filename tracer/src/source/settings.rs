@@ -33,6 +33,8 @@ pub struct Settings {
     pub passages: bool,
     /// Whether the kernel half's own log is shown.
     pub kernel_log: bool,
+    /// Whether it is written down who changes routes.
+    pub makers: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             limits: Limits::default(),
             passages: false,
             kernel_log: false,
+            makers: true,
         }
     }
 }

@@ -86,6 +86,9 @@ impl Start {
         if !arguments.contains(&"--socket") {
             command.arg("--socket").arg(folder.join("sock"));
         }
+        if !arguments.contains(&"--state-directory") {
+            command.arg("--state-directory").arg(folder.join("state"));
+        }
         command.args(arguments);
         Self { folder, command }
     }

@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::State as Known;
+use axum::extract::{Query, State as Known};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+use super::journal::now;
 use super::pages::Pages;
 use super::reader::Look;
 use super::state::{Following, State};
+use crate::config::value;
 use crate::model::Report;
 use crate::sink::prometheus::Form;
-use crate::sink::routes_json;
+use crate::sink::{changes_json, changes_text, look, routes_json};
 
 /// How old the last reading of a healthy agent is at most.
 const OLDEST: Duration = Duration::from_secs(30);
@@ -63,6 +66,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/api/routes", get(routes))
+        .route("/api/changes", get(changes))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
@@ -90,9 +94,78 @@ async fn routes(Known(api): Known<Arc<Api>>) -> Response {
             Following::OneIn(_) => not_yet(),
         };
     };
-    let text = spawn_blocking(move || routes_json::to_text(&Report::from_reading(&reading))).await;
+    let state = Arc::clone(&api.state);
+    let text = spawn_blocking(move || {
+        let mut report = Report::from_reading(&reading);
+        state.journal.date(&mut report);
+        routes_json::to_text(&report)
+    })
+    .await;
     match text {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What may stand behind `/api/changes?`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    /// How far to look back.
+    since: String,
+    /// `json`, or `text` for a screen.
+    form: ChangesForm,
+    /// The screen's columns.
+    width: usize,
+    /// Whether it has colours.
+    colour: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ChangesForm {
+    #[default]
+    Json,
+    Text,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            since: "1h".to_owned(),
+            form: ChangesForm::Json,
+            width: 80,
+            colour: false,
+        }
+    }
+}
+
+async fn changes(Known(api): Known<Arc<Api>>, Query(asked): Query<Asked>) -> Response {
+    let back = match value::since(&asked.since) {
+        Ok(back) => u64::try_from(back.as_nanos()).unwrap_or(u64::MAX),
+        Err(problem) => {
+            let text = format!("since: {problem}; allowed: {}\n", value::SINCE);
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let _one_of_few = api.reports.acquire().await;
+    let state = Arc::clone(&api.state);
+    let page = spawn_blocking(move || {
+        let changes = state.journal.changes(now().saturating_sub(back));
+        match asked.form {
+            ChangesForm::Json => (changes_json::to_text(&changes), "application/json"),
+            ChangesForm::Text => {
+                let look = look::Look {
+                    width: asked.width.clamp(50, 1_000),
+                    colour: asked.colour,
+                };
+                let text = changes_text::to_text(&changes, look);
+                (text, "text/plain; charset=utf-8")
+            }
+        }
+    });
+    match page.await {
+        Ok((text, kind)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

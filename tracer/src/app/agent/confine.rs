@@ -33,6 +33,8 @@ pub(super) struct Places {
     pub(super) read: Vec<PathBuf>,
     /// Sockets and their locks are made here, and sockets removed.
     pub(super) sockets: Vec<PathBuf>,
+    /// Files are made, written and exchanged here.
+    pub(super) written: Vec<PathBuf>,
 }
 
 impl Places {
@@ -55,6 +57,7 @@ impl Places {
         Self {
             read: read.flatten().collect(),
             sockets: settings.socket.iter().map(|path| folder(path)).collect(),
+            written: Vec::new(),
         }
     }
 }
@@ -82,9 +85,21 @@ pub(super) fn reader(places: &Places, traces: bool) -> Result<(), Failure> {
     }
     let read = Places {
         read: places.read.clone(),
-        sockets: Vec::new(),
+        ..Places::default()
     };
     restrict(&read).map_err(refused)
+}
+
+/// For the thread that writes the journal: it keeps nothing, and writes in the journal's folder.
+pub(super) fn writer(folder: Option<PathBuf>) -> Result<(), Failure> {
+    rights::keep_none().map_err(refused)?;
+    // The folder has to be there for a rule; where it can't be made, opening the journal says so.
+    let made = folder.filter(|folder| fs::create_dir_all(folder).is_ok());
+    let places = Places {
+        written: made.into_iter().collect(),
+        ..Places::default()
+    };
+    restrict(&places).map_err(refused)
 }
 
 /// For all other threads, before there are any: they keep nothing.
@@ -110,6 +125,8 @@ fn rules(places: &Places) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let sockets: BitFlags<AccessFs> =
         read | AccessFs::MakeSock | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::WriteFile;
+    let written: BitFlags<AccessFs> =
+        read | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::WriteFile | AccessFs::Truncate;
     let known = READ.iter().map(Path::new);
     let known = known.chain(places.read.iter().map(PathBuf::as_path));
     // Whoever connects to the service manager by an abstract name does so out of this domain.
@@ -125,7 +142,8 @@ fn rules(places: &Places) -> Result<RulesetCreated, RulesetError> {
         .scope(scope)?
         .create()?
         .add_rules(path_beneath_rules(known, read))?
-        .add_rules(path_beneath_rules(&places.sockets, sockets))
+        .add_rules(path_beneath_rules(&places.sockets, sockets))?
+        .add_rules(path_beneath_rules(&places.written, written))
 }
 
 fn refused(because: String) -> Failure {
@@ -159,8 +177,8 @@ mod tests {
         let sockets = folder.join("sockets");
         fs::create_dir_all(&sockets).unwrap();
         let places = Places {
-            read: Vec::new(),
             sockets: vec![sockets.clone()],
+            ..Places::default()
         };
         let seen = thread::spawn(move || {
             let status = rules(&places).unwrap().restrict_self().unwrap();

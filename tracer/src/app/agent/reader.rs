@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Budget;
+use super::journal::{Cut, REST};
 use super::state::State;
 use super::watch::{Open, Watch};
 use crate::app::Failure;
@@ -18,16 +19,21 @@ use crate::source::Error;
 /// How often the source is read.
 const EACH: Duration = Duration::from_secs(1);
 
+/// For how long packets after a change are counted apart, by either way.
+const DURING: Duration = Duration::from_millis(100);
+
 type Done = oneshot::Sender<Result<(), Error>>;
 
 /// What the thread is asked for.
-enum Order {
+pub(super) enum Order {
     /// Another source.
     Open(Open, Done),
     /// Another budget for the programs.
     Govern(Option<Budget>),
     /// A reading, now.
     Look(oneshot::Sender<Arc<Reading>>),
+    /// Something changed that concerns routes.
+    Cut(Cut),
 }
 
 /// The thread that reads; it ends when this is dropped.
@@ -65,6 +71,7 @@ impl Reader {
             })?;
         let (orders, heard) = mpsc::unbounded_channel();
         let (tell, told) = std::sync::mpsc::channel();
+        let journal = Arc::clone(&state.journal);
         let thread = thread::spawn(move || {
             let beginning = begin();
             let is_good = beginning.is_ok();
@@ -75,6 +82,7 @@ impl Reader {
             }
         });
         told.recv().unwrap_or_else(|_| Err(gone().into()))?;
+        journal.ask(&orders);
         Ok(Self { orders, thread })
     }
 
@@ -120,6 +128,7 @@ fn gone() -> Error {
 
 async fn read(mut orders: mpsc::UnboundedReceiver<Order>, state: &State) {
     let mut watch = Watch::new(state);
+    let mut cuts = Cuts::default();
     let mut each = interval(EACH);
     each.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -137,8 +146,70 @@ async fn read(mut orders: mpsc::UnboundedReceiver<Order>, state: &State) {
                         let _ = give.send(reading);
                     }
                 }
+                Some(Order::Cut(cut)) => cuts.begin(cut, &mut watch, state),
             },
+            () = cuts.due() => cuts.step(&mut watch, state),
             _ = each.tick() => watch.next(EACH),
+        }
+    }
+}
+
+/// Changes that are going on, and those that have to wait.
+#[derive(Default)]
+struct Cuts {
+    /// When those that are going on are over.
+    ends: Option<Instant>,
+    /// Changes that came while there was no cut.
+    waiting: Vec<Cut>,
+    /// No cut before.
+    rests: Option<Instant>,
+}
+
+impl Cuts {
+    /// A reading parts what was before a change from what comes after.
+    fn begin(&mut self, cut: Cut, watch: &mut Watch<'_>, state: &State) {
+        self.waiting.push(cut);
+        if self.rests.is_none_or(|until| until <= Instant::now()) {
+            self.cut(watch, state);
+        }
+    }
+
+    fn cut(&mut self, watch: &mut Watch<'_>, state: &State) {
+        self.read(watch);
+        for cut in self.waiting.drain(..) {
+            state.journal.begin_change(&cut);
+        }
+        self.ends = Some(Instant::now() + DURING);
+    }
+
+    /// A reading; the longer it takes, the longer there is none.
+    fn read(&mut self, watch: &mut Watch<'_>) {
+        let start = Instant::now();
+        watch.look();
+        self.rests = Some(Instant::now() + start.elapsed() * REST);
+    }
+
+    /// Waits until there is something to do.
+    async fn due(&self) {
+        let waits = !self.waiting.is_empty();
+        let ends = self.ends.into_iter();
+        let rests = self.rests.filter(|_| waits).into_iter();
+        match ends.chain(rests).min() {
+            Some(due) => sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn step(&mut self, watch: &mut Watch<'_>, state: &State) {
+        let now = Instant::now();
+        if self.ends.is_some_and(|ends| ends <= now) {
+            self.ends = None;
+            self.read(watch);
+            state.journal.end_changes();
+        }
+        let rested = self.rests.is_none_or(|until| until <= now);
+        if !self.waiting.is_empty() && rested {
+            self.cut(watch, state);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::Budget;
 use super::counts::Counts;
 use super::governor::Step;
+use super::journal::Journal;
 use super::process::process;
 use crate::model::{Reading, State as Works};
 use crate::sink::prometheus::{Governed, Health, Ledger, Page, Settings};
@@ -18,6 +19,7 @@ pub(super) struct State {
     /// The number of the reading that was counted last.
     generation: AtomicU64,
     pub(super) counts: Arc<Counts>,
+    pub(super) journal: Arc<Journal>,
     started: SystemTime,
 }
 
@@ -61,7 +63,7 @@ impl Following {
 const DIRECTIONS: [&str; 4] = ["down", "up", "detach", "attach"];
 
 impl State {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, journal: Arc<Journal>) -> Self {
         Self {
             ledger: Arc::new(Mutex::new(Ledger::new(settings))),
             told: Mutex::new(Told {
@@ -82,6 +84,7 @@ impl State {
             }),
             generation: AtomicU64::new(0),
             counts: Arc::default(),
+            journal,
             started: SystemTime::now(),
         }
     }
@@ -93,6 +96,7 @@ impl State {
             Following::None => 1,
         };
         lock(&self.ledger).add_sampled(reading, each.into());
+        self.journal.read(reading);
         let mut told = lock(&self.told);
         told.readings += 1;
         told.took = took;
@@ -123,6 +127,7 @@ impl State {
     /// The programs are detached, and begin anew when they are attached again.
     pub(super) fn detached(&self) {
         lock(&self.ledger).go_on_from(&Reading::default());
+        self.journal.go_on_from(&Reading::default());
         let mut told = lock(&self.told);
         told.following = Following::None;
         told.used = 0.0;
@@ -165,6 +170,7 @@ impl State {
     /// Another source takes over; what it counted until now was counted by the one before.
     pub(super) fn go_on_from(&self, reading: &Reading) {
         lock(&self.ledger).go_on_from(reading);
+        self.journal.go_on_from(reading);
     }
 
     /// Follows what a reload says of the page.
@@ -201,7 +207,14 @@ impl State {
 
     fn health(&self) -> Health {
         let told = lock(&self.told);
+        let (changes, journal_failures, journal_on_disk) = self.journal.counts();
         Health {
+            changes: changes
+                .into_iter()
+                .map(|(kind, protocol, count)| (kind.name(), protocol, count))
+                .collect(),
+            journal_failures,
+            journal_on_disk,
             version: env!("CARGO_PKG_VERSION"),
             kernel: told.kernel.clone(),
             availability: told.availability.clone(),

@@ -45,6 +45,22 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The devices that it speaks of.
+    pub fn devices(&self) -> Vec<u32> {
+        let of_legs = |legs: &[Leg]| legs.iter().map(|leg| leg.device).collect();
+        match self {
+            Self::Link(link) => [link.index].into_iter().chain(link.master).collect(),
+            Self::Address(address) => vec![address.index],
+            Self::Neighbour(neighbour) => vec![neighbour.index],
+            Self::NextHop(next_hop) => match &next_hop.kind {
+                NextHopKind::Leg(leg) => vec![leg.device],
+                NextHopKind::Group(_) | NextHopKind::Blackhole => Vec::new(),
+            },
+            Self::Rule(_) => Vec::new(),
+            Self::Route(route) => of_legs(&route.path.legs),
+        }
+    }
+
     /// The part of the namespace that it belongs to.
     pub fn part(&self) -> Part {
         match self {

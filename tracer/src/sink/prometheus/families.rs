@@ -9,7 +9,7 @@ use super::ledger::{AllSeries, Ledger, Series};
 use super::sparse::Sparse;
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 31] = [
+pub const FAMILIES: [Family; 34] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -204,6 +204,31 @@ pub const FAMILIES: [Family; 31] = [
             }
         }),
     },
+    Family {
+        stem: "tracer_route_changes",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["kind", "protocol"],
+        help: "Changes of links, addresses, neighbours, next hops, rules and routes, by the protocol \
+               that set them",
+        samples: Samples::Each(|page, take| {
+            for (kind, protocol, n) in &page.health.changes {
+                take(Values::Plain(&[kind, protocol]), Value::Count(*n));
+            }
+        }),
+    },
+    number(
+        "tracer_journal_on_disk",
+        "",
+        Kind::Gauge,
+        "Whether the journal of changes is written to disk, and not kept in memory alone",
+        |page| f64::from(u8::from(page.health.journal_on_disk)),
+    ),
+    count(
+        "tracer_journal_write_failures",
+        "Times that the journal could not be written",
+        |page| page.health.journal_failures,
+    ),
     Family {
         stem: "tracer_build",
         unit: "",

@@ -3,6 +3,12 @@
 /// What the page says of the agent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
+    /// Changes on the network, by kind and by the protocol that set a route, rule or next hop.
+    pub changes: Vec<(&'static str, String, u64)>,
+    /// How often the journal could not be written.
+    pub journal_failures: u64,
+    /// Whether the journal is on disk.
+    pub journal_on_disk: bool,
     /// The agent's version.
     pub version: &'static str,
     /// The kernel's release.

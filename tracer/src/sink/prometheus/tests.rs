@@ -14,6 +14,9 @@ fn page_of(ledger: Ledger) -> Page {
     Page {
         ledger: Arc::new(Mutex::new(ledger)),
         health: Health {
+            changes: vec![("route", "static".to_owned(), 3)],
+            journal_failures: 0,
+            journal_on_disk: true,
             version: "0.0.0",
             kernel: "6.18.0-lab".to_owned(),
             refused: vec![("connections", 3)],

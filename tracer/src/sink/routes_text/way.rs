@@ -4,6 +4,7 @@ use super::row::{Columns, Row};
 use super::{account, class};
 use crate::model::forwarding::{FibEntry, Peer, Role};
 use crate::model::hop::{Stage, mac_text};
+use crate::model::journal::Who;
 use crate::model::network::names;
 use crate::model::{Hop, Route, Step, Tuple};
 use crate::sink::fit;
@@ -213,6 +214,12 @@ fn by(entry: &FibEntry, share: Option<f64>) -> String {
         (entry.metric != 0).then(|| format!("metric {}", entry.metric)),
         entry.mtu.map(|mtu| format!("mtu {mtu}")),
         (entry.legs > 1).then(|| leg(entry, share)),
+        entry.age.map(|age| format!("{age} old")),
+        entry
+            .set_by
+            .as_ref()
+            .filter(|who| **who != Who::Unknown)
+            .map(|who| format!("set by {who}")),
     ];
     said.extend(known.into_iter().flatten());
     said.join(", ")

@@ -109,11 +109,7 @@ impl KernelTypes {
         for wanted in &OFFSETS {
             let offset = self.offset_of(wanted);
             let (name, path) = wanted.ways[0];
-            let offset = offset.ok_or_else(|| Error::Kernel {
-                doing: format!("find {name}.{path} in the kernel's types"),
-                because: "this kernel has no such member".to_owned(),
-                advice: "a kernel from 5.10 on, or a newer tracer".to_owned(),
-            })?;
+            let offset = offset.ok_or_else(|| lacks(name, path))?;
             (wanted.set)(&mut offsets, offset);
         }
         for wanted in &FINER_OFFSETS {
@@ -179,8 +175,17 @@ impl KernelTypes {
         }
     }
 
+    /// The offset of a member that every kernel has.
+    ///
+    /// # Errors
+    /// When this one has not.
+    pub(super) fn required(&self, structure: &str, path: &str) -> Result<u32, Error> {
+        let offset = self.offset(structure, path);
+        offset.ok_or_else(|| lacks(structure, path))
+    }
+
     /// The offset of a member in bytes; the path names members of members.
-    fn offset(&self, structure: &str, path: &str) -> Option<u32> {
+    pub(super) fn offset(&self, structure: &str, path: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(structure).ok()?;
         types.into_iter().find_map(|found| {
             let Type::Struct(_) = &found else { return None };
@@ -224,5 +229,13 @@ impl KernelTypes {
                 other => return Some(other),
             };
         }
+    }
+}
+
+fn lacks(structure: &str, path: &str) -> Error {
+    Error::Kernel {
+        doing: format!("find {structure}.{path} in the kernel's types"),
+        because: "this kernel has no such member".to_owned(),
+        advice: "a kernel from 5.10 on, or a newer tracer".to_owned(),
     }
 }

@@ -14,6 +14,7 @@ use tracer_common::layout::{
     ALL_FOLLOWED, Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, Orders, PacketSet, Rule,
     Rules, Work,
 };
+use tracer_common::maker;
 use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings};
 
 use super::kernel_types::{self, KernelTypes};
@@ -59,6 +60,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
     check_rights()?;
     let types = KernelTypes::read()?;
     let offsets = types.offsets()?;
+    let maker_offsets = types.maker_offsets()?;
     let drop_reasons = types.enumeration("skb_drop_reason");
     let mut kernel_settings = rules::compile(settings)?;
     kernel_settings.drop_reasons = u32::from(
@@ -77,7 +79,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         because: chain(&cause),
         advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
     })?;
-    let mut ebpf = create(settings, &offsets, &kernel_settings)?;
+    let mut ebpf = create(settings, &offsets, &maker_offsets, &kernel_settings)?;
     fill(&mut ebpf, settings)?;
     let memory = map_memory(&ebpf)?;
     let log = settings
@@ -118,6 +120,7 @@ fn check_rights() -> Result<(), Error> {
 fn create(
     settings: &Settings,
     offsets: &Offsets,
+    maker_offsets: &maker::Offsets,
     kernel_settings: &KernelSettings,
 ) -> Result<Ebpf, Error> {
     let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
@@ -129,9 +132,15 @@ fn create(
     let limits = settings.limits;
     // At 0 the verifier removes the logging; aya's levels begin with 1, error, and end with 5.
     let log_level = if settings.kernel_log { 5u8 } else { 0 };
+    let makings = if settings.makers {
+        maker::RING_BYTES
+    } else {
+        4096
+    };
     let steps = if settings.passages { 64 << 20 } else { 4096 };
     EbpfLoader::new()
         .override_global("OFFSETS", bytes_of(offsets), true)
+        .override_global("MAKER_OFFSETS", bytes_of(maker_offsets), true)
         .override_global("SETTINGS", bytes_of(&kernel_settings), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
@@ -149,6 +158,7 @@ fn create(
         .map_max_entries("SCRATCH", cpus * programs)
         .map_max_entries("RUNS", cpus)
         .map_max_entries("STEPS", steps)
+        .map_max_entries("MAKINGS", makings)
         .load(OBJECT)
         .map_err(|cause| Error::Kernel {
             doing: "create the kernel half's maps".to_owned(),

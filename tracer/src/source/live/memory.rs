@@ -96,7 +96,7 @@ impl<T: Record> Array<T> {
     }
 }
 
-fn raw_fd(map: &MapData) -> std::os::fd::RawFd {
+pub(super) fn raw_fd(map: &MapData) -> std::os::fd::RawFd {
     use std::os::fd::AsRawFd;
     map.fd().as_fd().as_raw_fd()
 }

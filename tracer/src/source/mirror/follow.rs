@@ -11,9 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 use super::namespace::{Follow, Outcome};
 use super::socket::Sockets;
 use super::waiting::Waiting;
-use super::{Event, Followed, Note, Seen, Tell};
+use super::{Changed, Event, Followed, Heard, Note, Seen, Tell};
 use crate::model::Namespace;
+use crate::model::journal::known::Snapshot;
 use crate::model::network::{Change, Fact};
+use crate::source::live::makers::Listeners;
 use crate::source::live::rights::ForNames;
 use crate::source::netns::find::{self, Found};
 use crate::source::spent::spent;
@@ -51,6 +53,7 @@ pub(super) struct Follower {
     seen: Arc<Mutex<Seen>>,
     waiting: Waiting,
     tell: Tell,
+    listeners: Option<Listeners>,
     follows: BTreeMap<u32, Follow>,
     /// Those that could not be entered.
     closed: BTreeMap<u32, Closed>,
@@ -62,11 +65,17 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(seen: Arc<Mutex<Seen>>, waiting: Waiting, tell: Tell) -> Self {
+    pub(super) fn new(
+        seen: Arc<Mutex<Seen>>,
+        waiting: Waiting,
+        tell: Tell,
+        listeners: Option<Listeners>,
+    ) -> Self {
         Self {
             seen,
             waiting,
             tell,
+            listeners,
             follows: BTreeMap::new(),
             closed: BTreeMap::new(),
             next_scan: Instant::now(),
@@ -148,7 +157,7 @@ impl Follower {
 
     fn enter(&mut self, inode: u32, found: Found) {
         let entered = open(inode, &found)
-            .and_then(|file| Sockets::open(&file))
+            .and_then(|file| Sockets::open(&file, self.listeners.as_ref()))
             .and_then(|sockets| {
                 let cookie = sockets.cookie;
                 Ok((cookie, Follow::start(sockets)?))
@@ -167,6 +176,7 @@ impl Follower {
         };
         self.closed.remove(&inode);
         self.follows.insert(inode, follow);
+        let begun = Snapshot::of(&network);
         lock(&self.seen).namespaces.insert(
             inode,
             Followed {
@@ -177,7 +187,8 @@ impl Follower {
             },
         );
         self.links_changed_elsewhere(inode);
-        self.note(namespace, Event::Appeared);
+        self.note(namespace.clone(), Event::Appeared);
+        self.note(namespace, Event::Begun(Box::new(begun)));
     }
 
     /// A namespace may end while it is looked at: what fails once is no news.
@@ -199,10 +210,18 @@ impl Follower {
 
     fn leave(&mut self, inode: u32) {
         // Its sockets are all that may keep it.
-        self.follows.remove(&inode);
+        let follow = self.follows.remove(&inode);
+        let listener = follow.and_then(|follow| follow.listener());
         let left = lock(&self.seen).namespaces.remove(&inode);
         self.links_changed_elsewhere(inode);
         if let Some(left) = left {
+            let ended = Heard {
+                listener,
+                messages: Vec::new(),
+                made: None,
+                ended: true,
+            };
+            self.note(left.namespace.clone(), Event::Heard(ended));
             self.note(left.namespace, Event::Vanished);
         }
     }
@@ -264,15 +283,32 @@ impl Follower {
         let outcome = work(follow, followed, &mut seen_now.counts);
         let namespace = followed.namespace.clone();
         followed.generation += outcome.changes.len() as u64;
+        let changed: Vec<Changed> = outcome
+            .changes
+            .into_iter()
+            .map(|made| Changed::of(made, &followed.network))
+            .collect();
         drop(seen);
-        if outcome.changes.iter().any(is_seen_elsewhere) {
+        if changed
+            .iter()
+            .any(|changed| is_seen_elsewhere(&changed.change))
+        {
             self.links_changed_elsewhere(inode);
         }
         if let Some(since) = outcome.gap {
             self.note(namespace.clone(), Event::Gap { since });
         }
-        for change in outcome.changes {
-            self.note(namespace.clone(), Event::Changed(Box::new(change)));
+        for changed in changed {
+            self.note(namespace.clone(), Event::Changed(Box::new(changed)));
+        }
+        if !outcome.heard.is_empty() || outcome.made.is_some() {
+            let heard = Heard {
+                listener: outcome.listener,
+                messages: outcome.heard,
+                made: outcome.made,
+                ended: false,
+            };
+            self.note(namespace, Event::Heard(heard));
         }
     }
 

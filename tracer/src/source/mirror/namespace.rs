@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::dump;
-use super::socket::{Asker, Listener, Sockets};
+use super::socket::{Asker, Listener, Message, Received, Sockets};
 use super::{Counts, decode};
 use crate::model::network::{Change, Family, How, Link, Network, Part, Told};
 use crate::source::spent::spent;
@@ -52,9 +52,46 @@ pub(super) struct Follow {
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<Made>,
+    /// All messages that were read, whether they changed something or not.
+    pub(super) heard: Vec<Message>,
+    /// The listening socket's cookie.
+    pub(super) listener: Option<u64>,
+    /// The makers of all messages until here are written down, by so many runs.
+    pub(super) made: Option<u64>,
     /// Set where changes were lost: those since then are among the changes, as far as they last.
     pub(super) gap: Option<SystemTime>,
+}
+
+impl Outcome {
+    /// What a dump showed before its message was read was told all the same.
+    fn tell_found(&mut self, told: &Told, message: Option<Message>) {
+        let says = |change: &Change| match told {
+            Told::New(fact, _) => change.after.as_ref() == Some(fact),
+            Told::Gone(fact) => change.after.is_none() && change.before.as_ref() == Some(fact),
+        };
+        let found = self.changes.iter_mut();
+        let mut found = found.filter(|made| made.message.is_none());
+        if let Some(made) = found.find(|made| made.change.how == How::Found && says(&made.change)) {
+            made.change.how = How::Told;
+            made.message = message;
+        }
+    }
+}
+
+/// A change, with the message that told it, or another one that it follows from.
+pub(super) struct Made {
+    pub(super) change: Change,
+    pub(super) message: Option<Message>,
+}
+
+impl Made {
+    fn found(change: Change) -> Self {
+        Self {
+            change,
+            message: None,
+        }
+    }
 }
 
 /// Whether the socket has told all.
@@ -84,6 +121,11 @@ impl Follow {
             follow.touch(part, now);
         }
         Ok((follow, network))
+    }
+
+    /// Its listening socket's cookie.
+    pub(super) fn listener(&self) -> Option<u64> {
+        self.listener.made()
     }
 
     pub(super) fn descriptor(&self) -> RawFd {
@@ -153,7 +195,7 @@ impl Follow {
         counts.dumps += 1;
         let found = network.replace(part, dumped);
         counts.found += found.len() as u64;
-        outcome.changes.extend(found);
+        outcome.changes.extend(found.into_iter().map(Made::found));
         let unsettled = |link: &Link| link.up && link.carrier != link.running;
         if part == Part::Links && start < self.untold && network.links().any(unsettled) {
             self.touch(Part::Links, start);
@@ -176,6 +218,7 @@ impl Follow {
             self.hear(&mut old, &mut uncounted, &mut unheard),
             Drained::More
         ) {}
+        outcome.heard.append(&mut unheard.heard);
         let before = spent();
         let dumped = dump::all(&mut self.asker)?;
         self.renewal = None;
@@ -184,7 +227,7 @@ impl Follow {
         outcome.gap = outcome.gap.or(Some(self.heard));
         let found = network.renew(dumped);
         counts.found += found.len() as u64;
-        outcome.changes.extend(found);
+        outcome.changes.extend(found.into_iter().map(Made::found));
         self.heard = SystemTime::now();
         while matches!(self.hear(network, counts, outcome), Drained::More) {}
         Ok(())
@@ -198,7 +241,8 @@ impl Follow {
         outcome: &mut Outcome,
     ) -> Drained {
         let mut drained = Drained::More;
-        let mut told = Vec::new();
+        outcome.listener = self.listener.made();
+        let (mut told, mut messages) = (Vec::new(), Vec::new());
         for _ in 0..TURN {
             let received = self
                 .listener
@@ -208,9 +252,19 @@ impl Follow {
                         Err(_) => counts.malformed += 1,
                     },
                 );
+            let message = self.listener.last();
             match received {
-                Ok(true) => {}
-                Ok(false) => {
+                Ok(Received::Message) => {
+                    outcome.heard.extend(message);
+                    outcome.made = None;
+                    messages.resize(told.len(), message);
+                }
+                Ok(Received::Nothing) => {
+                    drained = Drained::All;
+                    break;
+                }
+                Ok(Received::AllMade(runs)) => {
+                    outcome.made = Some(runs);
                     drained = Drained::All;
                     break;
                 }
@@ -224,11 +278,11 @@ impl Follow {
                 }
             }
         }
-        for mut one in take(&mut told) {
+        for (mut one, message) in take(&mut told).into_iter().zip(messages) {
             if let Told::New(fact, _) = &mut one {
                 dump::speed(&self.asker, fact);
             }
-            self.follow(one, network, counts, outcome);
+            self.follow(one, message, network, counts, outcome);
         }
         if self.renewal.is_none() {
             self.heard = SystemTime::now();
@@ -239,6 +293,7 @@ impl Follow {
     fn follow(
         &mut self,
         told: Told,
+        message: Option<Message>,
         network: &mut Network,
         counts: &mut Counts,
         outcome: &mut Outcome,
@@ -250,7 +305,10 @@ impl Follow {
         if part != Part::Neighbours {
             self.touch(part, now);
         }
-        let changes = network.apply(told);
+        let changes = network.apply(told.clone());
+        if changes.is_empty() {
+            outcome.tell_found(&told, message);
+        }
         for change in &changes {
             match change.how {
                 How::Told => counts.told += 1,
@@ -260,7 +318,10 @@ impl Follow {
         if !changes.is_empty() {
             self.touch_with(part, network, now);
         }
-        outcome.changes.extend(changes);
+        let made = changes.into_iter();
+        outcome
+            .changes
+            .extend(made.map(|change| Made { change, message }));
     }
 
     /// What may change in silence along with a part.

@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE, protocols::NETLINK_SOCK_DIAG};
 
-use crate::source::netns::{cookie, inside};
+use tracer_common::maker::HEAD;
+
+use crate::source::live::makers::{Listeners, Place};
+use crate::source::netns::{self, cookie, inside};
 
 /// What the kernel tells without being asked.
 const GROUPS: [u32; 9] = [
@@ -29,6 +33,20 @@ const BACKLOG: libc::c_int = 16 << 20;
 /// The largest part of a dump that the kernel sends at once (`netlink_dump`: 32 KiB), and room.
 const DATAGRAM: usize = 64 << 10;
 
+/// How long it may take at most until it is written down who made a message.
+const LATE: Duration = Duration::from_secs(3);
+
+/// A message that was told, as far as it tells who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The cookie of the listening socket.
+    pub listener: u64,
+    /// Which one of its messages.
+    pub number: u64,
+    /// Its beginning.
+    pub head: [u8; HEAD],
+}
+
 /// A message: its type, its flags, its body.
 pub(in crate::source) type See<'a> = &'a mut dyn FnMut(u16, u16, &[u8]);
 
@@ -45,10 +63,10 @@ impl Sockets {
     ///
     /// # Errors
     /// When it can't be entered, or sockets can't be opened.
-    pub(super) fn open(namespace: &File) -> io::Result<Self> {
+    pub(super) fn open(namespace: &File, listeners: Option<&Listeners>) -> io::Result<Self> {
         inside(namespace, || {
             // What happens from here on is told, so that a dump after it misses nothing.
-            let listener = Listener::open()?;
+            let listener = Listener::open(listeners)?;
             let asker = Asker::open(NETLINK_ROUTE)?;
             let cookie = asker.cookie();
             Ok(Self {
@@ -177,14 +195,36 @@ impl Asker {
 pub(super) struct Listener {
     socket: Socket,
     buffer: Vec<u8>,
+    cookie: u64,
+    /// Where it is written down who made the messages.
+    makers: Option<Place>,
+    /// How many messages were read.
+    read: u64,
+    /// How many makers should be written down by now.
+    due: u64,
+    /// Since when some are missing, and how few at least.
+    missing: Option<(Instant, u64)>,
+}
+
+/// What a listener got at once.
+pub(super) enum Received {
+    /// A message.
+    Message,
+    /// Nothing more.
+    Nothing,
+    /// Nothing more, and the makers of all messages until here are written down, by so many runs.
+    AllMade(u64),
 }
 
 impl Listener {
-    fn open() -> io::Result<Self> {
+    fn open(listeners: Option<&Listeners>) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.set_non_blocking(true)?;
         enlarge(&socket);
+        let cookie = netns::word(socket.as_raw_fd(), libc::SO_COOKIE).unwrap_or_default();
+        // Before it hears anything.
+        let makers = listeners.and_then(|listeners| listeners.add(cookie));
         for group in GROUPS {
             // What a kernel has not it does not tell: next-hop objects before Linux 5.3.
             let joined = socket.add_membership(group);
@@ -195,6 +235,11 @@ impl Listener {
         Ok(Self {
             socket,
             buffer: Vec::with_capacity(DATAGRAM),
+            cookie,
+            makers,
+            read: 0,
+            due: 0,
+            missing: None,
         })
     }
 
@@ -202,20 +247,70 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
-    /// Hands over one datagram's messages; returns whether there was one.
+    /// Its cookie, where it is written down who makes its messages.
+    pub(super) fn made(&self) -> Option<u64> {
+        self.makers.as_ref().map(|_| self.cookie)
+    }
+
+    /// The last message that was read: its socket, and its beginning. None where nobody writes down
+    /// who made it.
+    pub(super) fn last(&self) -> Option<Message> {
+        self.makers.as_ref()?;
+        let mut head = [0; HEAD];
+        for (to, byte) in head.iter_mut().zip(&self.buffer) {
+            *to = *byte;
+        }
+        Some(Message {
+            listener: self.cookie,
+            number: self.read,
+            head,
+        })
+    }
+
+    /// Hands over one datagram's messages.
     ///
     /// # Errors
     /// `ENOBUFS` when the kernel had more to tell than it could keep, and has thrown it away.
-    pub(super) fn receive(&mut self, see: See<'_>) -> io::Result<bool> {
+    pub(super) fn receive(&mut self, see: See<'_>) -> io::Result<Received> {
         self.buffer.clear();
+        let made = self.makers.as_ref().map(Place::runs);
         match self.socket.recv(&mut self.buffer, 0) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(self.nothing_more(made));
+            }
             received => received?,
         };
+        self.read += 1;
+        self.due += 1;
         each_message(&self.buffer, &mut |message| {
             see(message.message_type(), message.flags(), message.payload());
         });
-        Ok(true)
+        Ok(Received::Message)
+    }
+}
+
+impl Listener {
+    /// All that was put there before the makers were counted has been read.
+    fn nothing_more(&mut self, made: Option<u64>) -> Received {
+        let Some(made) = made else {
+            return Received::Nothing;
+        };
+        // One that was given up may have come after all.
+        self.due = self.due.max(made);
+        let missing = self.due - made;
+        if missing == 0 {
+            self.missing = None;
+            return Received::AllMade(made);
+        }
+        let (since, fewest) = self.missing.unwrap_or((Instant::now(), missing));
+        if since.elapsed() > LATE {
+            // So many were missing all that time.
+            self.due -= fewest;
+            self.missing = None;
+        } else {
+            self.missing = Some((since, fewest.min(missing)));
+        }
+        Received::Nothing
     }
 }
 

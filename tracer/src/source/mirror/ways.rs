@@ -260,6 +260,8 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
             gateway: legs[leg].gateway,
             leg: leg + 1,
             legs: legs.len(),
+            age: None,
+            set_by: None,
         })
     })
 }

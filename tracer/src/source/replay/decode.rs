@@ -61,6 +61,8 @@ fn forwarding(
             gateway: it.gateway,
             leg: it.leg,
             legs: it.legs,
+            age: None,
+            set_by: None,
         }),
     };
     Ok((it.node, forwarding))

@@ -3,8 +3,10 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::app::agent::journal::Journal;
 use crate::model::{ProgramWork, example};
 use crate::sink::prometheus::{Form, Settings, to_bytes};
+use crate::store::Past;
 
 /// Has counted so many packets at every node of the lab, and as many more each time.
 struct Growing {
@@ -46,9 +48,13 @@ fn packets(state: &State) -> Vec<u64> {
         .collect()
 }
 
+fn state() -> State {
+    State::new(Settings::default(), Journal::of(Past::default(), None))
+}
+
 #[test]
 fn another_source_goes_on_where_the_first_one_ended() {
-    let state = State::new(Settings::default());
+    let state = state();
     let mut watch = Watch::new(&state);
     watch.open(growing(100, 10)).unwrap();
     watch.look();
@@ -62,7 +68,7 @@ fn another_source_goes_on_where_the_first_one_ended() {
 
 #[test]
 fn a_source_that_does_not_open_leaves_the_one_before() {
-    let state = State::new(Settings::default());
+    let state = state();
     let mut watch = Watch::new(&state);
     watch.open(growing(1, 1)).unwrap();
     let refused = || {
@@ -202,7 +208,7 @@ fn following(state: &State) -> String {
 
 #[test]
 fn in_a_flood_fewer_packets_are_followed_and_all_are_counted() {
-    let state = State::new(Settings::default());
+    let state = state();
     let mut watch = Watch::new(&state);
     let host = Shared::new(1_000, 10);
     watch.govern(Some(budget_of(0.01)));
@@ -235,7 +241,7 @@ fn in_a_flood_fewer_packets_are_followed_and_all_are_counted() {
 
 #[test]
 fn programs_that_cost_too_much_in_any_case_are_detached_and_their_counts_stay() {
-    let state = State::new(Settings::default());
+    let state = state();
     let mut watch = Watch::new(&state);
     let host = Shared::new(1_000_000, 100);
     watch.govern(Some(budget_of(0.01)));
@@ -273,7 +279,7 @@ fn programs_that_cost_too_much_in_any_case_are_detached_and_their_counts_stay() 
 
 #[test]
 fn a_reload_while_nothing_is_attached_attaches_for_the_fewest_packets() {
-    let state = State::new(Settings::default());
+    let state = state();
     let mut watch = Watch::new(&state);
     let host = Shared::new(1_000_000, 100);
     watch.govern(Some(budget_of(0.01)));

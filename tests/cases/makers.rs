@@ -1,0 +1,6 @@
+//! Who made a change: named for certain, or not at all.
+
+#[path = "makers/told.rs"]
+mod told;
+#[path = "makers/ways.rs"]
+mod ways;
