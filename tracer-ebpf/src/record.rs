@@ -91,7 +91,7 @@ unsafe fn add_alone_u32(counter: *mut u32, value: u32) {
 /// Adds atomically, without asking for the value: that is an instruction since Linux 3.18, and
 /// Rust's `fetch_add` one since 5.12.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, value: u64) {
+pub(crate) unsafe fn add(counter: *mut u64, value: u64) {
     // SAFETY: the caller gives a counter of a map.
     unsafe { asm!("lock *(u64 *)({} + 0) += {}", in(reg) counter, in(reg) value) };
 }

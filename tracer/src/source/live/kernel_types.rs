@@ -180,7 +180,7 @@ impl KernelTypes {
     }
 
     /// The offset of a member in bytes; the path names members of members.
-    fn offset(&self, structure: &str, path: &str) -> Option<u32> {
+    pub(super) fn offset(&self, structure: &str, path: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(structure).ok()?;
         types.into_iter().find_map(|found| {
             let Type::Struct(_) = &found else { return None };
