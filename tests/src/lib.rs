@@ -37,6 +37,7 @@ mod route;
 pub mod topology;
 mod traffic;
 mod wire;
+mod xdp;
 
 pub use clock::now_ns;
 pub use firewall::{Hook, Protocol};
@@ -57,3 +58,4 @@ pub use traffic::{
     users::Users,
 };
 pub use wire::{Crossing, Direction, Distribution, Wire, WireSpec};
+pub use xdp::Thief;

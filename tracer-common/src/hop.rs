@@ -182,7 +182,7 @@ const fn probe(
 }
 
 /// Every program, in the order in which a packet meets them.
-pub const PROBES: [Probe; 15] = [
+pub const PROBES: [Probe; 19] = [
     probe(
         "net_dev_queue",
         Some(Stage::Queue),
@@ -276,6 +276,25 @@ pub const PROBES: [Probe; 15] = [
         None,
         true,
         "packets end well: consumed, or split into segments",
+    ),
+    probe(
+        "tcp_retransmit_skb",
+        None,
+        false,
+        "TCP sends a segment again",
+    ),
+    probe(
+        "tcp_retransmit_synack",
+        None,
+        false,
+        "TCP answers a SYN again",
+    ),
+    probe("tcp_send_reset", None, false, "TCP resets a connection"),
+    probe(
+        "tcp_receive_reset",
+        None,
+        false,
+        "a peer resets a connection",
     ),
 ];
 

@@ -356,8 +356,8 @@ pub const RUNS_A_TIMING: u64 = 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
-    /// Always 0.
-    pub zero: u32,
+    /// How many counters of connections were given out.
+    pub peers: u32,
     /// How many nodes were given out, more than there are when they ran out.
     pub nodes: u32,
     /// How many classes were given out.

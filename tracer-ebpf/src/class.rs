@@ -41,7 +41,7 @@ pub(crate) fn of(scratch: &Scratch, index: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn find_class(index: u32) -> u32 {
+pub(crate) extern "C" fn find_class(index: u32) -> u32 {
     let Some(scratch) = maps::scratch(index) else {
         return 0;
     };

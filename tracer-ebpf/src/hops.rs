@@ -3,6 +3,7 @@
 //! The argument lists are those of the kernel's tracepoints (include/trace/events/); where they
 //! differ between versions, it is said beside.
 
+mod connection;
 mod device;
 mod end;
 mod finer;

@@ -125,6 +125,7 @@ impl Hop {
         scratch.tag = self.tag;
         scratch.program = self.program;
         scratch.kind = 0;
+        scratch.socket = 0;
         scratch.device = device.address();
         scratch.cookie = device.cookie();
         scratch.ifindex = device.ifindex();

@@ -37,7 +37,7 @@ macro_rules! offset {
 
 /// Reads a member of a structure of the kernel.
 #[inline(always)]
-fn member<T: Copy>(base: *const u8, offset: u32) -> T {
+pub(crate) fn member<T: Copy>(base: *const u8, offset: u32) -> T {
     // SAFETY: the verifier checks the pointer's type, and that the offset lies within it.
     unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
 }
@@ -60,7 +60,7 @@ pub(crate) fn cpu() -> u32 {
 ///
 /// The verifier refuses arithmetic on the kernel's pointers, and lets one be subtracted.
 #[inline(always)]
-fn number(pointer: *const u8) -> u64 {
+pub(crate) fn number(pointer: *const u8) -> u64 {
     (pointer as u64).wrapping_sub(&raw const OFFSETS as u64)
 }
 
@@ -174,6 +174,11 @@ impl Skb {
     #[inline(always)]
     pub(crate) fn tag(self) -> u64 {
         number(self.0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn pointer(self) -> *const u8 {
+        self.0
     }
 
     #[inline(always)]
@@ -469,4 +474,19 @@ impl HookState {
     pub(crate) fn hook(self) -> u8 {
         member(self.0, offset!(nf_state_hook))
     }
+}
+
+/// The cookie of a network namespace by its address, as [`Device::cookie`] has it.
+#[inline(always)]
+pub(crate) fn cookie_at(net: u64) -> u64 {
+    if setting!(no_cookies) != 0 {
+        return u64::from(fetch::<u32>(net, offset!(net_inum)));
+    }
+    fetch(net, offset!(net_cookie))
+}
+
+/// A device's number by its address.
+#[inline(always)]
+pub(crate) fn ifindex_at(device: u64) -> u32 {
+    fetch(device, offset!(dev_ifindex))
 }

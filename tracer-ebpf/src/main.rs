@@ -21,6 +21,8 @@
 #[cfg(target_arch = "bpf")]
 mod class;
 #[cfg(target_arch = "bpf")]
+mod exchange;
+#[cfg(target_arch = "bpf")]
 mod filter;
 #[cfg(target_arch = "bpf")]
 mod handover;

@@ -114,6 +114,8 @@ pub(crate) struct Scratch {
     pub(crate) program: u32,
     /// The kind of the device, where it matters to who the packet is.
     pub(crate) kind: u32,
+    /// The socket that sent the packet, by tag; 0 where there is none.
+    pub(crate) socket: u64,
     /// A hash of the addresses that a packet was born with, to see NAT at a new node.
     pub(crate) born: u32,
     /// The packet as it is to be put into a table, or as it was taken out.
@@ -158,6 +160,7 @@ pub(crate) mod claim {
     pub(crate) const NODE: u64 = 1 << 32;
     pub(crate) const CLASS: u64 = 2 << 32;
     pub(crate) const CELL: u64 = 3 << 32;
+    pub(crate) const PEER: u64 = 4 << 32;
 }
 
 #[map]

@@ -350,6 +350,7 @@ pub(crate) fn claim(what: u64, limit: u32) -> u32 {
         match what {
             claim::NODE => &raw mut (*control).nodes,
             claim::CLASS => &raw mut (*control).classes,
+            claim::PEER => &raw mut (*control).peers,
             _ => &raw mut (*control).cells,
         }
     };

@@ -2,7 +2,9 @@
 
 pub mod blame;
 pub mod class;
+pub mod connection;
 pub mod counts;
+pub mod coverage;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod forwarding;
@@ -20,6 +22,7 @@ pub mod route;
 pub use tracer_common::bucket;
 
 pub use class::{Class, End, Protocol, Service, Tuple};
+pub use connection::Connections;
 pub use counts::Counts;
 pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};

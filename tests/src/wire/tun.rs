@@ -27,14 +27,26 @@ nix::ioctl_write_ptr_bad!(attach, libc::TUNSETIFF, Request);
 /// Makes a device in the namespace, up; it lives as long as the file. Reading does not block.
 pub(super) fn open(ns: &Ns, dev: &str) -> Result<File> {
     let file = ns
-        .run(|| make(dev))
+        .run(|| make(dev, libc::IFF_TUN))
         .with_context(|| format!("make TUN device {dev} in {}", ns.name()))?;
     ns.queue_len(dev, QUEUE)?;
     ns.up(dev)?;
     Ok(file)
 }
 
-fn make(dev: &str) -> Result<File> {
+impl Ns {
+    /// Makes a TAP device, up; it lives as long as the file. What is written is received by the
+    /// device, one Ethernet frame each time.
+    pub fn tap(&self, dev: &str) -> Result<File> {
+        let file = self
+            .run(|| make(dev, libc::IFF_TAP))
+            .with_context(|| format!("make TAP device {dev} in {}", self.name()))?;
+        self.up(dev)?;
+        Ok(file)
+    }
+}
+
+fn make(dev: &str, kind: libc::c_int) -> Result<File> {
     ensure!(dev.len() < libc::IFNAMSIZ, "the name {dev} is too long");
     let file = File::options()
         .read(true)
@@ -44,7 +56,7 @@ fn make(dev: &str) -> Result<File> {
         .context("open /dev/net/tun")?;
     let mut request = Request {
         name: [0; libc::IFNAMSIZ],
-        flags: (libc::IFF_TUN | libc::IFF_NO_PI) as i16,
+        flags: (kind | libc::IFF_NO_PI) as i16,
         rest: [0; 22],
     };
     request.name[..dev.len()].copy_from_slice(dev.as_bytes());

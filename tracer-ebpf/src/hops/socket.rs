@@ -7,6 +7,7 @@ use aya_ebpf::{
 
 use super::{Work, program};
 use crate::{
+    exchange::{self, Socket},
     journey::{self, Program},
     kernel::{Skb, Sock},
 };
@@ -16,7 +17,9 @@ use crate::{
 pub(crate) fn tcp_probe(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_probe");
     let work = Work::begin(PROGRAM);
-    journey::deliver(Skb::new(context.arg(1)), PROGRAM);
+    let skb = Skb::new(context.arg(1));
+    journey::deliver(skb, PROGRAM);
+    exchange::segment(Socket::new(context.arg(0)), skb, PROGRAM);
     work.end()
 }
 
@@ -28,6 +31,9 @@ pub(crate) fn inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     if is_by_packet(context.arg(1), context.arg(2)) {
         journey::deliver_handshake(Sock::new(context.arg(0)), PROGRAM);
     }
+    // Of all protocols that have states TCP alone is meant here.
+    let (old, new) = (context.arg::<i32>(1) as u8, context.arg::<i32>(2) as u8);
+    exchange::opened_or_closed(Socket::new(context.arg(0)), old, new, PROGRAM);
     work.end()
 }
 
@@ -74,6 +80,8 @@ pub(crate) fn sock_def_readable(context: FEntryContext) -> i32 {
 pub(crate) fn skb_copy_datagram_iovec(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("skb_copy_datagram_iovec");
     let work = Work::begin(PROGRAM);
-    journey::read(Skb::new(context.arg(0)), PROGRAM);
+    let skb = Skb::new(context.arg(0));
+    exchange::read(skb);
+    journey::read(skb, PROGRAM);
     work.end()
 }

@@ -8,7 +8,7 @@ use tracer_common::{
 
 use super::{Hop, moment};
 use crate::{
-    class, filter,
+    class, exchange, filter,
     handover::{self, MANY, TAKEN, WHOLE},
     header::{self, Header},
     kernel::{self, Device, setting},
@@ -31,6 +31,7 @@ pub(super) fn recognise_by(packet: &mut Packet, header: &Header) {
 pub(super) fn bear(hop: &Hop, device: Device) {
     if let Some(scratch) = maps::scratch(hop.index()) {
         hop.lay_out(device, Stage::Queue, scratch);
+        scratch.socket = exchange::socket_of(hop.skb);
         come_to_be(hop.index(), Stage::Queue as u32, 0, 0);
     }
 }
@@ -158,6 +159,13 @@ extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
         return table::ignore(index, stage);
     }
     let is_local = stage == Stage::Queue as u32;
+    if is_local
+        && scratch.socket != 0
+        && scratch.header.payload != 0
+        && scratch.header.tuple.protocol == header::TCP
+    {
+        exchange::sent(index);
+    }
     if !is_local && leads_back(kind) {
         match handover::take(index, scratch.header.mark | 1, WHOLE) {
             TAKEN => {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::connection::Connections;
+use super::coverage::Coverage;
 use super::forwarding::Forwarding;
 use super::hop::Stage;
 use super::{Class, Histogram, Hop, Names, Tuple};
@@ -21,6 +23,10 @@ pub struct Reading {
     pub forwarding: BTreeMap<usize, Forwarding>,
     /// Who is behind the ends of classes, by index, where that is known.
     pub names: BTreeMap<usize, Names>,
+    /// TCP connections with sockets on this host.
+    pub connections: Vec<Connections>,
+    /// What devices carried against what was seen of it, where all packets are asked for.
+    pub coverage: Vec<Coverage>,
     /// What was lost, by reason, and not known to belong to a node.
     pub losses: Losses,
     /// Hops and features with their state here.
@@ -38,6 +44,8 @@ impl Default for Reading {
             duration_ns: 0,
             classes: Vec::new(),
             nodes: Vec::new(),
+            connections: Vec::new(),
+            coverage: Vec::new(),
             losses: Losses::default(),
             availability: Vec::new(),
             forwarding: BTreeMap::new(),

@@ -6,6 +6,8 @@ mod tree;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use super::connection::{Sockets, Totals};
+use super::coverage::Coverage;
 use super::hop::{Stage, mac_text};
 use super::{
     Availability, Balance, Class, Ends, Losses, Names, Node, Reading, Route, RouteId, Segment,
@@ -25,6 +27,10 @@ pub struct Report {
     pub followed: f64,
     /// The routes, those with most packets first.
     pub routes: Vec<Route>,
+    /// TCP sockets of this host, by the class of what they receive and their next hop.
+    pub sockets: Vec<Sockets>,
+    /// What devices carried against what was seen of it.
+    pub coverage: Vec<Coverage>,
     /// What was lost, by reason, and not known to belong to a route.
     pub losses: Losses,
     /// Hops and features with their state here.
@@ -68,6 +74,8 @@ impl Report {
             duration_ns: reading.duration_ns,
             followed: reading.followed,
             routes: routes.into_iter().map(|(_, route)| route).collect(),
+            sockets: Sockets::all(reading),
+            coverage: reading.coverage.clone(),
             losses: reading.losses.clone(),
             availability: reading.availability.clone(),
         }
@@ -107,6 +115,7 @@ fn route(
         total: last.map_or_else(Default::default, |&index| {
             reading.nodes[index].total.clone()
         }),
+        connections: totals(reading, tree.class(way)),
         ends,
         balance: Balance {
             came: u64::try_from((i128::from(ended) + difference).max(0)).unwrap_or(u64::MAX),
@@ -114,6 +123,14 @@ fn route(
             difference: difference.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
         },
     }
+}
+
+/// What was seen at both ends of a class, as far as these are on this host.
+fn totals(reading: &Reading, class: usize) -> Totals {
+    let way_back = reading.classes.get(class).and_then(|it| it.way_back);
+    let both = reading.connections.iter();
+    let both = both.filter(|it| it.class == class || Some(it.class) == way_back);
+    Totals::of(both)
 }
 
 fn steps(reading: &Reading, tree: &Tree, way: &[usize]) -> Vec<Step> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::connection::Totals;
 use super::forwarding::Forwarding;
 use super::{Class, Ends, Histogram, Hop, Names, Tuple};
 
@@ -22,6 +23,8 @@ pub struct Route {
     pub steps: Vec<Step>,
     /// The whole way of the packets that ended well at the last hop before any `read`.
     pub total: Histogram,
+    /// What was seen at the sockets at both ends of the class, its answers included.
+    pub connections: Totals,
     /// How this route's packets ended.
     pub ends: Ends,
     /// What came against what ended.

@@ -1,12 +1,16 @@
 //! Routes as JSON, in the schema `tracer.routes/1` that `docs/routes-json.md` describes.
 
+mod coverage;
 mod name;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
+use self::coverage::Coverage;
+use self::sockets::{Sockets, Totals};
 use super::json;
 use crate::model::forwarding::{self, Role};
 use crate::model::network::names;
@@ -28,6 +32,8 @@ struct Frame<'a> {
     duration_s: f64,
     followed: f64,
     routes: Vec<Route<'a>>,
+    sockets: Vec<Sockets<'a>>,
+    coverage: Vec<Coverage<'a>>,
     losses: &'a BTreeMap<String, u64>,
     unavailable: Vec<Unavailable<'a>>,
 }
@@ -46,6 +52,8 @@ struct Route<'a> {
     packets: u64,
     total: Latency,
     hops: Vec<Hop<'a>>,
+    #[serde(flatten)]
+    connections: Totals,
     ends: Ends<'a>,
     balance: Balance,
 }
@@ -120,7 +128,7 @@ struct Segment<'a> {
 }
 
 #[derive(Serialize)]
-struct Latency {
+pub(super) struct Latency {
     count: u64,
     sum_ns: u64,
     min_ns: Option<u64>,
@@ -162,6 +170,8 @@ impl<'a> Frame<'a> {
             duration_s: report.duration_ns as f64 / 1e9,
             followed: report.followed,
             routes: report.routes.iter().map(Route::of).collect(),
+            sockets: report.sockets.iter().map(Sockets::of).collect(),
+            coverage: report.coverage.iter().map(Coverage::of).collect(),
             losses: &report.losses,
             unavailable: report
                 .availability
@@ -191,6 +201,7 @@ impl<'a> Route<'a> {
             packets: route.packets,
             total: Latency::of(&route.total),
             hops: route.steps.iter().map(Hop::of).collect(),
+            connections: Totals::of(&route.connections),
             ends: Ends::of(&route.ends),
             balance: Balance {
                 came: route.balance.came,
@@ -283,7 +294,7 @@ impl FibEntry {
 }
 
 impl Latency {
-    fn of(histogram: &model::Histogram) -> Self {
+    pub(super) fn of(histogram: &model::Histogram) -> Self {
         Self {
             count: histogram.count(),
             sum_ns: histogram.sum_ns(),
@@ -350,7 +361,18 @@ mod tests {
     }
 
     #[test]
+    fn sockets_and_coverage_as_json() {
+        let report = Report::from_reading(&crate::model::connection::example::lab());
+        let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
+        let told = serde_json::json!({
+            "sockets": value["sockets"],
+            "coverage": value["coverage"],
+        });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&told).unwrap());
+    }
+
+    #[test]
     fn an_empty_report_as_json() {
-        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"losses":{},"unavailable":[]}"#);
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"losses":{},"unavailable":[]}"#);
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod class;
 mod row;
+mod sockets;
 mod way;
 
 use super::fit;
@@ -23,7 +24,11 @@ pub fn to_text(report: &Report, look: Look) -> String {
         for (index, route) in routes.iter().enumerate() {
             blocks.push(way::text(route, index + 1, routes, look));
         }
+        if let Some(last) = blocks.last_mut() {
+            *last += &sockets::of_class(report, routes[0], look);
+        }
     }
+    blocks.push(sockets::without_routes(report, look));
     if report.routes.is_empty() {
         blocks.push("no packet was seen; try a longer --duration or fewer filters\n".to_owned());
     }
@@ -70,6 +75,19 @@ fn losses(report: &Report, look: Look) -> String {
         let line = format!("lost from sight: {}", lost.join(", "));
         look.paint(Ink::Unsure, &fit::wrap(&line, look.width, 2)) + "\n"
     };
+    for poor in report.coverage.iter().filter(|it| it.is_poor()) {
+        let line = format!(
+            "seen only {} of what {} {} {}s: {} of {} packets; others pass by the hops (XDP, offload)",
+            units::share(poor.ratio().unwrap_or(0.0)),
+            fit::name(&poor.namespace.name, 30),
+            fit::name(&poor.device, 15),
+            poor.direction.name(),
+            units::count(poor.seen),
+            units::count(poor.carried),
+        );
+        text += &look.paint(Ink::Bad, &fit::wrap(&line, look.width, 2));
+        text.push('\n');
+    }
     for ((because, advice), names) in not_watched(&report.availability) {
         let line = format!("not watched: {}: {because}; try {advice}", names.join(", "));
         text += &look.paint(Ink::Faint, &fit::wrap(&line, look.width, 2));
@@ -171,6 +189,26 @@ mod tests {
             lines.collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!([80, 160].map(at).join("\n"));
+    }
+
+    #[test]
+    fn sockets_stand_behind_the_routes_of_what_they_receive() {
+        let report = Report::from_reading(&crate::model::connection::example::lab());
+        let text = to_text(&report, Look::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let start = lines.iter().position(|line| line.contains("⇄ sockets"));
+        let start = start.expect("they are shown");
+        let end = start
+            + lines[start..]
+                .iter()
+                .position(|line| line.is_empty())
+                .unwrap();
+        let poor = text.lines().filter(|line| line.contains("seen only"));
+        let told: Vec<&str> = lines[start..end].iter().copied().chain(poor).collect();
+        insta::assert_snapshot!(told.join("\n"));
+        for line in lines {
+            assert!(fit::width(line) <= 80, "{line}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The running kernel, watched by eBPF programs.
 
 mod assemble;
+mod connections;
+mod coverage;
 pub mod doctor;
 mod finer;
 mod kernel_types;
@@ -12,6 +14,7 @@ pub mod object;
 mod passages;
 pub mod rights;
 mod rules;
+mod sockets;
 mod sweep;
 mod tally;
 mod work;
@@ -40,6 +43,7 @@ pub struct Live {
     assembly: Assembly,
     ways: Option<Ways>,
     names: Names,
+    coverage: coverage::Watch,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
@@ -75,6 +79,7 @@ impl Live {
         Ok(Self {
             ways: ways(mirror),
             names: Names::default(),
+            coverage: coverage::Watch::new(settings),
             memory: loaded.memory,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
             ebpf: loaded.ebpf,
@@ -118,12 +123,14 @@ impl Live {
         let drops = load::drops(&self.ebpf)?;
         let elapsed = self.started.elapsed();
         let mut reading = self.assembly.read(&self.memory, &drops, recursion, elapsed);
+        reading.programs = work::done(&self.memory.work, self.fine);
+        reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);
             self.names.tell(&mut reading, ways.mirror());
+            let is_last = self.orders.closing != 0;
+            self.coverage.tell(ways.mirror(), &mut reading, is_last);
         }
-        reading.programs = work::done(&self.memory.work, self.fine);
-        reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         Ok(reading)
     }
 }

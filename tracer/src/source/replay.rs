@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn what_was_recorded_is_read() {
-        for reading in [example::lab(), example::lab_with_forwarding()] {
+        let with_sockets = crate::model::connection::example::lab();
+        for reading in [example::lab(), example::lab_with_forwarding(), with_sockets] {
             assert_eq!(parse(to_text(&reading).as_bytes()), Ok(reading));
         }
     }

@@ -8,8 +8,27 @@ use super::health::Process;
 use super::ledger::{AllSeries, Ledger, Series};
 use super::sparse::Sparse;
 
+/// The labels of what is told of sockets, with one of its own at the end.
+const fn of_sockets(own: &'static str) -> [&'static str; 8] {
+    [
+        "source",
+        "destination",
+        "port",
+        "port_of",
+        "namespace",
+        "device",
+        "next_hop",
+        own,
+    ]
+}
+
+const SOCKETS_BASIS: [&str; 8] = of_sockets("basis");
+const SOCKETS_PHASE: [&str; 8] = of_sockets("phase");
+const SOCKETS_STATE: [&str; 8] = of_sockets("state");
+const SOCKETS_EVENT: [&str; 8] = of_sockets("event");
+
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 34] = [
+pub const FAMILIES: [Family; 39] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -100,6 +119,57 @@ pub const FAMILIES: [Family; 34] = [
         samples: Samples::Each(|page, take| {
             for labels in &ledger(page).infos.routes {
                 take(Values::Interned(labels), Value::Count(1));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_rtt",
+        unit: "seconds",
+        kind: Kind::Histogram,
+        labels: &SOCKETS_BASIS,
+        help: "Round trips of TCP sockets of this host, by what told them: an acknowledgement alone, \
+               data that came with one (the peer may have thought meanwhile), or a handshake",
+        samples: Samples::Each(|page, take| histograms(page, |series| &series.round_trips, take)),
+    },
+    Family {
+        stem: "tracer_service",
+        unit: "seconds",
+        kind: Kind::Histogram,
+        labels: &SOCKETS_PHASE,
+        help: "Times of exchanges over TCP sockets of this host, by phase",
+        samples: Samples::Each(|page, take| {
+            histograms(page, |series| &series.exchange_times, take);
+        }),
+    },
+    Family {
+        stem: "tracer_exchanges",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &SOCKETS_STATE,
+        help: "Exchanges over TCP sockets of this host, by what disturbed them",
+        samples: Samples::Each(|page, take| counts(page, |series| &series.exchanges, take)),
+    },
+    Family {
+        stem: "tracer_tcp_events",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &SOCKETS_EVENT,
+        help: "What happened to TCP sockets of this host besides",
+        samples: Samples::Each(|page, take| counts(page, |series| &series.tcp_events, take)),
+    },
+    Family {
+        stem: "tracer_coverage",
+        unit: "ratio",
+        kind: Kind::Gauge,
+        labels: &["namespace", "device", "direction"],
+        help: "Share of a device's packets that was seen at its hops",
+        samples: Samples::Each(|page, take| {
+            for coverage in &ledger(page).coverage {
+                if let Some(ratio) = coverage.ratio() {
+                    let direction = coverage.direction.name();
+                    let labels = [&*coverage.namespace.name, &coverage.device, direction];
+                    take(Values::Plain(&labels), Value::Number(ratio));
+                }
             }
         }),
     },

@@ -3,6 +3,7 @@
 mod infos;
 mod names;
 mod past;
+mod sockets;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,6 +14,7 @@ use self::names::{Interned, Names};
 use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
+use crate::model::coverage::Coverage;
 use crate::model::{Histogram, Losses, Node, Parent, ProgramWork, Reading};
 
 /// A series' label values, in the order of its family's labels; none for the series of those that
@@ -33,8 +35,10 @@ pub struct Ledger {
     pub(super) infos: Infos,
     pub(super) lost: Losses,
     pub(super) work: BTreeMap<String, Work>,
+    pub(super) coverage: Vec<Coverage>,
     last_losses: LossesBefore,
     last_work: BTreeMap<String, Work>,
+    sockets: sockets::Pasts,
     pasts: HashMap<u64, Past>,
     names: Names,
     readings: u64,
@@ -47,6 +51,10 @@ pub(super) struct AllSeries {
     pub(super) drops: Series<u64>,
     pub(super) segments: Series<Sparse>,
     pub(super) routes: Series<Sparse>,
+    pub(super) round_trips: Series<Sparse>,
+    pub(super) exchange_times: Series<Sparse>,
+    pub(super) exchanges: Series<u64>,
+    pub(super) tcp_events: Series<u64>,
     pub(super) max: usize,
     /// A packet that was followed stands for so many now.
     each: u64,
@@ -128,10 +136,14 @@ impl Ledger {
             }
         }
         self.add_work(reading);
+        self.coverage.clone_from(&reading.coverage);
+        self.sockets
+            .add(reading, &mut self.series, &mut self.names, now);
         let room = self.series.max.saturating_sub(self.series.len());
         self.series.overflows += self.infos.take(reading, room, &mut self.names);
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
+            self.sockets.forget_absent(now);
             self.names.forget_unused();
         }
     }
@@ -150,6 +162,7 @@ impl Ledger {
             elsewhere,
         };
         self.last_work = work(reading).collect();
+        self.sockets.go_on_from(reading, self.readings);
     }
 
     fn add_work(&mut self, reading: &Reading) {
@@ -171,7 +184,20 @@ impl AllSeries {
         fn len<V>(series: &Series<V>) -> usize {
             series.len() - usize::from(series.contains_key(&[] as &[Interned]))
         }
-        len(&self.packets) + len(&self.drops) + len(&self.segments) + len(&self.routes)
+        let times = [
+            &self.segments,
+            &self.routes,
+            &self.round_trips,
+            &self.exchange_times,
+        ];
+        let counts = [
+            &self.packets,
+            &self.drops,
+            &self.exchanges,
+            &self.tcp_events,
+        ];
+        let times = times.into_iter().map(len).sum::<usize>();
+        times + counts.into_iter().map(len).sum::<usize>()
     }
 
     /// Adds what one node counted since.

@@ -8,6 +8,7 @@ use tracer_common::hop::Stage;
 use tracer_common::layout::{ClassInfo, ClassKey, DropKey, End, NodeInfo, ROOT, Tuple as RawTuple};
 use tracer_common::loss::Loss;
 
+use super::connections::Totals;
 use super::load::Memory;
 use super::sweep;
 use super::tally::{Tallies, Tally};
@@ -41,6 +42,7 @@ const OTHER: &str = "OTHER";
 /// What is kept between two readings.
 pub(super) struct Assembly {
     tallies: Tallies,
+    connections: Totals,
     namespaces: Namespaces,
     components: Vec<String>,
     drop_reasons: BTreeMap<u32, String>,
@@ -60,6 +62,7 @@ impl Assembly {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             tallies: Tallies::default(),
+            connections: Totals::default(),
             namespaces: Namespaces::default(),
             components: settings
                 .components
@@ -109,6 +112,14 @@ impl Assembly {
             self.add(number, &info, &class_places, &mut reading);
         }
         self.add_drops(drops, &mut reading);
+        let control = memory.control.get(0).unwrap_or_default();
+        self.connections.update(&memory.connections, &control);
+        reading.connections = self.connections.read(
+            &memory.connections,
+            &class_places,
+            &mut self.namespaces,
+            &reading.nodes,
+        );
         count_losses(&mut reading);
         reading
     }
@@ -387,7 +398,7 @@ fn way_back(key: &ClassKey) -> ClassKey {
     }
 }
 
-fn tuple(raw: &RawTuple) -> Option<Tuple> {
+pub(super) fn tuple(raw: &RawTuple) -> Option<Tuple> {
     (raw.family != 0).then(|| Tuple {
         source: ip(raw.family, &raw.source),
         destination: ip(raw.family, &raw.destination),
@@ -396,7 +407,7 @@ fn tuple(raw: &RawTuple) -> Option<Tuple> {
     })
 }
 
-fn ip(family: u8, words: &[u32; 4]) -> IpAddr {
+pub(super) fn ip(family: u8, words: &[u32; 4]) -> IpAddr {
     if family == 4 {
         return IpAddr::V4(Ipv4Addr::from(words[0].to_ne_bytes()));
     }

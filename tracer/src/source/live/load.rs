@@ -9,6 +9,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
+use tracer_common::exchange::Sockets;
 use tracer_common::hop::{At, Probe};
 use tracer_common::layout::{
     ALL_FOLLOWED, Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, Orders, PacketSet, Rule,
@@ -19,7 +20,7 @@ use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings
 
 use super::kernel_types::{self, KernelTypes};
 use super::memory::Array;
-use super::{finer, rights, rules};
+use super::{connections, finer, rights, rules, sockets};
 use crate::model::{Availability, State};
 use crate::source::{Error, Settings, netns};
 
@@ -37,6 +38,7 @@ pub(super) struct Memory {
     pub losses: Array<u64>,
     pub control: Array<Control>,
     pub work: Array<Work>,
+    pub connections: connections::Memory,
 }
 
 /// What loading gives.
@@ -79,7 +81,14 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         because: chain(&cause),
         advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
     })?;
-    let mut ebpf = create(settings, &offsets, &maker_offsets, &kernel_settings)?;
+    let (sockets, connections) = sockets::find(&types, settings.limits);
+    let mut ebpf = create(
+        settings,
+        &offsets,
+        &maker_offsets,
+        &kernel_settings,
+        &sockets,
+    )?;
     fill(&mut ebpf, settings)?;
     let memory = map_memory(&ebpf)?;
     let log = settings
@@ -88,8 +97,9 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .flatten();
     // What passes between the first attachment and the last has no beginning, and is no loss.
     order(&mut ebpf, CLOSED)?;
-    let availability = attach_all(&mut ebpf, settings.fine, &btf, &types)?;
+    let mut availability = attach_all(&mut ebpf, settings.fine, &btf, &types)?;
     finer::tell(&availability);
+    availability.push(connections);
     order(&mut ebpf, OPEN)?;
     Ok(Loaded {
         ebpf,
@@ -122,6 +132,7 @@ fn create(
     offsets: &Offsets,
     maker_offsets: &maker::Offsets,
     kernel_settings: &KernelSettings,
+    sockets: &Sockets,
 ) -> Result<Ebpf, Error> {
     let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
     let kernel_settings = KernelSettings {
@@ -142,6 +153,7 @@ fn create(
         .override_global("OFFSETS", bytes_of(offsets), true)
         .override_global("MAKER_OFFSETS", bytes_of(maker_offsets), true)
         .override_global("SETTINGS", bytes_of(&kernel_settings), true)
+        .override_global("SOCKETS", bytes_of(sockets), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
         .map_max_entries("HANDOVER", rules::handover_sets(limits))
@@ -152,7 +164,14 @@ fn create(
         .map_max_entries("CLASSES", limits.classes)
         .map_max_entries("CELL_OF", limits.cells)
         .map_max_entries("DROPS", limits.nodes)
-        .map_max_entries("CLAIMS", limits.cells + limits.nodes + limits.classes)
+        .map_max_entries("CONNECTIONS", sockets.connections_mask + 1)
+        .map_max_entries("PEERS", sockets.peers)
+        .map_max_entries("PEER_COUNTS", sockets.peers)
+        .map_max_entries("SEEN", cpus * programs)
+        .map_max_entries(
+            "CLAIMS",
+            limits.cells + limits.nodes + limits.classes + sockets.peers,
+        )
         .map_max_entries("WORK", cpus * programs)
         .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
         .map_max_entries("SCRATCH", cpus * programs)
@@ -238,6 +257,10 @@ fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
         losses: Array::map("LOSSES", map("LOSSES"))?,
         control: Array::map("CONTROL", map("CONTROL"))?,
         work: Array::map("WORK", map("WORK"))?,
+        connections: connections::Memory {
+            counts: Array::map("PEER_COUNTS", map("PEER_COUNTS"))?,
+            connections: Array::map("CONNECTIONS", map("CONNECTIONS"))?,
+        },
     })
 }
 

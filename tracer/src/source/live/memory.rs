@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData};
 use memmap2::{Mmap, MmapOptions};
+use tracer_common::exchange::{ConnectionSet, PeerCounts};
 use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Work};
 
 use crate::source::Error;
@@ -29,6 +30,10 @@ unsafe impl Record for NodeInfo {}
 unsafe impl Record for PacketSet {}
 // SAFETY: as above.
 unsafe impl Record for Work {}
+// SAFETY: as above.
+unsafe impl Record for PeerCounts {}
+// SAFETY: as above.
+unsafe impl Record for ConnectionSet {}
 // SAFETY: as above.
 unsafe impl Record for u64 {}
 

@@ -118,7 +118,7 @@ impl Ways {
     }
 }
 
-fn asker(followed: &Followed) -> io::Result<Asker> {
+pub(super) fn asker(followed: &Followed) -> io::Result<Asker> {
     let asker = Asker::of_routes(&followed.open()?)?;
     // A path may lead elsewhere by now.
     if asker

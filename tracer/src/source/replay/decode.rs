@@ -1,6 +1,10 @@
 //! From a recording to a reading; whatever contradicts itself is refused.
 
+use std::collections::BTreeMap;
+
 use super::{SCHEMA, names, wire};
+use crate::model::connection::{Connection, Phase, Sight};
+use crate::model::coverage::{Coverage, Direction};
 use crate::model::forwarding::{FibEntry, Peer, Role};
 use crate::model::hop::mac_from_text;
 use crate::model::{self, End, Parent, Protocol, Service, State};
@@ -32,6 +36,10 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
         names: numbered("names", frame.names, |_, it| names::decode(it, classes))?
             .into_iter()
             .collect(),
+        connections: numbered("connections", frame.connections, |_, it| {
+            connections(it, classes)
+        })?,
+        coverage: numbered("coverage", frame.coverage, |_, it| coverage(it))?,
         losses: frame.losses,
         availability: frame.availability.into_iter().map(availability).collect(),
         ..model::Reading::default()
@@ -66,6 +74,68 @@ fn forwarding(
         }),
     };
     Ok((it.node, forwarding))
+}
+
+fn connections(it: wire::Connections, classes: usize) -> Result<model::Connections, String> {
+    if it.class >= classes {
+        let class = it.class;
+        return Err(format!(
+            "they have class {class}, and there are {classes} classes"
+        ));
+    }
+    let mut phases = BTreeMap::new();
+    for phase in Phase::ALL {
+        if let Some(times) = it.phases.get(phase.name()) {
+            let times = histogram(times).map_err(|why| format!("{}: {why}", phase.name()))?;
+            phases.insert(phase, times);
+        }
+    }
+    let known = Sight::ALL.iter();
+    let sights = known.filter_map(|&sight| Some((sight, *it.sights.get(sight.name())?)));
+    Ok(model::Connections {
+        class: it.class,
+        namespace: model::Namespace {
+            name: it.netns,
+            cookie: it.netns_cookie,
+            inode: it.netns_inode,
+        },
+        device: it.device,
+        ifindex: it.ifindex,
+        next_hop: it.next_hop,
+        ttl: it.ttl,
+        phases,
+        sights: sights.collect(),
+        sample: it.sample.iter().map(connection).collect(),
+    })
+}
+
+fn coverage(it: wire::Coverage) -> Result<Coverage, String> {
+    let direction = Direction::from_name(&it.direction);
+    Ok(Coverage {
+        namespace: model::Namespace {
+            name: it.netns,
+            cookie: it.netns_cookie,
+            inode: it.netns_inode,
+        },
+        device: it.device,
+        ifindex: it.ifindex,
+        direction: direction.ok_or_else(|| format!("its direction is {:?}", it.direction))?,
+        seen: it.seen,
+        carried: it.carried,
+    })
+}
+
+fn connection(it: &wire::Connection) -> Connection {
+    Connection {
+        tuple: tuple(&it.tuple),
+        rtts: it.rtts,
+        rtt_mean_ns: it.rtt_mean_ns,
+        rtt_min_ns: it.rtt_min_ns,
+        rtt_last_ns: it.rtt_last_ns,
+        retransmits: it.retransmits,
+        exchanges: it.exchanges,
+        disturbed: it.disturbed,
+    }
 }
 
 fn peer(peer: wire::Peer) -> Result<Peer, String> {

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use ipnet::IpNet;
 
 use super::{SCHEMA, names, wire};
+use crate::model::connection::Connection;
+use crate::model::coverage::Coverage;
 use crate::model::forwarding::{Forwarding, Peer};
 use crate::model::hop::mac_text;
 use crate::model::{self, End, Parent, Service, State};
@@ -19,6 +21,8 @@ pub(super) fn reading(reading: &model::Reading) -> String {
         nodes: reading.nodes.iter().map(node).collect(),
         forwarding: reading.forwarding.iter().map(forwarding).collect(),
         names: reading.names.iter().map(names::encode).collect(),
+        connections: reading.connections.iter().map(connections).collect(),
+        coverage: reading.coverage.iter().map(coverage).collect(),
         losses: reading.losses.clone(),
         availability: reading.availability.iter().map(availability).collect(),
     };
@@ -33,6 +37,12 @@ pub(super) fn reading(reading: &model::Reading) -> String {
     }
     if !frame.names.is_empty() {
         lines(&mut text, "names", &frame.names);
+    }
+    if !frame.connections.is_empty() {
+        lines(&mut text, "connections", &frame.connections);
+    }
+    if !frame.coverage.is_empty() {
+        lines(&mut text, "coverage", &frame.coverage);
     }
     line(&mut text, "losses", &frame.losses);
     lines(&mut text, "availability", &frame.availability);
@@ -106,6 +116,54 @@ fn forwarding((&node, it): (&usize, &Forwarding)) -> wire::Forwarding {
             leg: it.leg,
             legs: it.legs,
         }),
+    }
+}
+
+fn connections(it: &model::Connections) -> wire::Connections {
+    let phases = it.phases.iter();
+    let sights = it.sights.iter();
+    wire::Connections {
+        class: it.class,
+        netns: it.namespace.name.clone(),
+        netns_cookie: it.namespace.cookie,
+        netns_inode: it.namespace.inode,
+        device: it.device.clone(),
+        ifindex: it.ifindex,
+        next_hop: it.next_hop,
+        ttl: it.ttl,
+        phases: phases
+            .map(|(phase, times)| (phase.name().to_owned(), histogram(times)))
+            .collect(),
+        sights: sights
+            .map(|(sight, &count)| (sight.name().to_owned(), count))
+            .collect(),
+        sample: it.sample.iter().map(connection).collect(),
+    }
+}
+
+fn coverage(it: &Coverage) -> wire::Coverage {
+    wire::Coverage {
+        netns: it.namespace.name.clone(),
+        netns_cookie: it.namespace.cookie,
+        netns_inode: it.namespace.inode,
+        device: it.device.clone(),
+        ifindex: it.ifindex,
+        direction: it.direction.name().to_owned(),
+        seen: it.seen,
+        carried: it.carried,
+    }
+}
+
+fn connection(it: &Connection) -> wire::Connection {
+    wire::Connection {
+        tuple: tuple(&it.tuple),
+        rtts: it.rtts,
+        rtt_mean_ns: it.rtt_mean_ns,
+        rtt_min_ns: it.rtt_min_ns,
+        rtt_last_ns: it.rtt_last_ns,
+        retransmits: it.retransmits,
+        exchanges: it.exchanges,
+        disturbed: it.disturbed,
     }
 }
 

@@ -24,8 +24,56 @@ pub(super) struct Reading {
     pub(super) forwarding: Vec<Forwarding>,
     #[serde(default)]
     pub(super) names: Vec<Names>,
+    #[serde(default)]
+    pub(super) connections: Vec<Connections>,
+    #[serde(default)]
+    pub(super) coverage: Vec<Coverage>,
     pub(super) losses: BTreeMap<String, u64>,
     pub(super) availability: Vec<Availability>,
+}
+
+/// What a device carried in one direction, and what was seen of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Coverage {
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) device: String,
+    pub(super) ifindex: u32,
+    pub(super) direction: String,
+    pub(super) seen: u64,
+    pub(super) carried: u64,
+}
+
+/// What was seen at sockets; phases and sights that this tracer does not know are left out.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connections {
+    pub(super) class: usize,
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) device: String,
+    pub(super) ifindex: u32,
+    pub(super) next_hop: Option<IpAddr>,
+    pub(super) ttl: Option<u8>,
+    pub(super) phases: BTreeMap<String, Histogram>,
+    pub(super) sights: BTreeMap<String, u64>,
+    pub(super) sample: Vec<Connection>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connection {
+    pub(super) tuple: Tuple,
+    pub(super) rtts: u32,
+    pub(super) rtt_mean_ns: u64,
+    pub(super) rtt_min_ns: u64,
+    pub(super) rtt_last_ns: u64,
+    pub(super) retransmits: u32,
+    pub(super) exchanges: u32,
+    pub(super) disturbed: u32,
 }
 
 #[derive(Serialize, Deserialize)]

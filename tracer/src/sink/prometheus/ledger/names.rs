@@ -81,7 +81,7 @@ pub(super) fn identities(reading: &Reading) -> Vec<Identity> {
     found
 }
 
-fn hash(what: impl Hash) -> u64 {
+pub(super) fn hash(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()

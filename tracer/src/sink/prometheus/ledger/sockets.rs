@@ -1,0 +1,177 @@
+//! What sockets' counts add to the series.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::names::{Names, hash};
+use super::{ABSENT, AllSeries, Labels, Room, Series};
+use crate::model::connection::{Connections, Phase, Sight};
+use crate::model::report::class_key;
+use crate::model::{Class, Reading, Service};
+use crate::sink::prometheus::sparse::Sparse;
+
+/// Sockets when they were read last, by what tells them apart.
+#[derive(Debug, Default)]
+pub(super) struct Pasts(HashMap<u64, Past>);
+
+#[derive(Debug, Default)]
+struct Past {
+    phases: BTreeMap<Phase, Sparse>,
+    sights: BTreeMap<Sight, u64>,
+    seen: u64,
+}
+
+impl Pasts {
+    /// Adds what came since the last reading. Connections are not sampled, so nothing is scaled.
+    pub(super) fn add(
+        &mut self,
+        reading: &Reading,
+        series: &mut AllSeries,
+        names: &mut Names,
+        now: u64,
+    ) {
+        for connections in &reading.connections {
+            let Some(class) = reading.classes.get(connections.class) else {
+                continue;
+            };
+            let past = self.0.entry(identity(class, connections)).or_default();
+            past.begin(connections, now);
+            past.add(class, connections, series, names);
+        }
+    }
+
+    /// Takes all that was counted as known.
+    pub(super) fn go_on_from(&mut self, reading: &Reading, now: u64) {
+        self.0.clear();
+        let mut nowhere = AllSeries::default();
+        self.add(reading, &mut nowhere, &mut Names::default(), now);
+    }
+
+    pub(super) fn forget_absent(&mut self, now: u64) {
+        self.0.retain(|_, past| now - past.seen < ABSENT);
+    }
+}
+
+fn identity(class: &Class, connections: &Connections) -> u64 {
+    let cookie = connections.namespace.cookie;
+    let by = (cookie, connections.ifindex, connections.next_hop);
+    hash((class_key(class), by))
+}
+
+impl Past {
+    /// Who counted less than before began anew.
+    fn begin(&mut self, now: &Connections, reading: u64) {
+        self.seen = reading;
+        let is_new = self
+            .sights
+            .iter()
+            .any(|(&sight, &count)| now.sight(sight) < count);
+        if is_new {
+            self.sights.clear();
+            self.phases.clear();
+        }
+    }
+
+    fn add(&mut self, class: &Class, now: &Connections, series: &mut AllSeries, names: &mut Names) {
+        for (&phase, times) in &now.phases {
+            let mut at = series.room();
+            let labels = labels(class, now, phase_label(phase), names);
+            let into = if is_round_trip(phase) {
+                &mut series.round_trips
+            } else {
+                &mut series.exchange_times
+            };
+            let value = value(into, labels, &mut at);
+            let past = self.phases.entry(phase).or_default();
+            let ns = past.rise_to(times, |bucket, n| value.add(bucket, n));
+            value.add_time(ns);
+            series.overflows += at.missed;
+        }
+        for (&sight, &count) in &now.sights {
+            let past = self.sights.entry(sight).or_default();
+            let since = count.saturating_sub(*past);
+            *past = count.max(*past);
+            let mut at = series.room();
+            let labels = labels(class, now, sight.name(), names);
+            let into = if is_exchange(sight) {
+                &mut series.exchanges
+            } else {
+                &mut series.tcp_events
+            };
+            *value(into, labels, &mut at) += since;
+            series.overflows += at.missed;
+        }
+    }
+}
+
+/// How much room there is, and how often there was none.
+struct Left {
+    series: usize,
+    missed: u64,
+}
+
+impl AllSeries {
+    fn room(&self) -> Left {
+        Left {
+            series: self.max.saturating_sub(self.len()),
+            missed: 0,
+        }
+    }
+}
+
+fn value<'s, V: Default>(series: &'s mut Series<V>, labels: Labels, left: &mut Left) -> &'s mut V {
+    let labels = if series.contains_key(&labels) {
+        labels
+    } else {
+        let mut room = Room {
+            left: left.series,
+            overflows: &mut left.missed,
+        };
+        room.take().map_or_else(Labels::default, |()| labels)
+    };
+    series.entry(labels).or_default()
+}
+
+fn labels(class: &Class, at: &Connections, own: &str, names: &mut Names) -> Labels {
+    let port = class
+        .service
+        .map_or_else(String::new, |service| service.port().to_string());
+    let all = [
+        &*class.source.to_string(),
+        &class.destination.to_string(),
+        &port,
+        match class.service {
+            None => "",
+            Some(Service::Destination(_)) => "destination",
+            Some(Service::Source(_)) => "source",
+        },
+        &at.namespace.name,
+        &at.device,
+        &at.next_hop.map_or_else(String::new, |it| it.to_string()),
+        own,
+    ];
+    all.iter().map(|value| names.intern(value)).collect()
+}
+
+fn is_round_trip(phase: Phase) -> bool {
+    matches!(phase, Phase::Rtt | Phase::RttWithData | Phase::Handshake)
+}
+
+/// What a round trip is known by; for all others the phase.
+fn phase_label(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Rtt => "acknowledgement",
+        Phase::RttWithData => "data",
+        other => other.name(),
+    }
+}
+
+fn is_exchange(sight: Sight) -> bool {
+    matches!(
+        sight,
+        Sight::Undisturbed
+            | Sight::Disturbed
+            | Sight::PeerOrWayBack
+            | Sight::Overlapping
+            | Sight::Unanswered
+    )
+}

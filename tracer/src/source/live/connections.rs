@@ -1,0 +1,270 @@
+//! From the kernel half's counters of connections to what a reading says of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use tracer_common::exchange::{
+    Connection as Raw, ConnectionSet, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed,
+};
+use tracer_common::layout::Control;
+
+use super::assemble::{ip, tuple};
+use super::memory::Array;
+use crate::model::connection::{Connection, Connections, SAMPLE};
+use crate::model::{Counts, Histogram, Node};
+use crate::source::netns::Namespaces;
+
+/// The kernel half's memory of connections.
+pub(super) struct Memory {
+    pub counts: Array<PeerCounts>,
+    pub connections: Array<ConnectionSet>,
+}
+
+/// What was counted, on all CPUs, since the start.
+#[derive(Default)]
+pub(super) struct Totals {
+    by_key: BTreeMap<Key, Total>,
+    last: Vec<PeerCounts>,
+}
+
+/// A [`PeerKey`] without the CPU, in an order that stays.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    class: u32,
+    cookie: u64,
+    ifindex: u32,
+    family: u32,
+    gateway: [u32; 4],
+}
+
+impl Key {
+    fn of(key: &PeerKey) -> Self {
+        Self {
+            class: key.class,
+            cookie: key.cookie,
+            ifindex: key.ifindex,
+            family: key.gateway_family,
+            gateway: key.gateway,
+        }
+    }
+
+    fn next_hop(&self) -> Option<IpAddr> {
+        (self.family != 0).then(|| ip(self.family as u8, &self.gateway))
+    }
+}
+
+#[derive(Default)]
+struct Total {
+    ttl: u32,
+    sights: [u64; SIGHTS],
+    phases: [Times; PHASES],
+}
+
+struct Times {
+    counts: Counts,
+    sum_ns: u64,
+    min_ns: u64,
+    max_ns: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            counts: Counts::default(),
+            sum_ns: 0,
+            min_ns: u64::MAX,
+            max_ns: 0,
+        }
+    }
+}
+
+impl Times {
+    /// Adds what was counted since it was read last; words of buckets wrap.
+    fn add(&mut self, now: &Timed, before: Option<&Timed>) {
+        // Any time at all, 0 included, makes it another number.
+        if now.min_inverted_ns == 0 {
+            return;
+        }
+        self.sum_ns += now.sum_ns.wrapping_sub(before.map_or(0, |it| it.sum_ns));
+        self.min_ns = self.min_ns.min(u64::MAX - now.min_inverted_ns);
+        self.max_ns = self.max_ns.max(now.max_ns);
+        for (bucket, &count) in now.buckets.iter().enumerate() {
+            let since = count.wrapping_sub(before.map_or(0, |it| it.buckets[bucket]));
+            self.counts.add(bucket, since.into());
+        }
+    }
+
+    fn histogram(&self) -> Histogram {
+        Histogram::from_counts(self.counts.clone(), self.sum_ns, self.min_ns, self.max_ns)
+    }
+}
+
+impl Totals {
+    /// Adds what was counted since the last time.
+    pub(super) fn update(&mut self, memory: &Memory, control: &Control) {
+        let given_out = (control.peers as usize).min(memory.counts.len());
+        for index in 0..given_out {
+            let Some(now) = memory.counts.get(index) else {
+                continue;
+            };
+            let before = self.last.get(index);
+            if now.ready == 1 {
+                let total = self.by_key.entry(Key::of(&now.key)).or_default();
+                total.add(&now, before);
+            }
+            match self.last.get_mut(index) {
+                Some(last) => *last = now,
+                None => self.last.push(now),
+            }
+        }
+    }
+
+    /// What a reading says of them; `places` are its classes by the kernel half's numbers.
+    pub(super) fn read(
+        &self,
+        memory: &Memory,
+        places: &HashMap<u32, usize>,
+        namespaces: &mut Namespaces,
+        nodes: &[Node],
+    ) -> Vec<Connections> {
+        let mut samples = self.samples(memory);
+        let known = self.by_key.iter();
+        known
+            .filter_map(|(key, total)| {
+                let class = *places.get(&key.class)?;
+                let same = |node: &&Node| {
+                    node.hop.namespace.cookie == key.cookie && node.hop.ifindex == key.ifindex
+                };
+                let inode = nodes
+                    .iter()
+                    .find(|node| node.hop.namespace.cookie == key.cookie)
+                    .map_or(0, |node| node.hop.namespace.inode);
+                let hop = nodes.iter().find(same).map(|node| &node.hop);
+                Some(Connections {
+                    class,
+                    namespace: namespaces.get(key.cookie, inode),
+                    device: hop.map_or_else(String::new, |hop| hop.device.clone()),
+                    ifindex: key.ifindex,
+                    next_hop: key.next_hop(),
+                    ttl: u8::try_from(total.ttl).ok().filter(|&ttl| ttl != 0),
+                    phases: total.phases(),
+                    sights: total.sights(),
+                    sample: samples.remove(key).unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+
+    /// Open connections by whose counters they have; the table's order is that of a hash.
+    fn samples(&self, memory: &Memory) -> HashMap<Key, Vec<Connection>> {
+        let mut samples: HashMap<Key, Vec<Connection>> = HashMap::new();
+        let all = memory.connections.iter().flat_map(|set| set.ways);
+        for raw in all.filter(|raw| raw.tag != 0) {
+            let place = (raw.counts as usize).checked_sub(1);
+            let Some(counts) = place.and_then(|place| self.last.get(place)) else {
+                continue;
+            };
+            let sample = samples.entry(Key::of(&counts.key)).or_default();
+            if sample.len() < SAMPLE
+                && let Some(connection) = connection(&raw)
+            {
+                sample.push(connection);
+            }
+        }
+        samples
+    }
+}
+
+impl Total {
+    fn add(&mut self, now: &PeerCounts, before: Option<&PeerCounts>) {
+        if now.ttl != 0 {
+            self.ttl = now.ttl;
+        }
+        for (place, sum) in self.sights.iter_mut().enumerate() {
+            *sum += now.sights[place].wrapping_sub(before.map_or(0, |it| it.sights[place]));
+        }
+        for (place, times) in self.phases.iter_mut().enumerate() {
+            times.add(&now.phases[place], before.map(|it| &it.phases[place]));
+        }
+    }
+
+    fn phases(&self) -> BTreeMap<Phase, Histogram> {
+        let all = Phase::ALL.into_iter();
+        all.map(|phase| (phase, self.phases[phase as usize].histogram()))
+            .filter(|(_, histogram)| histogram.count() > 0)
+            .collect()
+    }
+
+    fn sights(&self) -> BTreeMap<Sight, u64> {
+        let all = Sight::ALL.iter();
+        all.map(|&sight| (sight, self.sights[sight as usize]))
+            .filter(|&(_, count)| count > 0)
+            .collect()
+    }
+}
+
+fn connection(raw: &Raw) -> Option<Connection> {
+    let ns = |us: u32| u64::from(us) * 1000;
+    Some(Connection {
+        tuple: tuple(&raw.tuple)?,
+        rtts: raw.rtts,
+        rtt_mean_ns: raw
+            .rtt_sum_us
+            .checked_div(raw.rtts.into())
+            .unwrap_or(0)
+            .saturating_mul(1000),
+        rtt_min_ns: ns(raw.rtt_min_us),
+        rtt_last_ns: ns(raw.rtt_last_us),
+        retransmits: raw.retransmits,
+        exchanges: raw.exchanges,
+        disturbed: raw.disturbed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracer_common::bucket::{self, BUCKETS};
+
+    fn timed(counts: &[(u64, u32)]) -> Timed {
+        let mut timed = Timed {
+            sum_ns: 0,
+            min_inverted_ns: 0,
+            max_ns: 0,
+            buckets: [0; BUCKETS],
+        };
+        for &(ns, count) in counts {
+            timed.sum_ns += ns * u64::from(count);
+            timed.min_inverted_ns = timed.min_inverted_ns.max(u64::MAX - ns);
+            timed.max_ns = timed.max_ns.max(ns);
+            timed.buckets[bucket::index(ns)] += count;
+        }
+        timed
+    }
+
+    #[test]
+    fn times_of_0_count_too() {
+        let mut times = Times::default();
+        let zeros = timed(&[(0, 7)]);
+        times.add(&zeros, None);
+        times.add(&timed(&[(0, 7), (2_000, 1)]), Some(&zeros));
+        let histogram = times.histogram();
+        assert_eq!((histogram.count(), histogram.sum_ns()), (8, 2_000));
+        assert_eq!(
+            (histogram.min_ns(), histogram.max_ns()),
+            (Some(0), Some(2_000))
+        );
+    }
+
+    #[test]
+    fn a_bucket_that_wraps_loses_nothing() {
+        let mut times = Times::default();
+        let before = timed(&[(2_000, u32::MAX - 1)]);
+        times.add(&before, None);
+        let mut after = before;
+        after.buckets[bucket::index(2_000)] = 1;
+        after.sum_ns += 6_000;
+        times.add(&after, Some(&before));
+        assert_eq!(times.histogram().count(), u64::from(u32::MAX) + 2);
+    }
+}
