@@ -76,7 +76,7 @@ fn word((code, registers, offset, immediate): Instruction) -> u64 {
 fn attach(program: &OwnedFd, device: &str) -> io::Result<OwnedFd> {
     /// `BPF_XDP` of `enum bpf_attach_type`.
     const AT_XDP: u32 = 37;
-    /// `XDP_FLAGS_DRV_MODE` of include/uapi/linux/if_link.h.
+    /// `XDP_FLAGS_DRV_MODE` of `include/uapi/linux/if_link.h`.
     const BY_THE_DRIVER: u32 = 4;
     let name = CString::new(device).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: a terminated name.

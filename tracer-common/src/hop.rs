@@ -316,7 +316,7 @@ const fn finer(
 
 /// The programs of finer hops, for those who ask for them.
 ///
-/// `ip_rcv_core` is what `ip_rcv` and `ip_list_rcv` have in common (net/ipv4/ip_input.c, since Linux
+/// `ip_rcv_core` is what `ip_rcv` and `ip_list_rcv` have in common (`net/ipv4/ip_input.c`, since Linux
 /// 4.19): drivers that hand over lists don't come by `ip_rcv`. It is static, so a compiler may have
 /// made another function of it.
 pub const FINER: [Probe; 13] = [

@@ -20,7 +20,7 @@ fn ask(spec: WireSpec, count: u64) -> (Reading, Report, Vec<Crossing>) {
         let pairs = TcpPairs {
             count,
             answer_len: |_| 12_000,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
             ..TcpPairs::new((&wired.app, wired.app_at.v4.into()), server.address())
         };
         pairs.run().unwrap()
@@ -98,7 +98,7 @@ fn a_path_that_gets_longer_is_seen_on_the_same_connection() {
     )
     .unwrap();
     let server = TcpServer::start(&wired.db, (wired.db_at.v4, PORT).into()).unwrap();
-    let (_, reading, _) = trace_all(&port(PORT), || {
+    let ((), reading, _) = trace_all(&port(PORT), || {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(800));

@@ -51,7 +51,7 @@ fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> (Reading, f64) {
     let (_, reading, _) = trace_all(&port(PORT), || {
         let pairs = TcpPairs {
             count,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
             ..TcpPairs::new((&wired.app, wired.app_at.v4.into()), to)
         };
         pairs.run().unwrap()

@@ -62,7 +62,7 @@ fn a_receiver_that_does_not_read_closes_its_window() {
     let wired = wired(0.0);
     let to: SocketAddr = (wired.db_at.v4, PORT).into();
     let listener = wired.db.run(|| TcpListener::bind(to)).unwrap();
-    let (_, reading, _) = trace_all(&port(PORT), || {
+    let ((), reading, _) = trace_all(&port(PORT), || {
         let mut stream = wired
             .app
             .run(|| TcpStream::connect_timeout(&to, Duration::from_secs(2)))

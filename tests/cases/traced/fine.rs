@@ -61,7 +61,7 @@ fn check_fine(report: &Report, service: u16, hops: &[(&str, Stage)]) {
     check(report, service, &expected);
 }
 
-/// Whether AppArmor is there, which has a hook at POSTROUTING in each namespace
+/// Whether `AppArmor` is there, which has a hook at POSTROUTING in each namespace
 /// (security/apparmor/lsm.c).
 fn has_apparmor() -> bool {
     let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");

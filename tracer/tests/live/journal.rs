@@ -167,7 +167,7 @@ fn ages_and_epochs_outlive_the_agent() {
         let row = row.expect("the last known state").1.clone();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let since = Since {
-            at: u64::try_from((now - 143 * DAY).as_nanos()).unwrap(),
+            at: u64::try_from(now.checked_sub(143 * DAY).unwrap().as_nanos()).unwrap(),
             exact: true,
         };
         let row = Row {

@@ -290,7 +290,7 @@ fn active(reading: &Reading) -> Active {
         let peer = it
             .next_hop
             .iter()
-            .flat_map(|peer| peer.addresses.first().copied());
+            .filter_map(|peer| peer.addresses.first().copied());
         gateway.into_iter().chain(peer).collect::<Vec<IpAddr>>()
     });
     Active::of(ends.chain(next_hops))

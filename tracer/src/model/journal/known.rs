@@ -13,7 +13,7 @@ const ROUTES: usize = 10_000;
 /// Things that are remembered in all namespaces together.
 const ROWS: usize = 100_000;
 
-/// RT_TABLE_LOCAL: its routes follow from addresses.
+/// `RT_TABLE_LOCAL`: its routes follow from addresses.
 const LOCAL: u32 = 255;
 
 /// What a namespace has that is worth remembering.

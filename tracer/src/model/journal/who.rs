@@ -101,7 +101,7 @@ pub enum Current {
     Process(Arc<Process>),
 }
 
-/// `IFAPROT_KERNEL_LO`, `_RA`, `_LL` of include/uapi/linux/if_addr.h.
+/// `IFAPROT_KERNEL_LO`, `_RA`, `_LL` of `include/uapi/linux/if_addr.h`.
 const ADDRESSES_OF_THE_KERNEL: std::ops::RangeInclusive<u8> = 1..=3;
 
 impl Telling {

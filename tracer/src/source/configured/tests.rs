@@ -36,8 +36,8 @@ fn row(route: &Declared) -> String {
 fn each_owner_s_files_are_read_with_their_lines() {
     let found = read(&recorded(), &devices());
     let rows: Vec<String> = found.routes.iter().map(row).collect();
-    let daemons = found.daemons.iter().map(|it| format!("{:?}", it));
-    let problems = found.problems.iter().map(|it| format!("{:?}", it));
+    let daemons = found.daemons.iter().map(|it| format!("{it:?}"));
+    let problems = found.problems.iter().map(|it| format!("{it:?}"));
     let rows: Vec<String> = rows.into_iter().chain(daemons).chain(problems).collect();
     insta::assert_snapshot!(rows.join("\n"));
 }

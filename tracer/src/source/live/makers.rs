@@ -164,15 +164,12 @@ impl Makers {
                 let heard = heard.clone();
                 self.hear(heard);
             }
-            Event::Changed(changed) => match changed.message {
-                Some(message) => {
-                    let which = (message.listener, message.number);
-                    self.waiting.entry(which).or_default().push(note);
-                }
-                None => {
-                    let who = self.untold(changed);
-                    (self.tell)(Noted { note, who });
-                }
+            Event::Changed(changed) => if let Some(message) = changed.message {
+                let which = (message.listener, message.number);
+                self.waiting.entry(which).or_default().push(note);
+            } else {
+                let who = self.untold(changed);
+                (self.tell)(Noted { note, who });
             },
             _ => (self.tell)(Noted {
                 note,

@@ -55,7 +55,7 @@ const OFFSETS: [Wanted; SOCKETS_WORDS - 3] = wanted! {
     timeouts: "tcp_sock", "inet_conn.icsk_retransmits";
 };
 
-/// `minmax_sample.v` of include/linux/win_minmax.h: behind the time.
+/// `minmax_sample.v` of `include/linux/win_minmax.h`: behind the time.
 const VALUE: u32 = 4;
 
 /// The feature's name where it is told whether it works.

@@ -1,4 +1,4 @@
-//! What devices count by themselves (`struct rtnl_link_stats64`, include/uapi/linux/if_link.h).
+//! What devices count by themselves (`struct rtnl_link_stats64`, `include/uapi/linux/if_link.h`).
 
 use std::collections::BTreeMap;
 use std::io;

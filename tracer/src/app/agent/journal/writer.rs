@@ -115,7 +115,7 @@ fn open(settings: Option<&Settings>, may: bool) -> (Option<Store>, Past, Option<
 
 fn write(journal: &Journal, mut store: Option<Store>, settings: &Settings, heard: &Receiver<Ask>) {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let mut alive = Instant::now() - ALIVE;
+    let mut alive = Instant::now().checked_sub(ALIVE).unwrap();
     let mut again = Instant::now() + AGAIN;
     loop {
         let ends = match heard.recv_timeout(EACH) {
