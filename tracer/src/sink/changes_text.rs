@@ -52,7 +52,7 @@ fn change(told: &Told, look: Look) -> String {
         .checked_sub(CLASSES)
         .filter(|&more| more > 0)
     {
-        text += &format!("  and {}\n", units::counted(more as u64, "class"));
+        let _ = write!(text, "  and {}\n", units::counted(more as u64, "class"));
     }
     text
 }

@@ -54,10 +54,10 @@ fn route_name(route: &Route) -> String {
 pub(super) fn place(prefix: &str, table: u32, tos: u8, metric: u32) -> String {
     let mut name = format!("{prefix} table {}", names::table(table));
     if tos != 0 {
-        name += &format!(" tos {tos:#x}");
+        let _ = write!(name, " tos {tos:#x}");
     }
     if metric != 0 {
-        name += &format!(" metric {metric}");
+        let _ = write!(name, " metric {metric}");
     }
     name
 }
@@ -125,10 +125,10 @@ fn link_text(link: &Link, devices: &Devices) -> String {
 fn leg_text(leg: &Leg, devices: &Devices) -> String {
     let mut text = String::new();
     if let Some(gateway) = leg.gateway {
-        text += &format!(" via {gateway}");
+        let _ = write!(text, " via {gateway}");
     }
     if leg.device != 0 {
-        text += &format!(" dev {}", device(leg.device, devices));
+        let _ = write!(text, " dev {}", device(leg.device, devices));
     }
     if leg.onlink {
         text += " onlink";
@@ -139,28 +139,28 @@ fn leg_text(leg: &Leg, devices: &Devices) -> String {
 fn path_text(path: &Path, devices: &Devices) -> String {
     let mut text = String::new();
     if path.kind != Path::UNICAST {
-        text += &format!(" {}", names::route_type(path.kind));
+        let _ = write!(text, " {}", names::route_type(path.kind));
     }
     if let Some(id) = path.next_hop {
-        text += &format!(" nhid {id}");
+        let _ = write!(text, " nhid {id}");
     }
     match path.legs.as_slice() {
         [leg] => text += &leg_text(leg, devices),
         legs => {
             for leg in legs {
-                text += &format!(" nexthop{} weight {}", leg_text(leg, devices), leg.weight);
+                let _ = write!(text, " nexthop{} weight {}", leg_text(leg, devices), leg.weight);
             }
         }
     }
-    text += &format!(" proto {}", names::protocol(path.protocol));
+    let _ = write!(text, " proto {}", names::protocol(path.protocol));
     if let Some(source) = path.prefer_source {
-        text += &format!(" src {source}");
+        let _ = write!(text, " src {source}");
     }
     if let Some(from) = path.from {
-        text += &format!(" from {from}");
+        let _ = write!(text, " from {from}");
     }
     if let Some(mtu) = path.mtu() {
-        text += &format!(" mtu {mtu}");
+        let _ = write!(text, " mtu {mtu}");
     }
     text
 }
@@ -170,7 +170,7 @@ fn rule_text(rule: &Rule) -> String {
     if rule.inverted {
         text += " not";
     }
-    text += &format!(
+    let _ = write!(text, 
         " from {}",
         rule.from.map_or("all".to_owned(), |it| it.to_string())
     );
@@ -192,7 +192,7 @@ fn rule_text(rule: &Rule) -> String {
             .map(|len| format!("suppress_prefixlength {len}")),
     ];
     for word in known.into_iter().flatten() {
-        text += &format!(" {word}");
+        let _ = write!(text, " {word}");
     }
     text += &match rule.action {
         _ if rule.l3mdev => " lookup [l3mdev-table]".to_owned(),
