@@ -48,8 +48,6 @@ impl Ns {
 }
 
 fn load(code: &[Instruction]) -> io::Result<OwnedFd> {
-    const XDP: u32 = 6;
-    let words: Vec<u64> = code.iter().map(|it| word(*it)).collect();
     #[repr(C)]
     struct Load {
         kind: u32,
@@ -57,6 +55,8 @@ fn load(code: &[Instruction]) -> io::Result<OwnedFd> {
         code: u64,
         license: u64,
     }
+    const XDP: u32 = 6;
+    let words: Vec<u64> = code.iter().map(|it| word(*it)).collect();
     let load = Load {
         kind: XDP,
         instructions: words.len() as u32,

@@ -64,8 +64,8 @@ fn check(round_trip_ms: u64, loss: f64, reorder: f64, count: u64) {
     check_within_a_bucket("asking", found, truth + service);
     if loss > 0.0 {
         let again = serving.sight(Sight::Retransmits) + serving.sight(Sight::Timeouts);
-        let lost = log.iter().filter(|crossing| crossing.lost()).count();
-        println!("{again} sent again by the server, {lost} lost both ways");
+        let missing = log.iter().filter(|crossing| crossing.lost()).count();
+        println!("{again} sent again by the server, {missing} lost both ways");
         assert!(again > 0, "{}", tell(serving));
     }
 }

@@ -96,9 +96,9 @@ fn all_of_a_flood_are_counted_and_some_are_timed() {
             };
             let mut settings = port(PORT);
             settings.timed_one_in = NonZeroU8::new(8).unwrap();
-            let live = Live::open(&settings).unwrap();
+            let tracing = Live::open(&settings).unwrap();
             assert_eq!(flow.run().unwrap().received, flow.count);
-            let reading = Box::new(live).finish().unwrap();
+            let reading = Box::new(tracing).finish().unwrap();
             check_balance(&reading);
             let report = Report::from_reading(&reading);
             let route = requests(&report, PORT)[0];

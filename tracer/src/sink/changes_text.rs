@@ -6,6 +6,7 @@ use super::{time, units};
 use crate::model::journal::report::{Changes, Count, Moved, Told};
 use crate::model::journal::{Entry, Kind, Who};
 use crate::model::network::How;
+use std::fmt::Write;
 
 /// Classes of a change that are shown; the rest is counted.
 const CLASSES: usize = 8;
@@ -52,7 +53,7 @@ fn change(told: &Told, look: Look) -> String {
         .checked_sub(CLASSES)
         .filter(|&more| more > 0)
     {
-        let _ = write!(text, "  and {}\n", units::counted(more as u64, "class"));
+        let _ = writeln!(text, "  and {}", units::counted(more as u64, "class"));
     }
     text
 }

@@ -9,6 +9,7 @@ use crate::model::Protocol;
 pub type Prefix = ipnet::IpNet;
 
 /// All that a source is told.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Which packets are traced.

@@ -1,6 +1,7 @@
 //! What a fact is called, and how it is written: as iproute2 writes it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use super::Kind;
 use crate::model::hop::mac_text;
@@ -148,7 +149,12 @@ fn path_text(path: &Path, devices: &Devices) -> String {
         [leg] => text += &leg_text(leg, devices),
         legs => {
             for leg in legs {
-                let _ = write!(text, " nexthop{} weight {}", leg_text(leg, devices), leg.weight);
+                let _ = write!(
+                    text,
+                    " nexthop{} weight {}",
+                    leg_text(leg, devices),
+                    leg.weight
+                );
             }
         }
     }
@@ -170,7 +176,8 @@ fn rule_text(rule: &Rule) -> String {
     if rule.inverted {
         text += " not";
     }
-    let _ = write!(text, 
+    let _ = write!(
+        text,
         " from {}",
         rule.from.map_or("all".to_owned(), |it| it.to_string())
     );
@@ -194,12 +201,13 @@ fn rule_text(rule: &Rule) -> String {
     for word in known.into_iter().flatten() {
         let _ = write!(text, " {word}");
     }
-    text += &match rule.action {
+    let action = match rule.action {
         _ if rule.l3mdev => " lookup [l3mdev-table]".to_owned(),
         Action::Table(table) => format!(" lookup {}", names::table(table)),
         Action::Goto(priority) => format!(" goto {priority}"),
         Action::Nop => " nop".to_owned(),
         Action::Refuse(kind) => format!(" {}", names::route_type(kind)),
     };
+    text += &action;
     text
 }

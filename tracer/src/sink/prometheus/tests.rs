@@ -430,7 +430,7 @@ fn routes_stand_there_as_they_are_taken_now() {
 fn routes_that_find_no_room_are_counted_once() {
     let settings = Settings { max_series: 1 };
     let reading = example::lab_with_forwarding();
-    let once = ledger(&[reading.clone()], settings);
+    let once = ledger(std::slice::from_ref(&reading), settings);
     let twice = ledger(&[reading.clone(), reading], settings);
     assert_eq!(once.infos.routes.len(), 0);
     assert_eq!(once.series.overflows, twice.series.overflows);

@@ -7,6 +7,7 @@ use crate::model::{Histogram, Report, Route};
 use crate::sink::fit;
 use crate::sink::look::{Ink, Look};
 use crate::sink::units;
+use std::fmt::Write;
 
 /// Fewer exchanges than this say nothing of what is usual.
 const ENOUGH: u64 = 5;
@@ -89,7 +90,7 @@ fn text(sockets: &Sockets, look: Look) -> String {
     for (ink, line) in lines {
         let line = fit::wrap(&line, look.width.saturating_sub(4), 2);
         for line in line.lines() {
-            text += &format!("    {}\n", look.paint(ink, line));
+            let _ = writeln!(text, "    {}", look.paint(ink, line));
         }
     }
     text

@@ -164,13 +164,15 @@ impl Makers {
                 let heard = heard.clone();
                 self.hear(heard);
             }
-            Event::Changed(changed) => if let Some(message) = changed.message {
-                let which = (message.listener, message.number);
-                self.waiting.entry(which).or_default().push(note);
-            } else {
-                let who = self.untold(changed);
-                (self.tell)(Noted { note, who });
-            },
+            Event::Changed(changed) => {
+                if let Some(message) = changed.message {
+                    let which = (message.listener, message.number);
+                    self.waiting.entry(which).or_default().push(note);
+                } else {
+                    let who = Self::untold(changed);
+                    (self.tell)(Noted { note, who });
+                }
+            }
             _ => (self.tell)(Noted {
                 note,
                 who: Who::Unknown,
@@ -179,7 +181,7 @@ impl Makers {
     }
 
     /// Who made what no message told: the kernel, if that shows from the change itself.
-    fn untold(&self, changed: &Changed) -> Who {
+    fn untold(changed: &Changed) -> Who {
         if changed.change.how == How::Found && kind(changed) != Kind::Neighbour {
             return Who::Unknown;
         }

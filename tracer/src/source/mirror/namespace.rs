@@ -282,7 +282,7 @@ impl Follow {
             if let Told::New(fact, _) = &mut one {
                 dump::speed(&self.asker, fact);
             }
-            self.follow(one, message, network, counts, outcome);
+            self.follow(&one, message, network, counts, outcome);
         }
         if self.renewal.is_none() {
             self.heard = SystemTime::now();
@@ -292,14 +292,14 @@ impl Follow {
 
     fn follow(
         &mut self,
-        told: Told,
+        told: &Told,
         message: Option<Message>,
         network: &mut Network,
         counts: &mut Counts,
         outcome: &mut Outcome,
     ) {
         let now = Instant::now();
-        let (Told::New(fact, _) | Told::Gone(fact)) = &told;
+        let (Told::New(fact, _) | Told::Gone(fact)) = told;
         let part = fact.part();
         // Neighbours tell all that is mirrored of them, and there may be very many.
         if part != Part::Neighbours {
@@ -307,7 +307,7 @@ impl Follow {
         }
         let changes = network.apply(told.clone());
         if changes.is_empty() {
-            outcome.tell_found(&told, message);
+            outcome.tell_found(told, message);
         }
         for change in &changes {
             match change.how {

@@ -65,11 +65,11 @@ impl Variant {
                 _attached: at_hops(&clock())?,
                 _maps: None,
             },
-            Self::Timed => tracer(Settings {
+            Self::Timed => tracer(&Settings {
                 timed_one_in: NonZeroU8::MIN,
                 ..Settings::default()
             })?,
-            Self::Tracer => tracer(Settings::default())?,
+            Self::Tracer => tracer(&Settings::default())?,
             Self::Hash => {
                 let maps = HashMaps::new()?;
                 let code = hash(&maps);
@@ -89,9 +89,9 @@ impl Variant {
     }
 }
 
-fn tracer(settings: Settings) -> Result<Held> {
+fn tracer(settings: &Settings) -> Result<Held> {
     Ok(Held::Tracer {
-        _live: Box::new(Live::open(&settings)?),
+        _live: Box::new(Live::open(settings)?),
     })
 }
 

@@ -44,15 +44,15 @@ impl Writer {
         let for_journal = asks.clone();
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(move || {
-            let begun = begin();
-            let is_good = begun.is_ok();
+            let outcome = begin();
+            let is_good = outcome.is_ok();
             let (store, past, because) = open(settings.as_ref(), is_good);
             let journal = Journal::of(past, settings.as_ref().map(|_| for_journal));
             if let Some(because) = because {
                 journal.written(Some(because));
             }
             // Whoever starts it waits for this.
-            let _ = give.send(begun.map(|()| Arc::clone(&journal)));
+            let _ = give.send(outcome.map(|()| Arc::clone(&journal)));
             if let Some(settings) = settings.filter(|_| is_good) {
                 write(&journal, store, &settings, &heard);
             }
