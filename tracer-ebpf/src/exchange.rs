@@ -85,7 +85,7 @@ pub(crate) struct Seen {
     total_retransmits: u32,
     out_of_order: u32,
     dsack_dups: u32,
-    reord_seen: u32,
+    reorderings: u32,
     spare: u32,
     rack_stamp: u64,
     /// The socket's ends, as its peer's packets have them.

@@ -130,6 +130,10 @@ impl Bytes {
     }
 
     /// Words from there on, where a packet's head may be read directly; what can't be read is 0.
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "it lies in a structure of words of 8 bytes"
+    )]
     #[inline(always)]
     pub(crate) fn read<const WORDS: usize>(self, to: &mut [u32; WORDS]) {
         let to = to.as_mut_ptr().cast::<u64>();

@@ -65,9 +65,8 @@ fn listener(cookie: u64) -> Option<*mut Listener> {
         let place = (cookie as u32).wrapping_add(way) & (PLACES as u32 - 1);
         let listener = LISTENERS.get_ptr_mut(place)?;
         // SAFETY: a place of the map; the agent writes its cookie as one word.
-        if cookie != 0
-            && unsafe { core::ptr::read_volatile(&raw const (*listener).cookie) } == cookie
-        {
+        let found = unsafe { core::ptr::read_volatile(&raw const (*listener).cookie) };
+        if cookie != 0 && found == cookie {
             return Some(listener);
         }
         way += 1;

@@ -43,7 +43,7 @@ pub(super) fn on_this_cpu(seen: &mut Seen, connection: &mut Connection) {
 }
 
 /// The device and the gateway of the route that the socket sends by (`struct rtable` of
-/// include/net/route.h, `struct rt6_info` of include/net/ip6_fib.h; both begin with a `dst_entry`).
+/// `include/net/route.h`, `struct rt6_info` of `include/net/ip6_fib.h`; both begin with a `dst_entry`).
 #[inline(always)]
 fn next_hop(seen: &mut Seen) {
     let key = &mut seen.key;
@@ -132,7 +132,7 @@ pub(super) fn count(counts: u32, sight: Sight, times: u32) {
             add(
                 (&raw mut (*counts).sights).cast::<u64>().add(place),
                 u64::from(times),
-            )
+            );
         };
     }
 }

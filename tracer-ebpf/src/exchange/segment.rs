@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A segment of an established connection, before TCP works on it (`tcp_rcv_established`,
-/// net/ipv4/tcp_input.c).
+/// `net/ipv4/tcp_input.c`).
 #[inline(always)]
 pub(crate) fn segment(socket: Socket, skb: Skb, program: Program) {
     if sockets!(known) == 0 {
@@ -185,7 +185,7 @@ fn trouble(seen: &Seen, connection: &mut Connection) {
         marks |= mark::DISTURBED;
     }
     let duplicates = seen.dsack_dups.wrapping_sub(connection.peer_duplicates);
-    let reordered = seen.reord_seen.wrapping_sub(connection.reordered);
+    let reordered = seen.reorderings.wrapping_sub(connection.reordered);
     if duplicates | reordered != 0 {
         marks |= mark::DISTURBED;
         peer::count(counts, Sight::PeerDuplicates, duplicates);
@@ -312,7 +312,7 @@ fn remember(seen: &Seen, connection: &mut Connection) {
     connection.marks = marks;
     connection.total_retransmits = seen.total_retransmits;
     connection.peer_duplicates = seen.dsack_dups;
-    connection.reordered = seen.reord_seen;
+    connection.reordered = seen.reorderings;
     connection.rack_stamp = seen.rack_stamp;
 }
 

@@ -42,7 +42,7 @@ impl Socket {
             | u64::from(member::<u32>(self.0, sockets!(sk_peer))) << 32
     }
 
-    /// `TCP_ESTABLISHED` … of include/net/tcp_states.h.
+    /// `TCP_ESTABLISHED` … of `include/net/tcp_states.h`.
     #[inline(always)]
     pub(super) fn state(self) -> u8 {
         member(self.0, sockets!(sk_state))
@@ -151,14 +151,14 @@ impl Tcp {
         seen.out_of_order = member::<u32>(tcp, sockets!(retransmits_out))
             | member::<u32>(tcp, sockets!(sacked_out));
         seen.dsack_dups = member(tcp, sockets!(dsack_dups));
-        seen.reord_seen = member(tcp, sockets!(reord_seen));
+        seen.reorderings = member(tcp, sockets!(reord_seen));
     }
 }
 
-/// Writes down a segment, as TCP noted it in its packet (`tcp_v4_fill_cb`, net/ipv4/tcp_ipv4.c).
+/// Writes down a segment, as TCP noted it in its packet (`tcp_v4_fill_cb`, `net/ipv4/tcp_ipv4.c`).
 #[inline(always)]
 pub(super) fn lay_out_segment(skb: Skb, seen: &mut Seen) {
-    /// `TCPHDR_FIN` of include/net/tcp.h.
+    /// `TCPHDR_FIN` of `include/net/tcp.h`.
     const FIN: u8 = 1;
     let cb = |offset| member::<u32>(skb.pointer(), sockets!(skb_cb) + offset);
     seen.seq = cb(sockets!(cb_seq));

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{class, header, journey::Program, maps};
 
-/// `TCP_SYN_SENT` of include/net/tcp_states.h.
+/// `TCP_SYN_SENT` of `include/net/tcp_states.h`.
 const SYN_SENT: u8 = 2;
 
-/// A segment was sent again (`__tcp_retransmit_skb`, net/ipv4/tcp_output.c).
+/// A segment was sent again (`__tcp_retransmit_skb`, `net/ipv4/tcp_output.c`).
 #[inline(always)]
 pub(crate) fn retransmitted(socket: Socket, program: Program) {
     if sockets!(known) == 0 || socket.is_null() {
@@ -38,7 +38,7 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
 }
 
 /// A SYN-ACK was sent again; a request socket begins as other sockets do (`struct request_sock`,
-/// include/net/request_sock.h).
+/// `include/net/request_sock.h`).
 #[inline(always)]
 pub(crate) fn retransmitted_handshake(request: Socket, program: Program) {
     if sockets!(known) == 0 || request.is_null() {

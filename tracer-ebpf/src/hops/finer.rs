@@ -23,7 +23,7 @@ fn pass(skb: Skb, program: Program) -> i32 {
     work.end()
 }
 
-/// `ip_rcv_core(skb, net)`, or `ip_rcv(skb, dev, pt, orig_dev)` (net/ipv4/ip_input.c).
+/// `ip_rcv_core(skb, net)`, or `ip_rcv(skb, dev, pt, orig_dev)` (`net/ipv4/ip_input.c`).
 #[fentry(function = "ip_rcv_core")]
 #[inline(always)]
 pub(crate) fn ip_rcv(context: FEntryContext) -> i32 {
@@ -31,7 +31,7 @@ pub(crate) fn ip_rcv(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `ip6_rcv_core(skb, dev, net)`, or `ipv6_rcv(skb, dev, pt, orig_dev)` (net/ipv6/ip6_input.c).
+/// `ip6_rcv_core(skb, dev, net)`, or `ipv6_rcv(skb, dev, pt, orig_dev)` (`net/ipv6/ip6_input.c`).
 #[fentry(function = "ip6_rcv_core")]
 #[inline(always)]
 pub(crate) fn ipv6_rcv(context: FEntryContext) -> i32 {
@@ -39,7 +39,7 @@ pub(crate) fn ipv6_rcv(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `nf_hook_slow(skb, state, e, i)` (net/netfilter/core.c): where a hook has anything at all.
+/// `nf_hook_slow(skb, state, e, i)` (`net/netfilter/core.c`): where a hook has anything at all.
 #[fentry(function = "nf_hook_slow")]
 #[inline(always)]
 pub(crate) fn nf_hook_slow(context: FEntryContext) -> i32 {
@@ -52,7 +52,7 @@ pub(crate) fn nf_hook_slow(context: FEntryContext) -> i32 {
     work.end()
 }
 
-/// `ip_forward(skb)` (net/ipv4/ip_forward.c).
+/// `ip_forward(skb)` (`net/ipv4/ip_forward.c`).
 #[fentry(function = "ip_forward")]
 #[inline(always)]
 pub(crate) fn ip_forward(context: FEntryContext) -> i32 {
@@ -60,7 +60,7 @@ pub(crate) fn ip_forward(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `ip6_forward(skb)` (net/ipv6/ip6_output.c).
+/// `ip6_forward(skb)` (`net/ipv6/ip6_output.c`).
 #[fentry(function = "ip6_forward")]
 #[inline(always)]
 pub(crate) fn ip6_forward(context: FEntryContext) -> i32 {
@@ -68,7 +68,7 @@ pub(crate) fn ip6_forward(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `ip_output(net, sk, skb)` (net/ipv4/ip_output.c).
+/// `ip_output(net, sk, skb)` (`net/ipv4/ip_output.c`).
 #[fentry(function = "ip_output")]
 #[inline(always)]
 pub(crate) fn ip_output(context: FEntryContext) -> i32 {
@@ -76,7 +76,7 @@ pub(crate) fn ip_output(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(2)), PROGRAM)
 }
 
-/// `ip6_output(net, sk, skb)` (net/ipv6/ip6_output.c).
+/// `ip6_output(net, sk, skb)` (`net/ipv6/ip6_output.c`).
 #[fentry(function = "ip6_output")]
 #[inline(always)]
 pub(crate) fn ip6_output(context: FEntryContext) -> i32 {
@@ -84,7 +84,7 @@ pub(crate) fn ip6_output(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(2)), PROGRAM)
 }
 
-/// `ip_local_deliver(skb)` (net/ipv4/ip_input.c).
+/// `ip_local_deliver(skb)` (`net/ipv4/ip_input.c`).
 #[fentry(function = "ip_local_deliver")]
 #[inline(always)]
 pub(crate) fn ip_local_deliver(context: FEntryContext) -> i32 {
@@ -92,7 +92,7 @@ pub(crate) fn ip_local_deliver(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `ip6_input(skb)` (net/ipv6/ip6_input.c).
+/// `ip6_input(skb)` (`net/ipv6/ip6_input.c`).
 #[fentry(function = "ip6_input")]
 #[inline(always)]
 pub(crate) fn ip6_input(context: FEntryContext) -> i32 {
@@ -100,7 +100,7 @@ pub(crate) fn ip6_input(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `tcp_v4_rcv(skb)` (net/ipv4/tcp_ipv4.c).
+/// `tcp_v4_rcv(skb)` (`net/ipv4/tcp_ipv4.c`).
 #[fentry(function = "tcp_v4_rcv")]
 #[inline(always)]
 pub(crate) fn tcp_v4_rcv(context: FEntryContext) -> i32 {
@@ -108,7 +108,7 @@ pub(crate) fn tcp_v4_rcv(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `tcp_v6_rcv(skb)` (net/ipv6/tcp_ipv6.c).
+/// `tcp_v6_rcv(skb)` (`net/ipv6/tcp_ipv6.c`).
 #[fentry(function = "tcp_v6_rcv")]
 #[inline(always)]
 pub(crate) fn tcp_v6_rcv(context: FEntryContext) -> i32 {
@@ -116,7 +116,7 @@ pub(crate) fn tcp_v6_rcv(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(0)), PROGRAM)
 }
 
-/// `udp_queue_rcv_skb(sk, skb)` (net/ipv4/udp.c).
+/// `udp_queue_rcv_skb(sk, skb)` (`net/ipv4/udp.c`).
 #[fentry(function = "udp_queue_rcv_skb")]
 #[inline(always)]
 pub(crate) fn udp_queue_rcv_skb(context: FEntryContext) -> i32 {
@@ -124,7 +124,7 @@ pub(crate) fn udp_queue_rcv_skb(context: FEntryContext) -> i32 {
     pass(Skb::new(context.arg(1)), PROGRAM)
 }
 
-/// `udpv6_queue_rcv_skb(sk, skb)` (net/ipv6/udp.c).
+/// `udpv6_queue_rcv_skb(sk, skb)` (`net/ipv6/udp.c`).
 #[fentry(function = "udpv6_queue_rcv_skb")]
 #[inline(always)]
 pub(crate) fn udpv6_queue_rcv_skb(context: FEntryContext) -> i32 {

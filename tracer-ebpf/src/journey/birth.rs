@@ -70,10 +70,10 @@ pub(super) fn receive(hop: &Hop, device: Device) {
 /// A packet is queued that was not received: a copy of the one that was, or one that nobody knows.
 #[inline(always)]
 pub(super) fn copy(hop: &Hop, device: Device) {
+    const STAGE: u32 = Stage::Queue as u32;
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
-    const STAGE: u32 = Stage::Queue as u32;
     hop.lay_out(device, Stage::Queue, scratch);
     let index = hop.index();
     match copied(index) {
