@@ -94,7 +94,10 @@ pub(crate) fn parse(scratch: &mut Scratch) -> bool {
     header.fragment = 0;
     header.sequence = 0;
     clear(&mut header.tuple);
-    if linear > 0xffff || scratch.is_read == 0 && !fetch(&mut scratch.raw, network) {
+    // What was read serves once: parsing moves it.
+    let is_read = scratch.is_read != 0;
+    scratch.is_read = 0;
+    if linear > 0xffff || !is_read && !fetch(&mut scratch.raw, network) {
         return false;
     }
     let layer = if protocol == IPV4 && linear >= 20 {
