@@ -125,12 +125,14 @@ pub struct Cell {
     pub born: u32,
     /// Packets that ended here, by [`End`].
     pub ends: [u32; ENDS],
+    /// The CPU that counts here.
+    pub cpu: u32,
     /// Latencies by [`crate::bucket::index`].
     pub buckets: [u32; CELL_BUCKETS],
 }
 
 /// Room for the buckets in a cell, so that it is 1 KiB.
-pub const CELL_BUCKETS: usize = 233;
+pub const CELL_BUCKETS: usize = 232;
 
 const _: () = assert!(size_of::<Cell>() == 1024 && CELL_BUCKETS >= BUCKETS);
 
@@ -181,8 +183,8 @@ pub struct NodeInfo {
     pub ready: u32,
     /// 1 when the packet that made the node had other addresses or ports at birth (NAT).
     pub translated: u32,
-    /// Not used yet.
-    pub spare: u32,
+    /// By which ticket it has its number: no two nodes have the same one.
+    pub ticket: u32,
 }
 
 /// Addresses and ports.
@@ -241,6 +243,10 @@ pub struct ClassInfo {
     pub ready: u32,
     /// The first packet's addresses and ports.
     pub first: Tuple,
+    /// By which ticket it has its number: no two classes have the same one.
+    pub ticket: u32,
+    /// Not used.
+    pub spare: u32,
 }
 
 /// A packet that left by a device that ends the `sk_buff`, or the segments of one that was split.
@@ -352,18 +358,102 @@ pub struct Work {
 /// A program times one of so many of its runs.
 pub const RUNS_A_TIMING: u64 = 1024;
 
-/// What the kernel half has given out.
+/// What the kernel half has given out, as tickets: each is for one number of a node, class or cell,
+/// which stands in the pool. The agent puts numbers there that are free again.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
-    /// How many counters of connections were given out.
-    pub peers: u32,
-    /// How many nodes were given out, more than there are when they ran out.
-    pub nodes: u32,
-    /// How many classes were given out.
-    pub classes: u32,
-    /// How many cells were given out.
-    pub cells: u32,
+    /// The next ticket of each kind of [`Numbers`]; the kernel half's.
+    pub next: [u32; NUMBERS],
+    /// The first ticket that there is not yet; the agent's.
+    pub end: [u32; NUMBERS],
+}
+
+/// What numbers are given out for.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Nodes of route trees.
+    Nodes = 0,
+    /// Classes.
+    Classes = 1,
+    /// Cells of counters.
+    Cells = 2,
+    /// Counters of connections.
+    Peers = 3,
+}
+
+/// How many kinds of numbers there are.
+pub const NUMBERS: usize = 4;
+
+impl Numbers {
+    /// What the claim of a ticket is kept under.
+    #[inline(always)]
+    pub const fn claim(self, ticket: u32) -> u64 {
+        (self as u64 + 1) << 32 | ticket as u64
+    }
+}
+
+/// A node that a program met lately on a CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot {
+    /// The node's key.
+    pub key: NodeKey,
+    /// The node plus one; 0 in an empty slot.
+    pub node: u32,
+    /// Its counters on this CPU.
+    pub cell: u32,
+    /// The [`Kind`] of its device.
+    pub kind: u32,
+    /// Not used.
+    pub spare: u32,
+}
+
+/// The most slots of a program's node cache on a CPU; fewer where there are very many CPUs.
+pub const SLOTS: u32 = 64;
+
+/// Datagrams of one list that are noted; the kernel's lists have 8 (`net.core.gro_normal_batch`).
+pub const WAITING: u32 = 16;
+
+/// What a CPU handled last. Synchronous work on the same packet is told from it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// The packet of the last `receive`, as it was then.
+    pub received: Packet,
+    /// A packet of a list that is delivered, as it was when it was received.
+    pub listed: Packet,
+    /// Datagrams that were received before the last one, by a list, and that no socket has yet.
+    pub waiting: [Packet; WAITING as usize],
+    /// How many were put there; the place of the next one.
+    pub waited: u32,
+    /// How many of them are too old to wait: since then a socket got something.
+    pub settled: u32,
+    /// Whether a socket got something since the last `receive`: that was the end of a list.
+    pub delivers: u32,
+    /// The number of the device of the last `receive`.
+    pub received_at: u32,
+    /// The same for those that wait.
+    pub waiting_at: [u32; WAITING as usize],
+    /// The last reading of the clock.
+    pub clock: u64,
+    /// When the births began that are counted.
+    pub window_ns: u64,
+    /// How many packets were born since.
+    pub births: u32,
+    /// Whether only a sample of them is timed.
+    pub sampling: u32,
+    /// How many packets there ever were to be chosen from.
+    pub draws: u32,
+    /// Not used.
+    pub spare: u32,
+    /// The packet of the last `xmit`, by tag.
+    pub sent: u64,
+    /// Where the buffer of [`Run::upper`] begins.
+    pub upper_head: u64,
+    /// The packet of the last `xmit` of a device on top of another, as it was then.
+    pub upper: Packet,
 }
 
 /// What kind of device, as far as it matters to a packet's identity.

@@ -116,8 +116,8 @@ pub struct Settings {
     pub timing_shift: u32,
     /// How many CPUs there may be.
     pub cpus: u32,
-    /// Not used yet.
-    pub spare: u32,
+    /// Slots of a program's node cache on each CPU, less one; a power of two less one.
+    pub slots_mask: u32,
 }
 
 impl Offsets {
@@ -181,7 +181,7 @@ impl Settings {
         no_cookies: 0,
         timing_shift: 0,
         cpus: 0,
-        spare: 0,
+        slots_mask: 0,
     };
 }
 

@@ -2,14 +2,14 @@
 
 use aya_ebpf::maps::lpm_trie::Key;
 use tracer_common::{
-    layout::{ClassKey, RULES, Rules, Tuple},
+    layout::{ClassKey, Numbers, RULES, Rules, Tuple},
     loss::Loss,
 };
 
 use crate::{
     header::{known_protocol, mix},
     kernel::setting,
-    maps::{self, CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch, claim},
+    maps::{self, CLASS_INFO, CLASSES, COMPONENTS, FLOW_MASK, FLOWS, SERVICES, Scratch},
     record, tree,
 };
 
@@ -51,7 +51,8 @@ pub(crate) extern "C" fn find_class(index: u32) -> u32 {
     if let Some(&class) = unsafe { CLASSES.get(key) } {
         return class + 1;
     }
-    let class = tree::claim(claim::CLASS, setting!(classes));
+    let claimed = tree::claim(Numbers::Classes);
+    let class = claimed as u32;
     if class == 0 {
         record::lose(Loss::Classes);
         return 0;
@@ -66,6 +67,7 @@ pub(crate) extern "C" fn find_class(index: u32) -> u32 {
         unsafe {
             (*info).key = *key;
             (*info).first = scratch.header.tuple;
+            (*info).ticket = (claimed >> 32) as u32;
             core::ptr::write_volatile(&raw mut (*info).ready, 1);
         }
     }

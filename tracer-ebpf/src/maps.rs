@@ -5,11 +5,12 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, RingBuf},
 };
+pub(crate) use tracer_common::layout::{Run, Slot, WAITING};
 use tracer_common::{
     hop::{self, PROBES},
     layout::{
         Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Orders, Packet,
-        PacketSet, Rules, Tuple, Work,
+        PacketSet, Rules, SLOTS, Tuple, Work,
     },
     loss::LOSSES as LOSS_KINDS,
     settings::SERVICE_WORDS,
@@ -20,9 +21,6 @@ use crate::{header::Header, kernel::setting};
 /// How many programs there are but for finer hops; what a program keeps for itself is found by its number.
 pub(crate) const PROGRAMS: u32 = PROBES.len() as u32;
 
-/// Slots of a program's node cache, on each CPU.
-pub(crate) const SLOTS: u32 = 64;
-
 /// Index of a flow's class in [`FLOWS`].
 pub(crate) const FLOW_MASK: u32 = 4095;
 
@@ -31,58 +29,6 @@ pub(crate) const FRAGMENT_MASK: u32 = 1023;
 
 /// Locks of the packet table, and as many of the handover table.
 pub(crate) const LOCK_MASK: u32 = 4095;
-
-/// A node that this program met lately on this CPU.
-#[repr(C)]
-pub(crate) struct Slot {
-    pub(crate) key: NodeKey,
-    /// The node plus one; 0 in an empty slot.
-    pub(crate) node: u32,
-    pub(crate) cell: u32,
-    pub(crate) kind: u32,
-    pub(crate) spare: u32,
-}
-
-/// Datagrams of one list that are noted; the kernel's lists have 8 (`net.core.gro_normal_batch`).
-pub(crate) const WAITING: u32 = 16;
-
-/// What this CPU handled last. Synchronous work on the same packet is told from it.
-#[repr(C)]
-pub(crate) struct Run {
-    /// The packet of the last `receive`, as it was then.
-    pub(crate) received: Packet,
-    /// A packet of a list that is delivered, as it was when it was received.
-    pub(crate) listed: Packet,
-    /// Datagrams that were received before the last one, by a list, and that no socket has yet.
-    pub(crate) waiting: [Packet; WAITING as usize],
-    /// How many were put there; the place of the next one.
-    pub(crate) waited: u32,
-    /// How many of them are too old to wait: since then a socket got something.
-    pub(crate) settled: u32,
-    /// Whether a socket got something since the last `receive`: that was the end of a list.
-    pub(crate) delivers: u32,
-    /// The number of the device of the last `receive`.
-    pub(crate) received_at: u32,
-    /// The same for those that wait.
-    pub(crate) waiting_at: [u32; WAITING as usize],
-    /// The last reading of the clock.
-    pub(crate) clock: u64,
-    /// When the births began that are counted.
-    pub(crate) window_ns: u64,
-    /// How many packets were born since.
-    pub(crate) births: u32,
-    /// Whether only a sample of them is timed.
-    pub(crate) sampling: u32,
-    /// How many packets there ever were to be chosen from.
-    pub(crate) draws: u32,
-    pub(crate) spare: u32,
-    /// The packet of the last `xmit`, by tag.
-    pub(crate) sent: u64,
-    /// Where the buffer of [`Run::upper`] begins.
-    pub(crate) upper_head: u64,
-    /// The packet of the last `xmit` of a device on top of another, as it was then.
-    pub(crate) upper: Packet,
-}
 
 /// What a hop hands to the functions that the verifier checks by themselves, and room that would
 /// not fit on a program's stack. One for each program and CPU: programs don't nest in themselves.
@@ -155,14 +101,6 @@ pub(crate) fn place_of(program: u32, cpu: u32) -> u32 {
     }
 }
 
-/// What a claim is for, in the upper half of its key.
-pub(crate) mod claim {
-    pub(crate) const NODE: u64 = 1 << 32;
-    pub(crate) const CLASS: u64 = 2 << 32;
-    pub(crate) const CELL: u64 = 3 << 32;
-    pub(crate) const PEER: u64 = 4 << 32;
-}
-
 #[map]
 pub(crate) static PACKETS: Array<PacketSet> = Array::with_max_entries(1 << 15, BPF_F_MMAPABLE);
 #[map]
@@ -177,18 +115,21 @@ pub(crate) static CLASS_INFO: Array<ClassInfo> = Array::with_max_entries(1 << 12
 pub(crate) static LOSSES: Array<u64> = Array::with_max_entries(LOSS_KINDS as u32, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// Numbers to give out by ticket: those of nodes, then of classes, then of cells.
+#[map]
+pub(crate) static POOL: Array<u32> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static ORDERS: Array<Orders> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static WORK: Array<Work> = Array::with_max_entries(PROGRAMS, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static SLOTS_OF: Array<Slot> = Array::with_max_entries(SLOTS * PROGRAMS, 0);
+pub(crate) static SLOTS_OF: Array<Slot> = Array::with_max_entries(SLOTS * PROGRAMS, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static RUNS: Array<Run> = Array::with_max_entries(1, 0);
+pub(crate) static RUNS: Array<Run> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(PROGRAMS, 0);
 #[map]
-pub(crate) static FLOWS: Array<u64> = Array::with_max_entries(FLOW_MASK + 1, 0);
+pub(crate) static FLOWS: Array<u64> = Array::with_max_entries(FLOW_MASK + 1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static LOCKS: Array<u32> = Array::with_max_entries(LOCK_MASK * 2 + 2, 0);
 #[map]

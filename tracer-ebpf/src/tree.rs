@@ -2,15 +2,16 @@
 
 use tracer_common::{
     hop::Stage,
-    layout::{End, Kind, NodeInfo, NodeKey, ROOT},
+    layout::{End, Kind, NodeInfo, NodeKey, Numbers, ROOT},
 };
 
 use crate::{
+    exchange::sockets,
     header,
     kernel::{self, Device, DeviceAt, setting},
     maps::{
-        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, SLOTS, SLOTS_OF, Scratch,
-        Slot, claim,
+        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, POOL, SLOTS_OF, Scratch,
+        Slot,
     },
     record::add_u32,
 };
@@ -54,7 +55,7 @@ pub(crate) fn reach_at(
     // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
     let slot = unsafe { &*slot };
     if slot.node != 0 && slot.key == *key {
-        return Ok(slot.found());
+        return Ok(slot.into());
     }
     let Some(scratch) = maps::scratch(index) else {
         return Err(End::Cells);
@@ -62,19 +63,19 @@ pub(crate) fn reach_at(
     lay_out(scratch);
     scratch.key = *key;
     match find_node(index, place) {
-        FOUND => Ok(slot.found()),
+        FOUND => Ok(slot.into()),
         NO_ROOM_FOR_NODE => Err(End::Nodes),
         _ => Err(End::Cells),
     }
 }
 
-impl Slot {
+impl From<&Slot> for Found {
     #[inline(always)]
-    fn found(&self) -> Found {
-        Found {
-            node: self.node.wrapping_sub(1),
-            cell: self.cell,
-            kind: self.kind as u8,
+    fn from(slot: &Slot) -> Self {
+        Self {
+            node: slot.node.wrapping_sub(1),
+            cell: slot.cell,
+            kind: slot.kind as u8,
         }
     }
 }
@@ -85,7 +86,8 @@ fn place_of(key: &NodeKey, index: u32) -> u32 {
         ^ key.ifindex.wrapping_mul(0x85eb_ca6b)
         ^ (key.mac as u32).wrapping_mul(0xc2b2_ae35)
         ^ key.stage << 26;
-    index * SLOTS + (spread >> 26 & (SLOTS - 1))
+    let mask = setting!(slots_mask);
+    index * (mask + 1) + (spread >> 26 & mask)
 }
 
 /// What [`find_node`] answers.
@@ -162,13 +164,15 @@ fn known_node(scratch: &mut Scratch) -> u32 {
 /// A node of our own, plus one, to be described before others can find it.
 #[inline(always)]
 fn new_node(scratch: &Scratch) -> Option<(u32, &'static mut NodeInfo)> {
-    let node = claim(claim::NODE, setting!(nodes));
+    let claimed = claim(Numbers::Nodes);
+    let node = claimed as u32;
     if node == 0 {
         return None;
     }
-    // SAFETY: the node is ours until it is published.
+    // SAFETY: the node is ours until it is published, and the agent left it empty.
     let info = unsafe { &mut *NODE_INFO.get_ptr_mut(node - 1)? };
     info.key = scratch.key;
+    info.ticket = (claimed >> 32) as u32;
     Some((node, info))
 }
 
@@ -235,7 +239,7 @@ fn find_cell(node: u32) -> u32 {
     if let Some(&cell) = unsafe { CELL_OF.get(key) } {
         return cell + 1;
     }
-    let cell = claim(claim::CELL, setting!(cells));
+    let cell = claim(Numbers::Cells) as u32;
     if cell == 0 {
         return 0;
     }
@@ -246,7 +250,10 @@ fn find_cell(node: u32) -> u32 {
     }
     if let Some(counters) = CELLS.get_ptr_mut(cell - 1) {
         // SAFETY: the cell is ours until it has an owner.
-        unsafe { core::ptr::write_volatile(&raw mut (*counters).owner, node + 1) };
+        unsafe {
+            (*counters).cpu = key as u32;
+            core::ptr::write_volatile(&raw mut (*counters).owner, node + 1);
+        }
     }
     cell
 }
@@ -336,40 +343,58 @@ fn named_kind(name: u64) -> Kind {
 /// How many numbers are tried before giving up, when several CPUs want one at the same time.
 const TRIES: u32 = 16;
 
-/// Gives out a number below the limit, plus one; 0 when none is left.
+/// Gives out a number, plus one, with its ticket in the upper half; 0 when none is left.
 ///
 /// Without an atomic that returns its value, which BPF has since Linux 5.12 only: whoever puts a
-/// number into the map first owns it.
+/// ticket into the map first owns its number.
 #[inline(always)]
-pub(crate) fn claim(what: u64, limit: u32) -> u32 {
+pub(crate) fn claim(what: Numbers) -> u64 {
     let Some(control) = CONTROL.get_ptr_mut(0) else {
         return 0;
     };
-    // SAFETY: the map's memory.
-    let next = unsafe {
-        match what {
-            claim::NODE => &raw mut (*control).nodes,
-            claim::CLASS => &raw mut (*control).classes,
-            claim::PEER => &raw mut (*control).peers,
-            _ => &raw mut (*control).cells,
-        }
+    // SAFETY: the map's memory; which kind is known when this is compiled.
+    let (next, end) = unsafe {
+        (
+            (&raw mut (*control).next).cast::<u32>().add(what as usize),
+            (&raw const (*control).end).cast::<u32>().add(what as usize),
+        )
     };
-    // SAFETY: as above; the number is a hint, the map decides.
-    let mut number = unsafe { core::ptr::read_volatile(next) };
+    // SAFETY: as above; the ticket is a hint, the map decides.
+    let (mut ticket, end) = unsafe {
+        (
+            core::ptr::read_volatile(next),
+            core::ptr::read_volatile(end),
+        )
+    };
     let mut tries = 0;
     while tries < TRIES {
-        if number >= limit {
+        if ticket == end {
             return 0;
         }
-        if CLAIMS.insert(what | u64::from(number), 1, 1).is_ok() {
+        if CLAIMS.insert(what.claim(ticket), 1, 1).is_ok() {
             // SAFETY: as above.
-            unsafe { core::ptr::write_volatile(next, number + 1) };
-            return number + 1;
+            unsafe { core::ptr::write_volatile(next, ticket.wrapping_add(1)) };
+            let number = POOL.get(place_in_pool(what, ticket));
+            return number.map_or(0, |&number| u64::from(ticket) << 32 | u64::from(number + 1));
         }
-        number += 1;
+        ticket = ticket.wrapping_add(1);
         tries += 1;
     }
     0
+}
+
+/// Where the number of a ticket stands.
+#[inline(always)]
+fn place_in_pool(what: Numbers, ticket: u32) -> u32 {
+    let (nodes, classes, cells) = (setting!(nodes), setting!(classes), setting!(cells));
+    let (first, count) = match what {
+        Numbers::Nodes => (0, nodes),
+        Numbers::Classes => (nodes, classes),
+        Numbers::Cells => (nodes + classes, cells),
+        Numbers::Peers => (nodes + classes + cells, sockets!(peers)),
+    };
+    // The compiler does not know that there are some.
+    first + ticket % count.max(1)
 }
 
 const _: () = assert!(size_of::<NodeInfo>() == 32 + 8 + 32 + 40 + 8 + 16);

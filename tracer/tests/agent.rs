@@ -18,6 +18,8 @@ mod reloaded;
 mod rude;
 #[path = "agent/running.rs"]
 mod running;
+#[path = "agent/scraped.rs"]
+mod scraped;
 #[path = "agent/served.rs"]
 mod served;
 #[path = "agent/supervised.rs"]

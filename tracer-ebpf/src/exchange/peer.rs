@@ -5,12 +5,12 @@ use core::arch::asm;
 use tracer_common::{
     bucket,
     exchange::{Connection, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed},
+    layout::Numbers,
 };
 
 use super::{PEER_COUNTS, PEERS, Seen, sockets};
 use crate::{
     kernel::{self, fetch},
-    maps::claim,
     record::{add, add_u32},
     tree,
 };
@@ -90,7 +90,7 @@ fn find(seen: &Seen) -> u32 {
     if let Some(&counts) = unsafe { PEERS.get(&seen.key) } {
         return counts + 1;
     }
-    let counts = tree::claim(claim::PEER, sockets!(peers));
+    let counts = tree::claim(Numbers::Peers) as u32;
     if counts == 0 {
         return 0;
     }

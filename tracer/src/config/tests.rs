@@ -63,6 +63,7 @@ fn the_complete_example_sets_everything() {
         passages: false,
         kernel_log: false,
         makers: true,
+        processors: None,
     };
     let agent = Agent {
         web_config: Some("/etc/tracer/web.yml".into()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::connection::Connections;
 use super::coverage::Coverage;
+use super::forgotten::Forgotten;
 use super::forwarding::Forwarding;
 use super::hop::Stage;
 use super::{Class, Histogram, Hop, Names, Tuple};
@@ -35,6 +36,10 @@ pub struct Reading {
     pub programs: Vec<ProgramWork>,
     /// The share of packets that is followed, from 0 to 1.
     pub followed: f64,
+    /// What was counted at hops that are forgotten since.
+    pub forgotten: Forgotten,
+    /// What tells nodes and classes from forgotten ones that were the same.
+    pub births: Births,
 }
 
 impl Default for Reading {
@@ -52,8 +57,20 @@ impl Default for Reading {
             names: BTreeMap::new(),
             programs: Vec::new(),
             followed: 1.0,
+            forgotten: Forgotten::default(),
+            births: Births::default(),
         }
     }
+}
+
+/// The births of nodes and classes, numbered: no two nodes have the same number, and no two classes.
+/// Empty where a source forgets nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Births {
+    /// By index of the node.
+    pub nodes: Vec<u32>,
+    /// By index of the class.
+    pub classes: Vec<u32>,
 }
 
 /// What a program of the kernel half did since it was attached.
@@ -71,6 +88,9 @@ impl Reading {
     /// How many packets went on from each node. Reads are left out: a read is after delivery.
     pub fn went_on(&self) -> Vec<u64> {
         let mut went_on = vec![0; self.nodes.len()];
+        for (&index, gone) in &self.forgotten.beyond {
+            went_on[index] += gone.packets;
+        }
         for node in self
             .nodes
             .iter()

@@ -10,8 +10,8 @@ use super::connection::{Sockets, Totals};
 use super::coverage::Coverage;
 use super::hop::{Stage, mac_text};
 use super::{
-    Availability, Balance, Class, Ends, Losses, Names, Node, Reading, Route, RouteId, Segment,
-    Service, Step,
+    Availability, Balance, Class, Ends, Forgotten, Losses, Names, Node, Reading, Route, RouteId,
+    Segment, Service, Step,
 };
 use shares::Shares;
 use tree::Tree;
@@ -33,6 +33,8 @@ pub struct Report {
     pub coverage: Vec<Coverage>,
     /// What was lost, by reason, and not known to belong to a route.
     pub losses: Losses,
+    /// What was counted at hops that are forgotten since.
+    pub forgotten: Forgotten,
     /// Hops and features with their state here.
     pub availability: Vec<Availability>,
 }
@@ -77,6 +79,7 @@ impl Report {
             sockets: Sockets::all(reading),
             coverage: reading.coverage.clone(),
             losses: reading.losses.clone(),
+            forgotten: reading.forgotten.clone(),
             availability: reading.availability.clone(),
         }
     }
@@ -102,6 +105,11 @@ fn route(
     for &index in way.iter().filter(|&&index| tree.accounts_here(index, way)) {
         ends.add(&reading.nodes[index].ends);
         difference += tree.difference(&reading.nodes, index);
+        // What is forgotten ended on ways that have parted from here.
+        if let Some(gone) = reading.forgotten.beyond.get(&index) {
+            ends.add(&gone.ends);
+            difference -= i128::from(gone.packets);
+        }
     }
     let ended = ends.sum();
     let last = way.iter().rfind(|&&index| !tree.is_read(index));

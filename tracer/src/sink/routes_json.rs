@@ -35,7 +35,15 @@ struct Frame<'a> {
     sockets: Vec<Sockets<'a>>,
     coverage: Vec<Coverage<'a>>,
     losses: &'a BTreeMap<String, u64>,
+    forgotten: Forgotten,
     unavailable: Vec<Unavailable<'a>>,
+}
+
+#[derive(Serialize)]
+struct Forgotten {
+    hops: u64,
+    classes: u64,
+    packets: u64,
 }
 
 #[derive(Serialize)]
@@ -173,6 +181,11 @@ impl<'a> Frame<'a> {
             sockets: report.sockets.iter().map(Sockets::of).collect(),
             coverage: report.coverage.iter().map(Coverage::of).collect(),
             losses: &report.losses,
+            forgotten: Forgotten {
+                hops: report.forgotten.nodes,
+                classes: report.forgotten.classes,
+                packets: report.forgotten.whole.packets,
+            },
             unavailable: report
                 .availability
                 .iter()
@@ -373,6 +386,6 @@ mod tests {
 
     #[test]
     fn an_empty_report_as_json() {
-        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"losses":{},"unavailable":[]}"#);
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
     }
 }

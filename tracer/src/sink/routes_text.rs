@@ -75,6 +75,18 @@ fn losses(report: &Report, look: Look) -> String {
         let line = format!("lost from sight: {}", lost.join(", "));
         look.paint(Ink::Unsure, &fit::wrap(&line, look.width, 2)) + "\n"
     };
+    let forgotten = &report.forgotten;
+    if forgotten.nodes > 0 {
+        let line = format!(
+            "made room for others: {} and {} that were used least lately, of {} on routes not shown; \
+             with larger limits in the configuration they stay",
+            units::counted(forgotten.nodes, "hop"),
+            units::counted(forgotten.classes, "class"),
+            units::counted(forgotten.whole.packets, "packet"),
+        );
+        text += &look.paint(Ink::Faint, &fit::wrap(&line, look.width, 2));
+        text.push('\n');
+    }
     for poor in report.coverage.iter().filter(|it| it.is_poor()) {
         let line = format!(
             "seen only {} of what {} {} {}s: {} of {} packets; others pass by the hops (XDP, offload)",
@@ -273,6 +285,17 @@ mod tests {
         reading.nodes[0].born += 3;
         let text = to_text(&Report::from_reading(&reading), Look::default());
         assert!(text.contains("≠ 3 packets came and have no end"), "{text}");
+    }
+
+    #[test]
+    fn what_made_room_for_others_is_told() {
+        let mut reading = example::lab();
+        reading.forgotten.nodes = 1_024;
+        reading.forgotten.classes = 1;
+        reading.forgotten.whole.packets = 12_345;
+        let text = to_text(&Report::from_reading(&reading), Look::default());
+        let (_, told) = text.split_once("lost from sight").unwrap();
+        insta::assert_snapshot!(told);
     }
 
     #[test]

@@ -9,10 +9,12 @@ mod kernel_types;
 mod load;
 pub mod loaded;
 pub mod makers;
+mod maps;
 mod memory;
 pub mod object;
 mod passages;
 pub mod rights;
+mod room;
 mod rules;
 mod sockets;
 mod sweep;
@@ -24,12 +26,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
+use rustix::time::{ClockId, clock_gettime};
 
 use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
 use self::assemble::Assembly;
-use self::load::Memory;
 use self::makers::TellNoted;
+use self::maps::Memory;
+use self::room::Room;
 use super::mirror::{Event, Mirror, Note, Ways};
 use super::names::Names;
 use super::{Error, Settings, Source};
@@ -40,6 +44,7 @@ use crate::model::Reading;
 pub struct Live {
     ebpf: Ebpf,
     memory: Memory,
+    room: Room,
     assembly: Assembly,
     ways: Option<Ways>,
     names: Names,
@@ -81,6 +86,7 @@ impl Live {
             names: Names::default(),
             coverage: coverage::Watch::new(settings),
             memory: loaded.memory,
+            room: loaded.room,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
             ebpf: loaded.ebpf,
             passages: None,
@@ -122,7 +128,11 @@ impl Live {
         }
         let drops = load::drops(&self.ebpf)?;
         let elapsed = self.started.elapsed();
-        let mut reading = self.assembly.read(&self.memory, &drops, recursion, elapsed);
+        let now_ns = now_ns();
+        let mut reading = self
+            .assembly
+            .read(&self.memory, &drops, recursion, elapsed, now_ns);
+        self.room.tell(&mut reading, &self.assembly.places);
         reading.programs = work::done(&self.memory.work, self.fine);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         if let Some(ways) = &mut self.ways {
@@ -131,8 +141,17 @@ impl Live {
             let is_last = self.orders.closing != 0;
             self.coverage.tell(ways.mirror(), &mut reading, is_last);
         }
+        let (room, assembly) = (&mut self.room, &mut self.assembly);
+        room.look(&self.memory, &mut self.ebpf, assembly, &reading, now_ns)?;
         Ok(reading)
     }
+}
+
+/// Now, by the clock that the kernel half reads.
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    // It begins when the host starts.
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
 /// A mirror whose changes have their makers.

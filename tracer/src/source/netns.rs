@@ -19,29 +19,64 @@ pub(super) const COOKIES: (u32, u32) = (5, 14);
 /// The names of namespaces, by cookie.
 #[derive(Default)]
 pub(super) struct Namespaces {
-    known: HashMap<u64, Namespace>,
+    known: HashMap<u64, Known>,
+    readings: u32,
 }
 
+/// A namespace that was asked for.
+struct Known {
+    namespace: Namespace,
+    /// The reading that it was asked for in last.
+    asked: u32,
+    /// From which reading on its name is looked for again; none where it is found.
+    again: Option<u32>,
+    /// How many readings pass until the time after that.
+    patience: u32,
+}
+
+/// After how many readings a namespace is forgotten that is not asked for.
+const ABSENT: u32 = 60;
+
 impl Namespaces {
+    /// Another reading begins.
+    pub(super) fn begin(&mut self) {
+        self.readings = self.readings.wrapping_add(1);
+        let now = self.readings;
+        if now.is_multiple_of(ABSENT) {
+            self.known
+                .retain(|_, known| now.wrapping_sub(known.asked) < ABSENT);
+        }
+    }
+
     /// The namespace of a cookie, with the best name that there is now.
     ///
     /// An inode is used again as soon as its namespace is gone, so a name counts only when the
-    /// namespace of that name has the cookie.
+    /// namespace of that name has the cookie. One that is not found is looked for ever more seldom:
+    /// it may be gone, and each look goes through all processes.
     pub(super) fn get(&mut self, cookie: u64, inode: u32) -> Namespace {
-        if let Some(known) = self.known.get(&cookie) {
-            return known.clone();
+        let now = self.readings;
+        let known = self.known.entry(cookie).or_insert_with(|| Known {
+            namespace: Namespace {
+                name: format!("net:[{inode}]"),
+                cookie,
+                inode,
+            },
+            asked: now,
+            again: Some(now),
+            patience: 1,
+        });
+        known.asked = now;
+        if known.again.is_some_and(|again| again <= now) {
+            known.again = match name_of(cookie, inode) {
+                Some(name) => {
+                    known.namespace.name = name;
+                    None
+                }
+                None => Some(now.wrapping_add(known.patience)),
+            };
+            known.patience = (known.patience * 2).min(ABSENT);
         }
-        let name = name_of(cookie, inode);
-        let is_known = name.is_some();
-        let namespace = Namespace {
-            name: name.unwrap_or_else(|| format!("net:[{inode}]")),
-            cookie,
-            inode,
-        };
-        if is_known {
-            self.known.insert(cookie, namespace.clone());
-        }
-        namespace
+        known.namespace.clone()
     }
 }
 

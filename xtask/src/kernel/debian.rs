@@ -114,7 +114,15 @@ impl<'a> Apt<'a> {
             "APT::Sandbox::User=root".to_owned(),
         ];
         let apt = Self { shell, options };
-        apt.call("apt-get").args(["--quiet", "update"]).run()?;
+        // Without this it warns of what it could not fetch, and goes on.
+        let all = ["--option", "APT::Update::Error-Mode=any"];
+        let update = apt.call("apt-get").args(all).args(["--quiet", "update"]);
+        update.run().with_context(|| {
+            format!(
+                "reach Debian's archive: it needs the network, or another archive in {MIRROR}; \
+                 what was fetched once stays in the user's cache"
+            )
+        })?;
         Ok(apt)
     }
 

@@ -9,8 +9,7 @@ use crate::workspace::Workspace;
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Which measurement and how: `bench detect --help`, `bench path --help` and `bench mirror
-    /// --help` say what there is
+    /// Which measurement and how: `bench --help` says what there is
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }
@@ -18,8 +17,15 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         let arguments = self.arguments;
-        if arguments.first().is_some_and(|bench| bench == "path") {
-            setup::ensure(workspace, &[setup::PEERS])?;
+        match arguments.first().map(String::as_str) {
+            Some("path") => setup::ensure(workspace, &[setup::PEERS])?,
+            Some("agent" | "soak") => cmd!(
+                workspace.shell,
+                "cargo build --quiet --locked --release --package tracer --bin tracer"
+            )
+            .run()
+            .context("build the agent")?,
+            _ => {}
         }
         cmd!(
             workspace.shell,

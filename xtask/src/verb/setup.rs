@@ -16,6 +16,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 pub(crate) struct Needs {
     what: &'static str,
     packages: &'static [&'static str],
+    /// Packages of which only a program is run: they are unpacked into the target folder, since
+    /// installing them would start a service.
+    unpacked: &'static [&'static str],
     tools: &'static [Tool],
 }
 
@@ -31,6 +34,7 @@ pub(crate) const OBJECT: Needs = Needs {
         "libzstd-dev",
         "gcc",
     ],
+    unpacked: &[],
     tools: &[Tool {
         program: "bpf-linker",
         version: Some("0.13.0"),
@@ -42,6 +46,7 @@ pub(crate) const OBJECT: Needs = Needs {
 pub(crate) const LINTS: Needs = Needs {
     what: "to lint both halves",
     packages: &["rust-web-clippy"],
+    unpacked: &[],
     tools: &[Tool {
         program: "cargo-deny",
         version: None,
@@ -52,8 +57,9 @@ pub(crate) const LINTS: Needs = Needs {
 /// To run the workspace's tests.
 pub(crate) const TESTS: Needs = Needs {
     what: "to run the tests",
-    // They judge the agent's unit, and start the agent with its rights.
+    // They judge the agent's unit, start the agent with its rights, and have it scraped.
     packages: &["systemd", "util-linux"],
+    unpacked: &["prometheus"],
     tools: &[Tool {
         program: "cargo-nextest",
         version: None,
@@ -65,6 +71,7 @@ pub(crate) const TESTS: Needs = Needs {
 pub(crate) const DIST: Needs = Needs {
     what: "to build the package",
     packages: &["dpkg-dev"],
+    unpacked: &[],
     tools: &[Tool {
         program: "cargo-deb",
         version: Some("3.8.0"),
@@ -76,6 +83,7 @@ pub(crate) const DIST: Needs = Needs {
 pub(crate) const CHECK: Needs = Needs {
     what: "to check the package",
     packages: &["dpkg", "iproute2", "systemd", "util-linux"],
+    unpacked: &[],
     tools: &[],
 };
 
@@ -83,6 +91,7 @@ pub(crate) const CHECK: Needs = Needs {
 pub(crate) const KERNELS: Needs = Needs {
     what: "to start other kernels",
     packages: &["qemu-system-x86", "busybox-static", "xz-utils"],
+    unpacked: &[],
     tools: &[],
 };
 
@@ -90,6 +99,7 @@ pub(crate) const KERNELS: Needs = Needs {
 pub(crate) const PEERS: Needs = Needs {
     what: "to measure beside others",
     packages: &["bpftrace"],
+    unpacked: &[],
     tools: &[],
 };
 
@@ -108,6 +118,9 @@ pub(crate) fn ensure(workspace: &Workspace, needs: &[Needs]) -> Result<()> {
     for need in needs {
         step(&format!("what it takes {}", need.what));
         install_packages(shell, need.packages)?;
+        for package in need.unpacked {
+            unpack(workspace, package)?;
+        }
         for tool in need.tools {
             install_tool(shell, *tool)?;
         }
@@ -147,6 +160,42 @@ fn install_packages(shell: &Shell, packages: &[&str]) -> Result<()> {
         .args(&missing)
         .run()
         .with_context(|| format!("install {missing:?}"))
+}
+
+/// Unpacks a package into `tools` of the target folder, where nothing of it runs by itself.
+fn unpack(workspace: &Workspace, package: &str) -> Result<()> {
+    let shell = &workspace.shell;
+    let tools = workspace.target.join("tools");
+    let folder = tools.join(package);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    eprintln!("{package}: missing, unpacked into {}", tools.display());
+    let partial = tools.join(format!("{package}.partial"));
+    shell.remove_path(&partial)?;
+    shell.create_dir(&partial)?;
+    let fetch = || {
+        let _here = shell.push_dir(&partial);
+        // The folder is the user's, where apt's own user may not write.
+        let user = "APT::Sandbox::User=root";
+        cmd!(shell, "apt-get --quiet --option {user} download {package}").run()
+    };
+    if fetch().is_err() {
+        let apt = root::command(shell, "apt-get")?;
+        apt.args(["--quiet", "update"])
+            .run()
+            .context("update apt's lists")?;
+        fetch().with_context(|| {
+            format!("fetch the package {package}: it needs the network and Debian's archive")
+        })?;
+    }
+    let files = partial.join("files");
+    for archive in shell.read_dir(&partial)? {
+        cmd!(shell, "dpkg-deb --extract {archive} {files}").run()?;
+    }
+    std::fs::rename(&files, &folder)
+        .with_context(|| format!("move {package} to {}", folder.display()))?;
+    Ok(shell.remove_path(&partial)?)
 }
 
 fn is_installed(shell: &Shell, package: &str) -> bool {

@@ -84,10 +84,10 @@ impl Vm {
     fn lab(&self, workspace: &Workspace) -> Result<Guest> {
         let shell = &workspace.shell;
         step("build the lab's tests");
-        cmd!(shell, "cargo build --locked --package tracer --bin tracer").run()?;
+        // As `cargo xtask test` builds them: with the features of the workspace, the tracer beside.
         let messages = cmd!(
             shell,
-            "cargo test --locked --no-run --package lab --message-format json"
+            "cargo test --locked --no-run --workspace --message-format json"
         )
         .read()?;
         let arguments = || {
@@ -118,7 +118,10 @@ impl Vm {
 fn test_program(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_test = message["profile"]["test"].as_bool()?;
-    is_test.then(|| message["executable"].as_str().map(PathBuf::from))?
+    let is_lab = message["manifest_path"]
+        .as_str()?
+        .ends_with("/tests/Cargo.toml");
+    (is_test && is_lab).then(|| message["executable"].as_str().map(PathBuf::from))?
 }
 
 #[cfg(test)]
@@ -126,12 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_test_programs_are_taken_from_cargos_messages() {
-        let test =
-            r#"{"reason":"compiler-artifact","profile":{"test":true},"executable":"/t/lab-1"}"#;
+    fn only_the_labs_test_programs_are_taken_from_cargos_messages() {
+        let test = r#"{"manifest_path":"/w/tests/Cargo.toml","profile":{"test":true},"executable":"/t/lab-1"}"#;
         let library =
-            r#"{"reason":"compiler-artifact","profile":{"test":false},"executable":null}"#;
+            r#"{"manifest_path":"/w/tests/Cargo.toml","profile":{"test":false},"executable":null}"#;
+        let other = r#"{"manifest_path":"/w/tracer/Cargo.toml","profile":{"test":true},"executable":"/t/a"}"#;
         assert_eq!(test_program(test), Some(PathBuf::from("/t/lab-1")));
+        assert_eq!(test_program(other), None);
         assert_eq!(test_program(library), None);
         assert_eq!(
             test_program(r#"{"reason":"build-finished","success":true}"#),

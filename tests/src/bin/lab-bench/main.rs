@@ -1,11 +1,15 @@
 //! The project's measurements; `cargo xtask bench` runs them.
 
+mod agent;
+mod bars;
 mod detect;
 mod dice;
 mod fault;
 mod mirror;
 mod path;
 mod ratio;
+mod running;
+mod soak;
 mod table;
 mod workload;
 
@@ -20,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// Measure the agent: to read, to serve very many series, to attach and to detach
+    Agent(agent::Agent),
     /// Judge the detector: false alarms, delays, stress, cost; or print its alarms on a file
     Detect(detect::Detect),
     /// Measure the data path: ns a hop, packets a second, how long requests take; beside peers
@@ -29,13 +35,17 @@ enum Bench {
     /// One measurement of it, in a process of its own
     #[command(hide = true)]
     MirrorAlone(mirror::Alone),
+    /// Run the agent while namespaces, devices and routes come and go
+    Soak(soak::Soak),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
+        Bench::Agent(agent) => agent.run(),
         Bench::Detect(detect) => detect.run(),
         Bench::Path(path) => path.run(),
         Bench::Mirror(mirror) => mirror.run(),
         Bench::MirrorAlone(alone) => alone.run(),
+        Bench::Soak(soak) => soak.run(),
     }
 }

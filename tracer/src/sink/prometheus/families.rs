@@ -28,7 +28,7 @@ const SOCKETS_STATE: [&str; 8] = of_sockets("state");
 const SOCKETS_EVENT: [&str; 8] = of_sockets("event");
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 39] = [
+pub const FAMILIES: [Family; 40] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -204,6 +204,18 @@ pub const FAMILIES: [Family; 39] = [
         "Sets of labels that found no room and count in the series overflow=\"true\"",
         |page| ledger(page).series.overflows,
     ),
+    Family {
+        stem: "tracer_forgotten",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["what"],
+        help: "Hops and classes that made room for others in the kernel's tables",
+        samples: Samples::Each(|page, take| {
+            let [hops, classes] = ledger(page).forgotten;
+            take(Values::Plain(&["hop"]), Value::Count(hops));
+            take(Values::Plain(&["class"]), Value::Count(classes));
+        }),
+    },
     number(
         "tracer_sampling",
         "ratio",

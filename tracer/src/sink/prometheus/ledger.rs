@@ -36,6 +36,9 @@ pub struct Ledger {
     pub(super) lost: Losses,
     pub(super) work: BTreeMap<String, Work>,
     pub(super) coverage: Vec<Coverage>,
+    /// Hops and classes of the route trees that made room for others.
+    pub(super) forgotten: [u64; 2],
+    last_forgotten: [u64; 2],
     last_losses: LossesBefore,
     last_work: BTreeMap<String, Work>,
     sockets: sockets::Pasts,
@@ -141,6 +144,7 @@ impl Ledger {
             .add(reading, &mut self.series, &mut self.names, now);
         let room = self.series.max.saturating_sub(self.series.len());
         self.series.overflows += self.infos.take(reading, room, &mut self.names);
+        self.add_forgotten(reading);
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
             self.sockets.forget_absent(now);
@@ -163,6 +167,16 @@ impl Ledger {
         };
         self.last_work = work(reading).collect();
         self.sockets.go_on_from(reading, self.readings);
+        self.last_forgotten = forgotten(reading);
+    }
+
+    fn add_forgotten(&mut self, reading: &Reading) {
+        let now = forgotten(reading);
+        let risen = self.forgotten.iter_mut().zip(now).zip(self.last_forgotten);
+        for ((all, now), before) in risen {
+            *all += now.saturating_sub(before);
+        }
+        self.last_forgotten = now;
     }
 
     fn add_work(&mut self, reading: &Reading) {
@@ -297,6 +311,10 @@ fn raise(value: &mut Sparse, past: &mut Sparse, now: &Histogram, each: u64) {
     value.add_time(ns.saturating_mul(each));
 }
 
+fn forgotten(reading: &Reading) -> [u64; 2] {
+    [reading.forgotten.nodes, reading.forgotten.classes]
+}
+
 fn work(reading: &Reading) -> impl Iterator<Item = (String, Work)> {
     reading.programs.iter().map(|program| {
         let &ProgramWork { runs, busy_ns, .. } = program;
@@ -319,7 +337,7 @@ fn rise_all(past: &mut BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Ve
 
 /// Losses by reason: those that are known to belong to a node, and the others.
 fn losses(reading: &Reading) -> (Losses, Losses) {
-    let mut at_nodes = Losses::new();
+    let mut at_nodes = reading.forgotten.lost();
     for (reason, n) in reading.nodes.iter().flat_map(|node: &Node| &node.ends.lost) {
         *at_nodes.entry(reason.clone()).or_default() += n;
     }

@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use tracer_common::hop::Stage;
-use tracer_common::layout::{ClassInfo, ClassKey, DropKey, End, NodeInfo, ROOT, Tuple as RawTuple};
+use tracer_common::layout::{
+    ClassInfo, ClassKey, DropKey, End, NodeInfo, Numbers, ROOT, Tuple as RawTuple,
+};
 use tracer_common::loss::Loss;
 
 use super::connections::Totals;
-use super::load::Memory;
+use super::maps::Memory;
 use super::sweep;
 use super::tally::{Tallies, Tally};
 use crate::model::{
-    Availability, Class, End as Side, Ends, Histogram, Hop, Losses, Namespace, Node, Parent,
-    Protocol, Reading, Service, Tuple,
+    Availability, Births, Class, End as Side, Ends, Histogram, Hop, Losses, Namespace, Node,
+    Parent, Protocol, Reading, Service, Tuple,
 };
 use crate::source::Settings;
 use crate::source::netns::Namespaces;
@@ -41,15 +43,15 @@ const OTHER: &str = "OTHER";
 
 /// What is kept between two readings.
 pub(super) struct Assembly {
-    tallies: Tallies,
-    connections: Totals,
+    pub(super) tallies: Tallies,
+    pub(super) connections: Totals,
     namespaces: Namespaces,
     components: Vec<String>,
     drop_reasons: BTreeMap<u32, String>,
     availability: Vec<Availability>,
     kernel: String,
     /// The reading's nodes by the kernel half's numbers.
-    places: HashMap<u32, usize>,
+    pub(super) places: HashMap<u32, usize>,
 }
 
 impl Assembly {
@@ -83,9 +85,12 @@ impl Assembly {
         drops: &HashMap<DropKey, u64>,
         recursion: u64,
         duration: Duration,
+        now_ns: u64,
     ) -> Reading {
-        self.tallies.update(memory);
-        let (classes, class_places) = self.classes(memory);
+        self.tallies.update(memory, now_ns);
+        self.namespaces.begin();
+        let mut births = Births::default();
+        let (classes, class_places) = self.classes(memory, &mut births);
         let mut reading = Reading {
             kernel: self.kernel.clone(),
             duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
@@ -94,26 +99,16 @@ impl Assembly {
             forwarding: BTreeMap::new(),
             losses: losses(memory, recursion),
             availability: self.availability.clone(),
+            births,
             ..Reading::default()
         };
         self.places.clear();
-        let given_out = memory
-            .control
-            .get(0)
-            .map_or(0, |control| control.nodes as usize);
-        for number in 0..given_out.min(memory.nodes.len()) as u32 {
-            let Some(info) = memory
-                .nodes
-                .get(number as usize)
-                .filter(|info| info.ready == 1)
-            else {
-                continue;
-            };
+        for (number, info) in memory.nodes_in_order() {
             self.add(number, &info, &class_places, &mut reading);
         }
         self.add_drops(drops, &mut reading);
-        let control = memory.control.get(0).unwrap_or_default();
-        self.connections.update(&memory.connections, &control);
+        let peers = memory.given_out(Numbers::Peers);
+        self.connections.update(&memory.connections, peers, now_ns);
         reading.connections = self.connections.read(
             &memory.connections,
             &class_places,
@@ -124,21 +119,18 @@ impl Assembly {
         reading
     }
 
-    fn classes(&self, memory: &Memory) -> (Vec<Class>, HashMap<u32, usize>) {
+    fn classes(&self, memory: &Memory, births: &mut Births) -> (Vec<Class>, HashMap<u32, usize>) {
         let mut keys: HashMap<ClassKey, usize> = HashMap::new();
         let mut places = HashMap::new();
         let mut classes = Vec::new();
-        let given_out = memory
-            .control
-            .get(0)
-            .map_or(0, |control| control.classes as usize);
-        let ready = (0..given_out.min(memory.classes.len()))
+        let ready = (0..memory.given_out(Numbers::Classes))
             .filter_map(|number| Some((number as u32, memory.classes.get(number)?)))
             .filter(|(_, info)| info.ready == 1);
         for (number, info) in ready {
             places.insert(number, classes.len());
             keys.insert(info.key, classes.len());
             classes.push(self.class(&info));
+            births.classes.push(info.ticket);
         }
         for (key, &place) in &keys {
             classes[place].way_back = keys.get(&way_back(key)).copied();
@@ -214,6 +206,7 @@ impl Assembly {
             _ => self.hop(info, stage),
         };
         self.places.insert(number, reading.nodes.len());
+        reading.births.nodes.push(info.ticket);
         reading.nodes.push(Node {
             parent,
             hop,
@@ -363,6 +356,7 @@ fn lost_at_nodes(reading: &Reading, reason: &str) -> u64 {
         .nodes
         .iter()
         .filter_map(|node| node.ends.lost.get(reason))
+        .chain(reading.forgotten.lost().get(reason))
         .sum()
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use tracer_common::bucket::BUCKETS;
 use tracer_common::exchange::{
     Connection as Raw, ConnectionSet, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed,
 };
-use tracer_common::layout::Control;
 
 use super::assemble::{ip, tuple};
 use super::memory::Array;
@@ -25,6 +25,35 @@ pub(super) struct Memory {
 pub(super) struct Totals {
     by_key: BTreeMap<Key, Total>,
     last: Vec<PeerCounts>,
+    /// When each counted something last.
+    used_ns: Vec<u64>,
+}
+
+/// Counters that are nobody's.
+pub(super) const EMPTY: PeerCounts = PeerCounts {
+    key: PeerKey {
+        cookie: 0,
+        gateway: [0; 4],
+        ifindex: 0,
+        class: 0,
+        cpu: 0,
+        gateway_family: 0,
+    },
+    ready: 0,
+    ttl: 0,
+    phases: [Timed {
+        sum_ns: 0,
+        min_inverted_ns: 0,
+        max_ns: 0,
+        buckets: [0; BUCKETS],
+    }; PHASES],
+    sights: [0; SIGHTS],
+};
+
+/// Whether anything was counted since.
+fn is_new(before: &PeerCounts, now: &PeerCounts) -> bool {
+    let times = |counts: &PeerCounts| counts.phases.map(|it| (it.sum_ns, it.min_inverted_ns));
+    before.ready != now.ready || before.sights != now.sights || times(before) != times(now)
 }
 
 /// A [`PeerKey`] without the CPU, in an order that stays.
@@ -101,8 +130,7 @@ impl Times {
 
 impl Totals {
     /// Adds what was counted since the last time.
-    pub(super) fn update(&mut self, memory: &Memory, control: &Control) {
-        let given_out = (control.peers as usize).min(memory.counts.len());
+    pub(super) fn update(&mut self, memory: &Memory, given_out: usize, now_ns: u64) {
         for index in 0..given_out {
             let Some(now) = memory.counts.get(index) else {
                 continue;
@@ -112,11 +140,38 @@ impl Totals {
                 let total = self.by_key.entry(Key::of(&now.key)).or_default();
                 total.add(&now, before);
             }
+            let is_new = before.is_none_or(|before| is_new(before, &now));
             match self.last.get_mut(index) {
                 Some(last) => *last = now,
-                None => self.last.push(now),
+                None => {
+                    self.last.push(now);
+                    self.used_ns.push(now_ns);
+                }
+            }
+            if is_new {
+                self.used_ns[index] = now_ns;
             }
         }
+    }
+
+    /// The counters in use: number, class, and when they counted something last.
+    pub(super) fn used(&self) -> impl Iterator<Item = (u32, u32, u64)> {
+        let all = (0..).zip(self.last.iter().zip(&self.used_ns));
+        all.filter(|(_, (counts, _))| counts.ready == 1)
+            .map(|(number, (counts, used_ns))| (number, counts.key.class, *used_ns))
+    }
+
+    /// Whose counters these were, and that they are empty from now on.
+    pub(super) fn forget(&mut self, number: u32) -> Option<PeerKey> {
+        let last = self.last.get_mut(number as usize)?;
+        let key = std::mem::replace(last, EMPTY).key;
+        // Another CPU may count for the same ones.
+        let of = Key::of(&key);
+        let is_left = |it: &PeerCounts| it.ready == 1 && Key::of(&it.key) == of;
+        if !self.last.iter().any(is_left) {
+            self.by_key.remove(&of);
+        }
+        Some(key)
     }
 
     /// What a reading says of them; `places` are its classes by the kernel half's numbers.
@@ -224,7 +279,7 @@ fn connection(raw: &Raw) -> Option<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracer_common::bucket::{self, BUCKETS};
+    use tracer_common::bucket;
 
     fn timed(counts: &[(u64, u32)]) -> Timed {
         let mut timed = Timed {

@@ -11,16 +11,14 @@ use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
 use tracer_common::exchange::Sockets;
 use tracer_common::hop::{At, Probe};
-use tracer_common::layout::{
-    ALL_FOLLOWED, Cell, ClassInfo, Control, DropKey, HandedSet, NodeInfo, Orders, PacketSet, Rule,
-    Rules, Work,
-};
+use tracer_common::layout::{ALL_FOLLOWED, DropKey, Orders, Rule, Rules, SLOTS};
 use tracer_common::maker;
 use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings};
 
 use super::kernel_types::{self, KernelTypes};
-use super::memory::Array;
-use super::{connections, finer, rights, rules, sockets};
+use super::maps::Memory;
+use super::room::Room;
+use super::{finer, rights, rules, sockets};
 use crate::model::{Availability, State};
 use crate::source::{Error, Settings, netns};
 
@@ -28,23 +26,11 @@ use crate::source::{Error, Settings, netns};
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
 
-/// The kernel half's memory.
-pub(super) struct Memory {
-    pub packets: Array<PacketSet>,
-    pub handover: Array<HandedSet>,
-    pub cells: Array<Cell>,
-    pub nodes: Array<NodeInfo>,
-    pub classes: Array<ClassInfo>,
-    pub losses: Array<u64>,
-    pub control: Array<Control>,
-    pub work: Array<Work>,
-    pub connections: connections::Memory,
-}
-
 /// What loading gives.
 pub(super) struct Loaded {
     pub ebpf: Ebpf,
     pub memory: Memory,
+    pub room: Room,
     pub drop_reasons: BTreeMap<u32, String>,
     pub availability: Vec<Availability>,
     pub log: Option<KernelLog>,
@@ -54,8 +40,9 @@ pub(super) struct Loaded {
 /// untrusted mem reads possible", Linux 6.17).
 const DIRECT_HEAD: (u32, u32) = (6, 17);
 
-/// Slots of a program's node cache on each CPU, as the kernel half has them.
-const SLOTS: u32 = 64;
+/// Room for the node caches of all CPUs, in slots: a quarter of the memory that is fine, so that
+/// thousands of possible CPUs are too.
+const ALL_SLOTS: u32 = 1 << 18;
 
 /// Loads and attaches everything that this kernel can.
 pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
@@ -82,15 +69,21 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
     })?;
     let (sockets, connections) = sockets::find(&types, settings.limits);
+    let cpus = processors(settings);
+    let slots = slots(settings, cpus);
+    kernel_settings.cpus = cpus;
+    kernel_settings.slots_mask = slots - 1;
     let mut ebpf = create(
         settings,
+        slots,
         &offsets,
         &maker_offsets,
         &kernel_settings,
         &sockets,
     )?;
     fill(&mut ebpf, settings)?;
-    let memory = map_memory(&ebpf)?;
+    let memory = Memory::map(&ebpf)?;
+    let room = Room::new(&memory, &kernel_settings, sockets.peers);
     let log = settings
         .kernel_log
         .then(|| KernelLog::start(&mut ebpf))
@@ -104,6 +97,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
     Ok(Loaded {
         ebpf,
         memory,
+        room,
         drop_reasons,
         availability,
         log,
@@ -127,18 +121,28 @@ fn check_rights() -> Result<(), Error> {
     })
 }
 
+/// How many CPUs there may ever be.
+fn processors(settings: &Settings) -> u32 {
+    let possible = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
+    settings.processors.unwrap_or(possible).max(possible)
+}
+
+/// How many slots a program's node cache has on each of so many CPUs: a power of two.
+fn slots(settings: &Settings, cpus: u32) -> u32 {
+    let programs = finer::probes(settings.fine).count() as u32;
+    let each = ALL_SLOTS / (cpus * programs);
+    (1 << each.max(1).ilog2()).min(SLOTS)
+}
+
 fn create(
     settings: &Settings,
+    slots: u32,
     offsets: &Offsets,
     maker_offsets: &maker::Offsets,
     kernel_settings: &KernelSettings,
     sockets: &Sockets,
 ) -> Result<Ebpf, Error> {
-    let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus as u32);
-    let kernel_settings = KernelSettings {
-        cpus,
-        ..*kernel_settings
-    };
+    let cpus = kernel_settings.cpus;
     let programs = finer::probes(settings.fine).count() as u32;
     let limits = settings.limits;
     // At 0 the verifier removes the logging; aya's levels begin with 1, error, and end with 5.
@@ -173,7 +177,11 @@ fn create(
             limits.cells + limits.nodes + limits.classes + sockets.peers,
         )
         .map_max_entries("WORK", cpus * programs)
-        .map_max_entries("SLOTS_OF", cpus * programs * SLOTS)
+        .map_max_entries("SLOTS_OF", cpus * programs * slots)
+        .map_max_entries(
+            "POOL",
+            limits.cells + limits.nodes + limits.classes + sockets.peers,
+        )
         .map_max_entries("SCRATCH", cpus * programs)
         .map_max_entries("RUNS", cpus)
         .map_max_entries("STEPS", steps)
@@ -245,24 +253,6 @@ struct PodOrders(Orders);
 
 // SAFETY: `Orders` is two words without padding.
 unsafe impl aya::Pod for PodOrders {}
-
-fn map_memory(ebpf: &Ebpf) -> Result<Memory, Error> {
-    let map = |name: &str| ebpf.map(name).expect("the object has this map");
-    Ok(Memory {
-        packets: Array::map("PACKETS", map("PACKETS"))?,
-        handover: Array::map("HANDOVER", map("HANDOVER"))?,
-        cells: Array::map("CELLS", map("CELLS"))?,
-        nodes: Array::map("NODE_INFO", map("NODE_INFO"))?,
-        classes: Array::map("CLASS_INFO", map("CLASS_INFO"))?,
-        losses: Array::map("LOSSES", map("LOSSES"))?,
-        control: Array::map("CONTROL", map("CONTROL"))?,
-        work: Array::map("WORK", map("WORK"))?,
-        connections: connections::Memory {
-            counts: Array::map("PEER_COUNTS", map("PEER_COUNTS"))?,
-            connections: Array::map("CONNECTIONS", map("CONNECTIONS"))?,
-        },
-    })
-}
 
 /// Attaches each program that this kernel has a tracepoint for.
 ///

@@ -2,11 +2,14 @@
 
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::{Map, MapData};
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{MmapOptions, MmapRaw};
 use tracer_common::exchange::{ConnectionSet, PeerCounts};
-use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Work};
+use tracer_common::layout::{
+    Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot, Work,
+};
 
 use crate::source::Error;
 
@@ -29,6 +32,10 @@ unsafe impl Record for NodeInfo {}
 // SAFETY: as above.
 unsafe impl Record for PacketSet {}
 // SAFETY: as above.
+unsafe impl Record for Run {}
+// SAFETY: as above.
+unsafe impl Record for Slot {}
+// SAFETY: as above.
 unsafe impl Record for Work {}
 // SAFETY: as above.
 unsafe impl Record for PeerCounts {}
@@ -36,10 +43,12 @@ unsafe impl Record for PeerCounts {}
 unsafe impl Record for ConnectionSet {}
 // SAFETY: as above.
 unsafe impl Record for u64 {}
+// SAFETY: as above.
+unsafe impl Record for u32 {}
 
-/// An array of the kernel half, to be read while it changes.
+/// An array of the kernel half, to be read and written while it changes.
 pub(super) struct Array<T> {
-    memory: Mmap,
+    memory: MmapRaw,
     len: usize,
     record: PhantomData<T>,
 }
@@ -62,9 +71,8 @@ impl<T: Record> Array<T> {
         let len = info.max_entries() as usize;
         // Elements stand at multiples of eight bytes (kernel/bpf/arraymap.c).
         let bytes = len * Self::STRIDE;
-        // SAFETY: the map lives as long as the mapping does, since that holds a reference to it;
-        // what changes in it is read by volatile reads of numbers only.
-        let memory = unsafe { MmapOptions::new().len(bytes).map(raw_fd(data)) };
+        // The map lives as long as the mapping does, since that holds a reference to it.
+        let memory = MmapOptions::new().len(bytes).map_raw(raw_fd(data));
         let memory = memory.map_err(|cause| failed(cause.to_string()))?;
         Ok(Self {
             memory,
@@ -86,13 +94,43 @@ impl<T: Record> Array<T> {
             return None;
         }
         // SAFETY: the index is within the mapping, and a record is valid for any bytes.
-        Some(unsafe {
-            self.memory
-                .as_ptr()
-                .add(index * Self::STRIDE)
-                .cast::<T>()
-                .read_volatile()
-        })
+        Some(unsafe { self.place(index).read_volatile() })
+    }
+
+    /// Writes a record, which must be nobody else's at this moment.
+    pub(super) fn set(&self, index: usize, record: T) {
+        if index < self.len {
+            // SAFETY: the index is within the mapping.
+            unsafe { self.place(index).write_volatile(record) };
+        }
+    }
+
+    /// A word of a record, so many bytes behind its beginning, which the kernel half may write to at
+    /// the same moment.
+    pub(super) fn word(&self, index: usize, offset: usize) -> &AtomicU32 {
+        self.check(index, offset + size_of::<u32>());
+        // SAFETY: within the mapping, aligned, and both sides write whole words.
+        unsafe { AtomicU32::from_ptr(self.place(index).byte_add(offset).cast()) }
+    }
+
+    /// The same for a double word.
+    pub(super) fn double_word(&self, index: usize, offset: usize) -> &AtomicU64 {
+        self.check(index, offset + size_of::<u64>());
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(self.place(index).byte_add(offset).cast()) }
+    }
+
+    fn check(&self, index: usize, end: usize) {
+        assert!(
+            index < self.len && end <= size_of::<T>(),
+            "a word of a record of the kernel half"
+        );
+    }
+
+    /// Where a record is.
+    fn place(&self, index: usize) -> *mut T {
+        // SAFETY: the caller's index is within the mapping.
+        unsafe { self.memory.as_mut_ptr().add(index * Self::STRIDE).cast() }
     }
 
     /// Copies of all records.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tracer_common::hop::Stage;
 use tracer_common::layout::{End, Handed, Kind, NO_NODE, Packet, silent_end};
 
-use super::load::Memory;
+use super::maps::Memory;
 
 /// Where the packets stand that no end was counted for.
 #[derive(Debug, Default, PartialEq, Eq)]

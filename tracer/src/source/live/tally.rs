@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use tracer_common::bucket::BUCKETS;
-use tracer_common::layout::{Cell, ENDS};
+use tracer_common::layout::{CELL_BUCKETS, Cell, ENDS, End, Numbers};
 
-use super::load::Memory;
+use super::maps::Memory;
 use crate::model::{Counts, Histogram};
 
 /// What was counted at one node, on all CPUs, since the start.
@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub born: u64,
     /// Packets that ended there, by [`tracer_common::layout::End`].
     pub ends: [i64; ENDS],
+    /// When something was counted last.
+    pub used_ns: u64,
     counts: Counts,
     sum_ns: u64,
     min_ns: u64,
@@ -32,6 +34,7 @@ impl Default for Tally {
             bytes: 0,
             born: 0,
             ends: [0; ENDS],
+            used_ns: 0,
             counts: Counts::default(),
             sum_ns: 0,
             min_ns: u64::MAX,
@@ -76,18 +79,18 @@ pub(super) struct Tallies {
 
 impl Tallies {
     /// Adds what was counted since the last time.
-    pub(super) fn update(&mut self, memory: &Memory) {
-        let given_out = memory
-            .control
-            .get(0)
-            .map_or(0, |control| control.cells as usize);
-        for index in 0..given_out.min(memory.cells.len()) {
+    pub(super) fn update(&mut self, memory: &Memory, now_ns: u64) {
+        for index in 0..memory.given_out(Numbers::Cells) {
             let Some(cell) = memory.cells.get(index) else {
                 continue;
             };
+            let last = self.last.get(index);
             if cell.owner != 0 {
                 let tally = self.by_node.entry(cell.owner - 1).or_default();
-                tally.add(&cell, self.last.get(index));
+                if last.is_none_or(|last| is_new(last, &cell)) {
+                    tally.used_ns = now_ns;
+                }
+                tally.add(&cell, last);
             }
             match self.last.get_mut(index) {
                 Some(last) => *last = cell,
@@ -100,6 +103,53 @@ impl Tallies {
     pub(super) fn of(&self, node: u32) -> Option<&Tally> {
         self.by_node.get(&node)
     }
+
+    /// Counts an end that the kernel half does not see.
+    pub(super) fn end(&mut self, node: u32, how: End) {
+        if let Some(tally) = self.by_node.get_mut(&node) {
+            tally.ends[how as usize] += 1;
+        }
+    }
+
+    /// The cells in use: number, node and CPU.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        let cells = (0..).zip(&self.last);
+        cells.filter_map(|(number, cell)| Some((number, cell.owner.checked_sub(1)?, cell.cpu)))
+    }
+
+    /// Forgets a node.
+    pub(super) fn forget(&mut self, node: u32) {
+        self.by_node.remove(&node);
+    }
+
+    /// A cell is empty from now on.
+    pub(super) fn forget_cell(&mut self, cell: u32) {
+        if let Some(last) = self.last.get_mut(cell as usize) {
+            *last = EMPTY;
+        }
+    }
+}
+
+/// A cell in which nothing was counted, and that is nobody's.
+pub(super) const EMPTY: Cell = Cell {
+    packets: 0,
+    bytes: 0,
+    sum_ns: 0,
+    min_inverted_ns: 0,
+    max_ns: 0,
+    owner: 0,
+    born: 0,
+    ends: [0; ENDS],
+    cpu: 0,
+    buckets: [0; CELL_BUCKETS],
+};
+
+/// Whether anything was counted since.
+fn is_new(last: &Cell, now: &Cell) -> bool {
+    now.owner != last.owner
+        || now.packets != last.packets
+        || now.born != last.born
+        || now.ends != last.ends
 }
 
 #[cfg(test)]
@@ -109,14 +159,11 @@ mod tests {
     fn cell(packets: u64, bucket: u32, end: u32) -> Cell {
         let mut cell = Cell {
             packets,
-            bytes: 0,
-            sum_ns: 0,
             min_inverted_ns: u64::MAX - 1_000,
             max_ns: 1_000,
             owner: 1,
-            born: 0,
             ends: [end; ENDS],
-            buckets: [0; tracer_common::layout::CELL_BUCKETS],
+            ..EMPTY
         };
         cell.buckets[tracer_common::bucket::index(1_000)] = bucket;
         cell

@@ -11,7 +11,7 @@ use super::{Followed, Mirror};
 use crate::model::forwarding::{FibEntry, Forwarding, Peer};
 use crate::model::hop::Stage;
 use crate::model::network::{Action, Family, Leg, Network, Route, Rule};
-use crate::model::{Class, Hop, Node, Parent, Protocol, Reading, Tuple};
+use crate::model::{Class, Hop, Namespace, Node, Parent, Protocol, Reading, Tuple};
 
 /// For how long an answer holds however much changes …
 const FRESH: Duration = Duration::from_secs(2);
@@ -19,13 +19,12 @@ const FRESH: Duration = Duration::from_secs(2);
 /// … and where nothing changed in the namespace: mirrored is not all that a route depends on.
 const KNOWN: Duration = Duration::from_secs(30);
 
-/// The most answers that are kept.
-const ANSWERS: usize = 65_536;
-
 /// Says how packets were handed on.
 pub struct Ways {
     mirror: Mirror,
     answers: HashMap<Sent, Answer>,
+    /// What devices were called in the last reading, by their namespaces' cookies and their numbers.
+    names: HashMap<(u64, u32), String>,
 }
 
 /// What an answer depends on.
@@ -47,6 +46,7 @@ impl Ways {
         Self {
             mirror,
             answers: HashMap::new(),
+            names: HashMap::new(),
         }
     }
 
@@ -57,9 +57,10 @@ impl Ways {
 
     /// Says of each hop of a reading how packets were handed on there, where that is known.
     pub fn tell(&mut self, reading: &mut Reading) {
-        if self.answers.len() > ANSWERS {
-            self.answers.clear();
-        }
+        self.name_devices(reading);
+        let now = Instant::now();
+        self.answers
+            .retain(|_, answer| now.duration_since(answer.at) < KNOWN);
         reading.forwarding.clear();
         // For this reading alone: until the next one they would keep namespaces that are gone.
         let mut askers = BTreeMap::new();
@@ -73,6 +74,35 @@ impl Ways {
                 reading.forwarding.insert(index, forwarding);
             }
         }
+    }
+
+    /// Calls each device what it is called now: the kernel half knows what it was called when the
+    /// first packet came to it. What is gone keeps its last name.
+    fn name_devices(&mut self, reading: &mut Reading) {
+        let mut names = HashMap::new();
+        for node in &mut reading.nodes {
+            let hop = &mut node.hop;
+            let device = (hop.namespace.cookie, hop.ifindex);
+            let name = names.entry(device).or_insert_with(|| {
+                let now = self.name_now(&hop.namespace, hop.ifindex);
+                now.or_else(|| self.names.get(&device).cloned())
+            });
+            if let Some(name) = name {
+                hop.device.clone_from(name);
+            }
+        }
+        let known = names.into_iter();
+        self.names = known
+            .filter_map(|(device, name)| Some((device, name?)))
+            .collect();
+    }
+
+    fn name_now(&self, namespace: &Namespace, ifindex: u32) -> Option<String> {
+        let seen = self.mirror.seen();
+        let followed = seen.namespaces.get(&namespace.inode)?;
+        let is_it = followed.namespace.cookie == namespace.cookie;
+        let link = followed.network.link(ifindex).filter(|_| is_it)?;
+        Some(link.name.clone())
     }
 
     fn at(

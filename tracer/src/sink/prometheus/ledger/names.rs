@@ -68,7 +68,9 @@ pub(super) fn identities(reading: &Reading) -> Vec<Identity> {
         };
         let hop = &node.hop;
         let numbers = (hop.namespace.cookie, hop.ifindex, hop.stage);
-        let mut own = hash((above.node, numbers, hop.next_hop_mac, hop.previous_hop_mac));
+        let birth = reading.births.nodes.get(index);
+        let macs = (hop.next_hop_mac, hop.previous_hop_mac);
+        let mut own = hash((above.node, numbers, macs, birth));
         while !taken.insert(own) {
             own = hash(own);
         }

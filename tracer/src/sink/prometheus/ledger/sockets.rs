@@ -33,7 +33,9 @@ impl Pasts {
             let Some(class) = reading.classes.get(connections.class) else {
                 continue;
             };
-            let past = self.0.entry(identity(class, connections)).or_default();
+            let birth = reading.births.classes.get(connections.class);
+            let identity = identity(class, birth, connections);
+            let past = self.0.entry(identity).or_default();
             past.begin(connections, now);
             past.add(class, connections, series, names);
         }
@@ -51,10 +53,10 @@ impl Pasts {
     }
 }
 
-fn identity(class: &Class, connections: &Connections) -> u64 {
+fn identity(class: &Class, birth: Option<&u32>, connections: &Connections) -> u64 {
     let cookie = connections.namespace.cookie;
     let by = (cookie, connections.ifindex, connections.next_hop);
-    hash((class_key(class), by))
+    hash((class_key(class), birth, by))
 }
 
 impl Past {

@@ -1,0 +1,9 @@
+//! What the agent takes of a host, and what it leaves there.
+
+#[path = "agent/forgotten.rs"]
+mod forgotten;
+#[path = "agent/room.rs"]
+mod room;
+#[expect(dead_code, reason = "other tests ask more of what was seen")]
+#[path = "traced/seen.rs"]
+mod seen;
