@@ -2,6 +2,8 @@
 
 #[path = "agent/forgotten.rs"]
 mod forgotten;
+#[path = "agent/limited.rs"]
+mod limited;
 #[path = "agent/room.rs"]
 mod room;
 #[expect(dead_code, reason = "other tests ask more of what was seen")]
