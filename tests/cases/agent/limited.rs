@@ -32,7 +32,8 @@ fn open() -> Result<(), Error> {
 fn a_limit_that_cant_be_raised_is_named_where_it_matters() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK).unwrap();
     let opened = thread::scope(|scope| scope.spawn(open).join().unwrap());
-    setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard).unwrap();
+    // Where not even root may raise it again, this test has a process of its own.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
     match opened {
         Ok(()) => assert!(release() >= FREE, "1 MiB is enough before 5.11?"),
         Err(error) => {

@@ -156,7 +156,7 @@ fn create(
     EbpfLoader::new()
         .override_global("OFFSETS", bytes_of(offsets), true)
         .override_global("MAKER_OFFSETS", bytes_of(maker_offsets), true)
-        .override_global("SETTINGS", bytes_of(&kernel_settings), true)
+        .override_global("SETTINGS", bytes_of(kernel_settings), true)
         .override_global("SOCKETS", bytes_of(sockets), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
