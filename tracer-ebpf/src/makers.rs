@@ -76,6 +76,14 @@ fn listener(cookie: u64) -> Option<*mut Listener> {
 
 #[inline(always)]
 fn write(making: &mut Making, cookie: u64, sock: Sock) {
+    // First: the agent may take it out of the queue at any moment.
+    making.head = [0; HEAD];
+    let queue = sock.address() + u64::from(offset!(sk_receive_queue));
+    let last = sock.last_queued();
+    // An empty queue points to itself.
+    if last.address() != queue {
+        copy(making.head.as_mut_ptr(), HEAD as u32, last.data());
+    }
     // SAFETY: the helpers have no precondition.
     let (task, cgroup) = unsafe { (bpf_get_current_task(), bpf_get_current_cgroup_id()) };
     making.at_ns = kernel::now();
@@ -87,13 +95,6 @@ fn write(making: &mut Making, cookie: u64, sock: Sock) {
         NO_MEMBER => NO_USER,
         member => fetch(task, member),
     };
-    making.head = [0; HEAD];
-    let queue = sock.address() + u64::from(offset!(sk_receive_queue));
-    let last = sock.last_queued();
-    // An empty queue points to itself.
-    if last.address() != queue {
-        copy(making.head.as_mut_ptr(), HEAD as u32, last.data());
-    }
     making.processes = ancestry(task, &mut making.ancestry);
 }
 

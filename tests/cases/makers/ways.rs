@@ -106,11 +106,8 @@ fn judge(changes: &[Change], truth: &BTreeMap<String, (String, u32)>) -> usize {
     unknown
 }
 
-/// Where two CPUs make changes at the same time, the mirror may read a message before its maker's run
-/// is written down, and nobody is named: a third of them on two processors, one in a hundred is the
-/// aim. None may have the name of another.
 #[test]
-fn a_thousand_commands_that_are_gone_at_once_have_no_names_of_others() {
+fn a_thousand_commands_that_are_gone_at_once_have_their_own_names() {
     const THREADS: u32 = 4;
     const EACH: u32 = 250;
     let lab = Lab::new("maker").unwrap();
@@ -152,6 +149,7 @@ fn a_thousand_commands_that_are_gone_at_once_have_no_names_of_others() {
         truth.len()
     );
     assert_eq!(truth.len(), 1_000);
+    assert!(unknown <= 10, "{unknown}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ mod shares;
 mod tree;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::connection::{Sockets, Totals};
+use super::connection::{Connections, Sockets, Totals};
 use super::coverage::Coverage;
 use super::hop::{Stage, mac_text};
 use super::{
@@ -47,28 +47,7 @@ impl Report {
     /// have as many packets as were born. A `read` is no part of this account: it comes after the
     /// packet was delivered, and belongs to the route of that delivery.
     pub fn from_reading(reading: &Reading) -> Self {
-        let tree = Tree::of(&reading.nodes);
-        let shares = Shares::of(reading);
-        let mut taken = HashSet::new();
-        let mut routes: Vec<(usize, Route)> = tree
-            .ways()
-            .into_iter()
-            .filter_map(|way| {
-                let class = tree.class(&way);
-                let mut route = route(
-                    reading,
-                    &tree,
-                    &way,
-                    reading.classes.get(class)?,
-                    &mut taken,
-                );
-                route.names = reading.names.get(&class).cloned().unwrap_or_default();
-                for (step, &index) in route.steps.iter_mut().zip(&way) {
-                    step.leg_share = shares.at(index);
-                }
-                Some((class, route))
-            })
-            .collect();
+        let mut routes: Vec<(usize, Route)> = routes(reading).collect();
         routes.sort_by_key(|(_, route)| (Reverse(route.packets), route.id));
         name_ways_back(&mut routes);
         Self {
@@ -90,6 +69,26 @@ impl Report {
             .iter()
             .fold(0, |sum, route| sum.saturating_add(route.packets))
     }
+}
+
+/// The routes of a reading, each with its class, one after the other: on a host with very many of
+/// them not all need be there at once. Which is whose way back is not told.
+pub fn routes(reading: &Reading) -> impl Iterator<Item = (usize, Route)> {
+    let tree = Tree::of(&reading.nodes);
+    let shares = Shares::of(reading);
+    let sockets = totals(reading);
+    let mut taken = HashSet::new();
+    tree.ways().into_iter().filter_map(move |way| {
+        let class = tree.class(&way);
+        let of = reading.classes.get(class)?;
+        let mut route = route(reading, &tree, &way, of, &mut taken);
+        route.connections = sockets.get(&class).cloned().unwrap_or_default();
+        route.names = reading.names.get(&class).cloned().unwrap_or_default();
+        for (step, &index) in route.steps.iter_mut().zip(&way) {
+            step.leg_share = shares.at(index);
+        }
+        Some((class, route))
+    })
 }
 
 fn route(
@@ -123,7 +122,7 @@ fn route(
         total: last.map_or_else(Default::default, |&index| {
             reading.nodes[index].total.clone()
         }),
-        connections: totals(reading, tree.class(way)),
+        connections: Totals::default(),
         ends,
         balance: Balance {
             came: u64::try_from((i128::from(ended) + difference).max(0)).unwrap_or(u64::MAX),
@@ -133,12 +132,22 @@ fn route(
     }
 }
 
-/// What was seen at both ends of a class, as far as these are on this host.
-fn totals(reading: &Reading, class: usize) -> Totals {
-    let way_back = reading.classes.get(class).and_then(|it| it.way_back);
-    let both = reading.connections.iter();
-    let both = both.filter(|it| it.class == class || Some(it.class) == way_back);
-    Totals::of(both)
+/// What was seen at both ends of each class, as far as these are on this host.
+fn totals(reading: &Reading) -> HashMap<usize, Totals> {
+    let mut seen = HashMap::<usize, Vec<&Connections>>::new();
+    for connections in &reading.connections {
+        seen.entry(connections.class).or_default().push(connections);
+    }
+    let classes = reading.classes.iter().enumerate();
+    classes
+        .filter_map(|(class, of)| {
+            let ends = [Some(class), of.way_back.filter(|&it| it != class)];
+            let ends = ends.into_iter().flatten();
+            let mut both = ends.filter_map(|it| seen.get(&it)).flatten().peekable();
+            both.peek()?;
+            Some((class, Totals::of(both.copied())))
+        })
+        .collect()
 }
 
 fn steps(reading: &Reading, tree: &Tree, way: &[usize]) -> Vec<Step> {

@@ -109,23 +109,31 @@ fn a_change_has_its_maker_and_all_packets_before_during_and_after() {
     );
     let pid = field.ip(&format!("route replace {prefix} via {gateway} mtu 1400"));
     wait_until("it is in the journal", || !field.changes(&agent).is_empty());
-    field.udp().run().unwrap();
     let told = || field.changes(&agent).last().unwrap().clone();
-    wait_until("what came after is counted", || {
-        let told = told();
-        let classes = told["classes"].as_array().unwrap();
-        classes
-            .iter()
-            .any(|class| class["after"]["packets"] == 1000)
-    });
+    let all_are_counted = |all| {
+        field.udp().run().unwrap();
+        wait_until("all packets are counted", || {
+            let told = told();
+            let classes = told["classes"].as_array().unwrap();
+            classes.iter().any(|class| sum(class, "packets") == all)
+        });
+        told()["classes"][0].clone()
+    };
+    // Until the next reading, the change is still going on.
+    let soon = all_are_counted(2000);
+    let later = all_are_counted(3000);
     let change = told();
     println!("{change:#}");
+    for what in ["packets", "count"] {
+        assert_eq!(later["before"][what], 1000);
+        assert_eq!(later["during"], soon["during"]);
+        let after = soon["after"][what].as_u64().unwrap();
+        assert_eq!(later["after"][what], after + 1000);
+        assert_eq!(sum(&later, what), 3000);
+    }
     assert_eq!(change["who"]["ancestry"][0]["command"], "ip");
     assert_eq!(change["who"]["ancestry"][0]["pid"], pid);
     assert!(change["after"].as_str().unwrap().contains("mtu 1400"));
-    let classes = change["classes"].as_array().unwrap();
-    assert_eq!(sum(&classes[0], "packets"), 2000);
-    assert_eq!(sum(&classes[0], "count"), 2000);
     let text = Command::new(env!("CARGO_BIN_EXE_tracer"))
         .arg("changes")
         .arg("--socket")

@@ -14,6 +14,7 @@ use super::reader::Order;
 use crate::model::journal::book::{Active, Noted as Note};
 use crate::model::journal::known::Snapshot;
 use crate::model::journal::{Book, Changes, Epochs, Kind, Known, Moment, Since};
+use crate::model::report::routes;
 use crate::model::{Reading, Report, RouteId};
 use crate::source::live::makers::Noted;
 use crate::source::mirror::{Changed, Event};
@@ -125,16 +126,16 @@ impl Journal {
 
     /// A reading was counted.
     pub(super) fn read(&self, reading: &Reading) {
-        let report = Report::from_reading(reading);
         let mut told = self.lock();
-        told.epochs.read(&report, now());
+        told.epochs
+            .read(routes(reading).map(|(_, route)| route), now());
         told.book.follow(active(reading));
     }
 
     /// Another source counts from here on.
     pub(super) fn go_on_from(&self, reading: &Reading) {
-        let report = Report::from_reading(reading);
-        self.lock().epochs.go_on_from(&report);
+        let routes = routes(reading).map(|(_, route)| route);
+        self.lock().epochs.go_on_from(routes);
     }
 
     /// A change began; a reading was just counted.

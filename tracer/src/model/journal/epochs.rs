@@ -1,12 +1,12 @@
 //! The lives of routes between the changes that concern them, with the latency of each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use super::Moment;
 use crate::model::network::{Change, Fact};
 use crate::model::report::class_key;
-use crate::model::{Histogram, Report, Route, RouteId};
+use crate::model::{Histogram, Route, RouteId};
 
 /// The most epochs of a route; older ones are merged.
 pub const MOST: usize = 32;
@@ -60,12 +60,24 @@ struct Counted {
     latency: Histogram,
 }
 
+impl Counted {
+    fn of(route: &Route) -> Self {
+        Self {
+            packets: route.packets,
+            latency: route.total.clone(),
+        }
+    }
+}
+
 /// The lives of all routes.
 #[derive(Clone, Debug, Default)]
 pub struct Epochs {
     lives: HashMap<RouteId, Life>,
     counted: HashMap<RouteId, Counted>,
+    /// Of the routes of the last reading that have a life.
     depends: HashMap<RouteId, BTreeMap<String, Dependence>>,
+    /// The routes of the last reading.
+    seen: HashSet<RouteId>,
     /// Changes that are going on.
     during: BTreeMap<RouteId, u64>,
     /// The last change that concerned a class, and when it was.
@@ -84,53 +96,60 @@ impl Epochs {
     }
 
     /// What was counted since the last time belongs to the current epochs.
-    pub fn read(&mut self, report: &Report, now: Moment) {
-        let routes = report.routes.iter();
-        self.depends = routes.map(|it| (it.id, dependences(it))).collect();
+    pub fn read(&mut self, routes: impl IntoIterator<Item = Route>, now: Moment) {
         self.latest
             .retain(|_, (began, _)| now.saturating_sub(*began) < FOLLOWS);
-        for route in &report.routes {
-            let counted = self.counted.entry(route.id).or_default();
-            let packets = route.packets.saturating_sub(counted.packets);
-            let latency = route.total.since(&counted.latency);
-            *counted = Counted {
-                packets: route.packets,
-                latency: route.total.clone(),
-            };
-            if packets == 0 && latency.count() == 0 {
-                continue;
+        self.depends.clear();
+        self.seen.clear();
+        let mut waiting = Vec::new();
+        for route in routes {
+            self.seen.insert(route.id);
+            let has_any = route.packets > 0 || route.total.count() > 0;
+            if self.lives.contains_key(&route.id) {
+                self.count(&route);
+            } else if has_any && self.lives.len() < ROUTES {
+                self.begin(&route, now);
+                self.count(&route);
+            } else if has_any && waiting.len() < ROUTES / 8 {
+                waiting.push(route);
             }
-            if !self.lives.contains_key(&route.id) {
-                if self.lives.len() >= ROUTES {
-                    self.make_room();
-                }
-                if self.lives.len() >= ROUTES {
-                    continue;
-                }
-                self.begin(route, now);
+        }
+        // Only now is it known which routes are no more.
+        if !waiting.is_empty() {
+            self.make_room();
+        }
+        for route in waiting {
+            if self.lives.len() < ROUTES {
+                self.begin(&route, now);
+                self.count(&route);
             }
-            let life = self.lives.get_mut(&route.id);
-            if let Some(epoch) = life.and_then(|life| life.epochs.back_mut()) {
-                epoch.packets += packets;
-                epoch.latency.merge(&latency);
-                self.touched.insert(route.id);
-            }
+        }
+    }
+
+    /// Counts a route that has a life.
+    fn count(&mut self, route: &Route) {
+        self.depends.insert(route.id, dependences(route));
+        let counted = self.counted.entry(route.id).or_default();
+        let packets = route.packets.saturating_sub(counted.packets);
+        let latency = route.total.since(&counted.latency);
+        if packets == 0 && latency.count() == 0 {
+            return;
+        }
+        *counted = Counted::of(route);
+        let life = self.lives.get_mut(&route.id);
+        if let Some(epoch) = life.and_then(|life| life.epochs.back_mut()) {
+            epoch.packets += packets;
+            epoch.latency.merge(&latency);
+            self.touched.insert(route.id);
         }
     }
 
     /// Another source counts from here on; what it has counted until now was counted by the one
     /// before.
-    pub fn go_on_from(&mut self, report: &Report) {
-        let routes = report.routes.iter();
-        self.counted = routes
-            .map(|route| {
-                let counted = Counted {
-                    packets: route.packets,
-                    latency: route.total.clone(),
-                };
-                (route.id, counted)
-            })
-            .collect();
+    pub fn go_on_from(&mut self, routes: impl IntoIterator<Item = Route>) {
+        let lives = &self.lives;
+        let known = routes.into_iter().filter(|it| lives.contains_key(&it.id));
+        self.counted = known.map(|it| (it.id, Counted::of(&it))).collect();
     }
 
     /// The routes that a change concerns.
@@ -244,7 +263,7 @@ impl Epochs {
         let mut gone: Vec<(Moment, RouteId)> = self
             .lives
             .iter()
-            .filter(|(id, _)| !self.depends.contains_key(id))
+            .filter(|(id, _)| !self.seen.contains(id))
             .map(|(&id, life)| (life.epochs.back().map_or(0, |epoch| epoch.began), id))
             .collect();
         gone.sort_unstable();
@@ -315,7 +334,7 @@ fn way(route: &Route) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example;
+    use crate::model::{Report, example};
     use proptest::prelude::*;
 
     fn counted(lives: &Epochs, id: RouteId) -> (u64, u64) {
@@ -335,7 +354,7 @@ mod tests {
             for (at, (packets, begins, ends)) in (0..).zip(steps) {
                 report.routes[0].packets += packets;
                 report.routes[0].total.record_n(1_000 + at, packets);
-                epochs.read(&report, at);
+                epochs.read(report.routes.clone(), at);
                 if begins {
                     epochs.begin_change(&[id], entry, at);
                     entry += 1;
@@ -358,17 +377,17 @@ mod tests {
         let id = report.routes[0].id;
         let all = report.routes[0].packets;
         let mut epochs = Epochs::default();
-        epochs.read(&report, 1);
+        epochs.read(report.routes.clone(), 1);
         let mut other = report.clone();
         other.routes[0].packets = 3;
         other.routes[0].total = Histogram::default();
-        epochs.go_on_from(&other);
+        epochs.go_on_from(other.routes.clone());
         other.routes[0].packets = 10;
-        epochs.read(&other, 2);
+        epochs.read(other.routes.clone(), 2);
         assert_eq!(counted(&epochs, id).0, all + 7);
         report.routes.clear();
-        epochs.go_on_from(&report);
-        epochs.read(&other, 3);
+        epochs.go_on_from(report.routes.clone());
+        epochs.read(other.routes.clone(), 3);
         assert_eq!(counted(&epochs, id).0, all + 17);
     }
 }

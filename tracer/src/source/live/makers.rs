@@ -229,7 +229,7 @@ impl Makers {
                 Ran::Process(self.processes.of(&making))
             };
             let socket = self.sockets.entry(making.listener).or_default();
-            socket.run(making.head, ran);
+            socket.run(without_rest(making.head), ran);
         }
     }
 
@@ -286,6 +286,13 @@ fn kind(changed: &Changed) -> Kind {
     }
 }
 
+/// A message's beginning without what stands behind a shorter one in the kernel's memory.
+fn without_rest(mut head: Head) -> Head {
+    let len = usize::try_from(word(&head, 0)).unwrap_or(HEAD);
+    head[len.min(HEAD)..].fill(0);
+    head
+}
+
 /// A number of a message's header.
 fn word(head: &Head, at: usize) -> u32 {
     u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
@@ -308,3 +315,22 @@ fn making(bytes: &[u8]) -> Option<Making> {
 }
 
 const _: () = assert!(HEAD >= 20 && ANCESTRY > 0 && size_of::<RawTask>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_short_message_is_none_of_it() {
+        let mut head = [7; HEAD];
+        head[..4].copy_from_slice(&60u32.to_ne_bytes());
+        let head = without_rest(head);
+        assert_eq!(head[59..], [7, 0, 0, 0, 0]);
+        for len in [64u32, 5_000, u32::MAX] {
+            let mut head = [7; HEAD];
+            head[..4].copy_from_slice(&len.to_ne_bytes());
+            assert_eq!(without_rest(head)[4..], [7; HEAD - 4]);
+        }
+        assert_eq!(without_rest([0; HEAD]), [0; HEAD]);
+    }
+}
