@@ -50,7 +50,7 @@ fn taken(processors: u32) -> u64 {
 #[test]
 fn the_maps_of_many_processors_have_room_beside_the_agent() {
     let few = taken(2);
-    for processors in [256, 512, 4096] {
+    for processors in [256, 512, 1024] {
         let bytes = taken(processors);
         println!("{few} bytes with 2 processors, {bytes} with {processors}");
         assert!(bytes + AGENT <= ALLOWED, "{processors}: {bytes}");
