@@ -55,6 +55,28 @@ fn samples(text: &str) -> Vec<(String, f64)> {
         .collect()
 }
 
+#[test]
+fn sockets_and_coverage_are_told() {
+    let text = text(&page(&[crate::model::connection::example::lab()]));
+    let told = |line: &&str| {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        [
+            "rtt_seconds_",
+            "service_seconds_",
+            "exchanges_",
+            "tcp_events_",
+            "coverage_",
+        ]
+        .iter()
+        .any(|it| {
+            name.strip_prefix("tracer_")
+                .is_some_and(|rest| rest.starts_with(it))
+        }) && !name.ends_with("_bucket")
+    };
+    let lines: Vec<&str> = text.lines().filter(told).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
 /// The sum of the series whose names start so.
 fn sum(ledger: &Ledger) -> (u64, u64, u64, u64) {
     let histograms = |series: &super::ledger::Series<sparse::Sparse>| {
