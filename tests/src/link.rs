@@ -102,6 +102,17 @@ impl Ns {
         self.up(dev)
     }
 
+    /// Makes a VRF with a route table of its own over devices that exist; up.
+    pub fn vrf(&self, dev: &str, table: u32, ports: &[&str]) -> Result<()> {
+        const TABLE: u16 = 1;
+        self.make(dev, "vrf", |m| m.number(TABLE, table))?;
+        let index = self.index(dev)?;
+        for port in ports {
+            self.set(port, |m| m.number(libc::IFLA_MASTER, index))?;
+        }
+        self.up(dev)
+    }
+
     /// Makes a VXLAN device that sends everything to one remote end and learns nothing; up.
     pub fn vxlan(
         &self,

@@ -7,12 +7,15 @@ mod loopback;
 mod nat;
 mod story;
 mod vlan;
+mod vrf;
 mod vxlan;
 mod wired;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use nix::libc;
 
 use crate::lab::Lab;
 use crate::namespace::Ns;
@@ -24,8 +27,26 @@ pub use loopback::Loopback;
 pub use nat::Nat;
 pub use story::{Road, Story};
 pub use vlan::Vlan;
+pub use vrf::Vrf;
 pub use vxlan::Vxlan;
 pub use wired::Wired;
+
+/// Set where the kernel has to have every kind of device.
+const NEEDED: &str = "LAB_NEEDS_DEVICES";
+
+/// A network, or none where the kernel says by `EOPNOTSUPP` that it lacks a kind of device; an error
+/// even so where `LAB_NEEDS_DEVICES` is set, as in the guests of `cargo xtask vm`.
+fn where_known<T>(built: Result<T>, what: &str) -> Result<Option<T>> {
+    let is_unknown = |error: &anyhow::Error| {
+        let refusal = error.downcast_ref::<io::Error>();
+        refusal.and_then(io::Error::raw_os_error) == Some(libc::EOPNOTSUPP)
+    };
+    match built {
+        Ok(network) => Ok(Some(network)),
+        Err(error) if is_unknown(&error) && std::env::var_os(NEEDED).is_none() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("build {what}")),
+    }
+}
 
 /// A host's addresses of both families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,6 +55,18 @@ pub(crate) fn is_held(packet: &Packet, tag: u64) -> bool {
     unsafe { core::ptr::read_volatile(&raw const packet.tag) == tag }
 }
 
+/// Whether there is an entry of the very packet that was copied.
+#[inline(always)]
+pub(crate) fn knows(packet: &Packet) -> bool {
+    let Some(set) = set_of(packet.tag) else {
+        return false;
+    };
+    match entry_of(set, packet.tag) {
+        Some(entry) => entry.first_ns == packet.first_ns,
+        None => false,
+    }
+}
+
 /// The entry's packet is gone, and nothing told how: where it stood does.
 #[inline(always)]
 pub(crate) fn forget(packet: &mut Packet, tag: u64) {

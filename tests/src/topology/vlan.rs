@@ -1,16 +1,10 @@
 //! Two hosts and a router, all on VLANs.
 
-use std::io;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use nix::libc;
-
-use super::{Address, End, acquaint, number, route};
+use super::{Address, End, acquaint, number, route, where_known};
 use crate::lab::Lab;
 use crate::namespace::Ns;
-
-/// Set where the kernel has to have VLAN devices.
-const NEEDED: &str = "LAB_NEEDS_VLAN";
 
 /// ```text
 /// app [app0.100]─[app0]──[r-app]─[r-app.100] router [r-db.200]─[r-db]──[db0]─[db0.200] db
@@ -32,15 +26,9 @@ pub struct Vlan {
 impl Vlan {
     /// Builds it in a lab of its own.
     ///
-    /// None where the kernel says by `EOPNOTSUPP` that it has no VLAN devices
-    /// (`CONFIG_VLAN_8021Q`); an error even so where `LAB_NEEDS_VLAN` is set, as in the guests of
-    /// `cargo xtask vm`.
+    /// None where the kernel has no VLAN devices (`CONFIG_VLAN_8021Q`).
     pub fn where_known(lab: Lab) -> Result<Option<Self>> {
-        match Self::new(lab) {
-            Ok(vlan) => Ok(Some(vlan)),
-            Err(error) if is_unknown(&error) && std::env::var_os(NEEDED).is_none() => Ok(None),
-            Err(error) => Err(error).context("build a network of VLANs"),
-        }
+        where_known(Self::new(lab), "a network of VLANs")
     }
 
     fn new(lab: Lab) -> Result<Self> {
@@ -73,9 +61,4 @@ fn join(lab: &Lab, net: u8, id: u16, a: End, b: End) -> Result<()> {
     number(net, a, b)?;
     acquaint(net, a, b)?;
     acquaint(net, b, a)
-}
-
-fn is_unknown(error: &anyhow::Error) -> bool {
-    let refusal = error.downcast_ref::<io::Error>();
-    refusal.and_then(io::Error::raw_os_error) == Some(libc::EOPNOTSUPP)
 }

@@ -225,6 +225,8 @@ fn is_followed(header: &Header) -> bool {
 
 /// Whether it shares its buffer with what an upper device sent just now: a bridge's copy. Then that
 /// packet is put into the scratch.
+///
+/// It is known still: a buffer that is gone may be used again, for a datagram just like it.
 #[inline(always)]
 fn is_copy_of_upper(scratch: &mut Scratch) -> bool {
     let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
@@ -235,7 +237,8 @@ fn is_copy_of_upper(scratch: &mut Scratch) -> bool {
     let is_copy = run.upper.tag != 0
         && run.upper.tag != scratch.tag
         && run.upper_head == scratch.head
-        && run.upper.fingerprint == scratch.header.fingerprint;
+        && run.upper.fingerprint == scratch.header.fingerprint
+        && table::knows(&run.upper);
     if is_copy {
         // SAFETY: a valid reference.
         unsafe { copy_all_but_tag(&run.upper, &raw mut scratch.packet) };

@@ -10,8 +10,9 @@ const PAGE: &str = include_str!("../../docs/metrics.md");
 
 /// A recording has no programs, and this one no FIB entries, no sockets and no counts of devices: what
 /// a page says of them stands in the sink's own tests.
-const NOT_RECORDED: [&str; 7] = [
+const NOT_RECORDED: [&str; 8] = [
     "tracer_probe_",
+    "tracer_route_age_",
     "tracer_route_info",
     "tracer_rtt_",
     "tracer_service_",

@@ -69,7 +69,7 @@ fn script(modules: &[String], programs: &[Program]) -> String {
         r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/tmp TRACER_BIN=/bin/tracer RUST_BACKTRACE=1
-export LAB_NEEDS_VLAN=1 LAB_NEEDS_FENTRY=1 LAB_CABLE="eth0 eth1"
+export LAB_NEEDS_DEVICES=1 LAB_NEEDS_FENTRY=1 LAB_CABLE="eth0 eth1"
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev

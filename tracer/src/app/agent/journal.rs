@@ -2,7 +2,7 @@
 
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,11 +11,12 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub(super) use self::writer::Writer;
 use super::reader::Order;
+use crate::model::forwarding::FibEntry;
 use crate::model::journal::book::{Active, Noted as Note};
-use crate::model::journal::known::Snapshot;
-use crate::model::journal::{Book, Changes, Epochs, Kind, Known, Moment, Since};
+use crate::model::journal::known::{Row, Snapshot};
+use crate::model::journal::{Age, Book, Changes, Epochs, Kind, Known, Moment, Since};
 use crate::model::report::routes;
-use crate::model::{Reading, Report, RouteId};
+use crate::model::{Hop, Reading, Report, RouteId};
 use crate::source::live::makers::Noted;
 use crate::source::mirror::{Changed, Event};
 use crate::store::{News, Past};
@@ -189,17 +190,26 @@ impl Journal {
         let told = self.lock();
         let now = now();
         for step in report.routes.iter_mut().flat_map(|route| &mut route.steps) {
-            let namespace = &step.hop.namespace.name;
             let entry = step.forwarding.as_mut().and_then(|it| it.entry.as_mut());
             if let Some(entry) = entry {
-                let prefix = entry.prefix.to_string();
-                let row = told
-                    .known
-                    .route(namespace, &prefix, entry.table, entry.metric);
+                let row = told.row(&step.hop, entry);
                 entry.age = row.map(|row| row.since.age(now));
                 entry.set_by = row.map(|row| row.who.clone());
             }
         }
+    }
+
+    /// How old the FIB entries of a reading are, by index of the node.
+    pub(super) fn ages(&self, reading: &Reading) -> BTreeMap<usize, Age> {
+        let told = self.lock();
+        let now = now();
+        let known = reading.forwarding.iter();
+        let dated = known.filter_map(|(&index, forwarding)| {
+            let hop = &reading.nodes.get(index)?.hop;
+            let row = told.row(hop, forwarding.entry.as_ref()?)?;
+            Some((index, row.since.age(now)))
+        });
+        dated.collect()
     }
 
     /// What is to be written; the lives of routes too, if asked for.
@@ -239,6 +249,14 @@ impl Journal {
 }
 
 impl Told {
+    /// What is known of a FIB entry.
+    fn row(&self, hop: &Hop, entry: &FibEntry) -> Option<&Row> {
+        let prefix = entry.prefix.to_string();
+        let namespace = &hop.namespace.name;
+        self.known
+            .route(namespace, &prefix, entry.table, entry.metric)
+    }
+
     /// A namespace is looked at for the first time, or again.
     fn begin(&mut self, namespace: &str, snapshot: &Snapshot, at: Moment) {
         let since = self.noted.get(namespace).copied().or(self.heard);

@@ -95,7 +95,8 @@ impl State {
             Following::OneIn(each) => each,
             Following::None => 1,
         };
-        lock(&self.ledger).add_sampled(reading, each.into());
+        let ages = self.journal.ages(reading);
+        lock(&self.ledger).add_sampled(reading, each.into(), &ages);
         self.journal.read(reading);
         let mut told = lock(&self.told);
         told.readings += 1;

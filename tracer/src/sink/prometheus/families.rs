@@ -27,8 +27,18 @@ const SOCKETS_PHASE: [&str; 8] = of_sockets("phase");
 const SOCKETS_STATE: [&str; 8] = of_sockets("state");
 const SOCKETS_EVENT: [&str; 8] = of_sockets("event");
 
+const ROUTE: [&str; 7] = [
+    "component",
+    "next_hop",
+    "namespace",
+    "device",
+    "table",
+    "prefix",
+    "protocol",
+];
+
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 40] = [
+pub const FAMILIES: [Family; 41] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -106,19 +116,25 @@ pub const FAMILIES: [Family; 40] = [
         stem: "tracer_route",
         unit: "",
         kind: Kind::Info,
-        labels: &[
-            "component",
-            "next_hop",
-            "namespace",
-            "device",
-            "table",
-            "prefix",
-            "protocol",
-        ],
+        labels: &ROUTE,
         help: "By which next hop and FIB entry packets to a component leave now",
         samples: Samples::Each(|page, take| {
-            for labels in &ledger(page).infos.routes {
+            for labels in ledger(page).infos.routes.keys() {
                 take(Values::Interned(labels), Value::Count(1));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_route_age",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        labels: &ROUTE,
+        help: "How long that FIB entry has been as it is, or at least, where nobody saw how it was made",
+        samples: Samples::Each(|page, take| {
+            for (labels, age) in &ledger(page).infos.routes {
+                if let Some(age) = age {
+                    take(Values::Interned(labels), Value::Number(age.seconds as f64));
+                }
             }
         }),
     },

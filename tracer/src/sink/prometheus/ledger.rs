@@ -15,6 +15,7 @@ use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
 use crate::model::coverage::Coverage;
+use crate::model::journal::Age;
 use crate::model::{Histogram, Losses, Node, Parent, ProgramWork, Reading};
 
 /// A series' label values, in the order of its family's labels; none for the series of those that
@@ -104,17 +105,17 @@ impl Ledger {
 
     /// How many sets of labels there are, all metrics together.
     pub fn series(&self) -> usize {
-        self.series.len() + self.infos.routes.len()
+        self.series.len() + self.infos.series()
     }
 
     /// Adds what came since the last reading.
     pub fn add(&mut self, reading: &Reading) {
-        self.add_sampled(reading, 1);
+        self.add_sampled(reading, 1, &BTreeMap::new());
     }
 
     /// Adds what came since the last reading, while 1 packet in so many was followed: it stands for
-    /// all of them.
-    pub fn add_sampled(&mut self, reading: &Reading, each: u64) {
+    /// all of them. With it come the ages of its FIB entries, by index of the node.
+    pub fn add_sampled(&mut self, reading: &Reading, each: u64, ages: &BTreeMap<usize, Age>) {
         self.readings += 1;
         self.series.each = each;
         let now = self.readings;
@@ -143,7 +144,7 @@ impl Ledger {
         self.sockets
             .add(reading, &mut self.series, &mut self.names, now);
         let room = self.series.max.saturating_sub(self.series.len());
-        self.series.overflows += self.infos.take(reading, room, &mut self.names);
+        self.series.overflows += self.infos.take(reading, ages, room, &mut self.names);
         self.add_forgotten(reading);
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);

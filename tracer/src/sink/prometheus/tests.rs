@@ -1,9 +1,12 @@
 //! The page of the lab in each form, and what a ledger makes of readings that behave badly.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::model::journal::Age;
 use crate::model::{Histogram, Parent, ProgramWork, Reading, example};
 
 fn page(readings: &[Reading]) -> Page {
@@ -53,6 +56,28 @@ fn samples(text: &str) -> Vec<(String, f64)> {
             (series.to_owned(), value.parse().unwrap())
         })
         .collect()
+}
+
+#[test]
+fn sockets_and_coverage_are_told() {
+    let text = text(&page(&[crate::model::connection::example::lab()]));
+    let told = |line: &&str| {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        [
+            "rtt_seconds_",
+            "service_seconds_",
+            "exchanges_",
+            "tcp_events_",
+            "coverage_",
+        ]
+        .iter()
+        .any(|it| {
+            name.strip_prefix("tracer_")
+                .is_some_and(|rest| rest.starts_with(it))
+        }) && !name.ends_with("_bucket")
+    };
+    let lines: Vec<&str> = text.lines().filter(told).collect();
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 /// The sum of the series whose names start so.
@@ -291,7 +316,7 @@ fn a_packet_stands_for_those_that_were_not_followed_in_its_time() {
 
     let mut ledger = ledger(std::slice::from_ref(&lab), Settings::default());
     let (before, lost) = (sum(&ledger), ledger.lost.clone());
-    ledger.add_sampled(&more, 8);
+    ledger.add_sampled(&more, 8, &BTreeMap::new());
     let after = sum(&ledger);
     assert_eq!(after.0, before.0 + 80 * nodes);
     assert_eq!(after.1, before.1 + 8 * nodes);
@@ -424,6 +449,28 @@ fn routes_stand_there_as_they_are_taken_now() {
     insta::assert_snapshot!(told.join("\n"));
     let gone = info(&[example::lab_with_forwarding(), example::lab()]);
     assert_eq!(gone, [] as [&str; 0]);
+}
+
+#[test]
+fn a_route_is_as_old_as_its_entry() {
+    let reading = example::lab_with_forwarding();
+    let index = reading.forwarding.iter().find(|(_, it)| it.entry.is_some());
+    let age = Age {
+        seconds: 143 * 86_400,
+        exact: false,
+    };
+    let mut ledger = Ledger::new(Settings::default());
+    ledger.add_sampled(&reading, 1, &[(*index.unwrap().0, age)].into());
+    let text = text(&page_of(ledger));
+    let of = |name: &str| {
+        let lines = text.lines().filter_map(move |line| line.strip_prefix(name));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ages = of("tracer_route_age_seconds");
+    assert_eq!(ages.len(), 1, "{text}");
+    let (labels, value) = ages[0].rsplit_once(' ').unwrap();
+    assert_eq!(value.parse(), Ok(143.0 * 86_400.0));
+    assert!(of("tracer_route_info").contains(&format!("{labels} 1")));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::socket::Asker;
 use super::{Followed, Mirror};
 use crate::model::forwarding::{FibEntry, Forwarding, Peer};
 use crate::model::hop::Stage;
-use crate::model::network::{Action, Family, Leg, Network, Route, Rule};
+use crate::model::network::{Action, Family, Leg, Network, Overlay, Route, Rule};
 use crate::model::{Class, Hop, Namespace, Node, Parent, Protocol, Reading, Tuple};
 
 /// For how long an answer holds however much changes …
@@ -69,7 +69,7 @@ impl Ways {
             if !matches!(node.hop.stage, Stage::Xmit | Stage::Rx) {
                 continue;
             }
-            let packet = packet(reading, index);
+            let packet = self.packet(reading, index);
             if let Some(forwarding) = self.at(&node.hop, packet, &mut askers) {
                 reading.forwarding.insert(index, forwarding);
             }
@@ -103,6 +103,44 @@ impl Ways {
         let is_it = followed.namespace.cookie == namespace.cookie;
         let link = followed.network.link(ifindex).filter(|_| is_it)?;
         Some(link.name.clone())
+    }
+
+    /// The packet that a look-up is made for at a node.
+    fn packet(&self, reading: &Reading, index: usize) -> Option<Question> {
+        let inner = packet(reading, index)?;
+        let Some(tunnel) = tunnel(&reading.nodes, index) else {
+            return Some(inner);
+        };
+        let outer = self.outer(&reading.nodes[tunnel].hop)?;
+        Some(Question {
+            input: inner.input,
+            ..outer
+        })
+    }
+
+    /// The packets that a VXLAN device wraps others in, where all go to one remote end. Their source
+    /// port is a hash of the packet inside.
+    fn outer(&self, hop: &Hop) -> Option<Question> {
+        let seen = self.mirror.seen();
+        let followed = seen.namespaces.get(&hop.namespace.inode)?;
+        let is_it = followed.namespace.cookie == hop.namespace.cookie;
+        let link = followed.network.link(hop.ifindex).filter(|_| is_it)?;
+        match link.overlay {
+            Some(Overlay::Vxlan {
+                local: Some(source),
+                remote: Some(destination),
+                port,
+                ..
+            }) if !destination.is_multicast() => Some(Question {
+                source,
+                destination,
+                transport: Some((17, 0, port)),
+                input: None,
+                output: None,
+                mark: 0,
+            }),
+            _ => None,
+        }
     }
 
     fn at(
@@ -197,6 +235,25 @@ fn packet(reading: &Reading, index: usize) -> Option<Question> {
     })
 }
 
+/// The VXLAN device by which packets were wrapped that are still so at a node.
+fn tunnel(nodes: &[Node], index: usize) -> Option<usize> {
+    let is_end = |at: usize, stage| nodes[at].hop.stage == stage && nodes[at].hop.kind == "vxlan";
+    let mut unwrapped = u32::from(is_end(index, Stage::Rx));
+    let mut at = index;
+    while let Parent::Node(parent) = nodes[at].parent {
+        at = parent;
+        if is_end(at, Stage::Rx) {
+            unwrapped += 1;
+        } else if is_end(at, Stage::Xmit) {
+            match unwrapped.checked_sub(1) {
+                Some(left) => unwrapped = left,
+                None => return Some(at),
+            }
+        }
+    }
+    None
+}
+
 fn class_of(nodes: &[Node], mut at: usize) -> usize {
     loop {
         match nodes[at].parent {
@@ -228,9 +285,16 @@ fn forwarding(
     packet: Option<Question>,
     asker: Option<&mut Asker>,
 ) -> Forwarding {
-    let previous_hop = hop
-        .previous_hop_mac
-        .map(|mac| Peer::at(network, hop.ifindex, mac, None));
+    let previous_hop = hop.previous_hop_mac.map(|mac| {
+        let mut peer = Peer::at(network, hop.ifindex, mac, None);
+        if let Some(packet) = packet {
+            // The one that it would be called by in the packet's own family.
+            let family = Family::of(packet.destination);
+            peer.addresses
+                .sort_by_key(|&address| Family::of(address) != family);
+        }
+        peer
+    });
     if hop.stage != Stage::Xmit {
         return Forwarding {
             previous_hop,
@@ -253,8 +317,9 @@ fn forwarding(
     }
 }
 
-/// The entry by which packets went as they did: with the marks that rules ask for, the first
-/// look-up that gives the device and the next hop that were taken.
+/// The entry by which packets went as they did: of the look-ups with each mark that rules ask for,
+/// the one that gives the device and the next hop that were taken. Where several do, by different
+/// entries, it is not known.
 fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> Option<FibEntry> {
     let family = Family::of(packet.destination);
     let mut marks = vec![0];
@@ -266,7 +331,7 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
     // Packets of our own in a VRF are looked up by its device.
     let master = network.link(hop.ifindex).and_then(|link| link.master);
     let vrf = master.filter(|&index| network.link(index).is_some_and(|it| it.vrf_table.is_some()));
-    marks.into_iter().find_map(|mark| {
+    let mut entries = marks.into_iter().filter_map(|mark| {
         let question = Question {
             mark,
             output: vrf.filter(|_| packet.input.is_none()),
@@ -293,7 +358,17 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
             age: None,
             set_by: None,
         })
-    })
+    });
+    let first = entries.next()?;
+    let is_it = |other: FibEntry| {
+        let (mark, rule) = (first.mark, first.rule);
+        FibEntry {
+            mark,
+            rule,
+            ..other
+        } == first
+    };
+    entries.all(is_it).then_some(first)
 }
 
 /// Whether packets that left a hop took a leg: its device, and its gateway's Ethernet address where

@@ -1,10 +1,11 @@
 //! The routes that packets take now, as labels: one set for each component, next hop and FIB entry.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::names::Names;
 use super::{Labels, names};
 use crate::model::hop::mac_text;
+use crate::model::journal::Age;
 use crate::model::name::Who;
 use crate::model::network::names::{protocol, table};
 use crate::model::{End, Reading};
@@ -12,26 +13,44 @@ use crate::model::{End, Reading};
 /// Sets of labels of the last reading.
 #[derive(Debug, Default)]
 pub(in super::super) struct Infos {
-    pub(in super::super) routes: BTreeSet<Labels>,
+    pub(in super::super) routes: BTreeMap<Labels, Option<Age>>,
     /// How many found no room.
     refused: u64,
 }
 
 impl Infos {
-    /// Takes a reading's; returns how many more than before found no room.
-    pub(super) fn take(&mut self, reading: &Reading, room: usize, names: &mut Names) -> u64 {
+    /// How many series they make: a route whose age is known makes two.
+    pub(super) fn series(&self) -> usize {
+        self.routes.len() + self.routes.values().flatten().count()
+    }
+
+    /// Takes a reading's, with the ages of its FIB entries by index of the node; returns how many
+    /// more than before found no room.
+    pub(super) fn take(
+        &mut self,
+        reading: &Reading,
+        ages: &BTreeMap<usize, Age>,
+        room: usize,
+        names: &mut Names,
+    ) -> u64 {
         self.routes.clear();
         let identities = names::identities(reading);
-        let mut refused: u64 = 0;
+        let (mut taken, mut refused) = (0, 0_u64);
         for &index in reading.forwarding.keys() {
             let class = identities.get(index).and_then(|it| it.class);
             let Some(labels) = class.and_then(|class| labels(reading, index, class)) else {
                 continue;
             };
             let labels: Labels = labels.iter().map(|value| names.intern(value)).collect();
-            if self.routes.len() < room {
-                self.routes.insert(labels);
-            } else if !self.routes.contains(&labels) {
+            let age = ages.get(&index).copied();
+            if self.routes.contains_key(&labels) {
+                continue;
+            }
+            let needed = 1 + usize::from(age.is_some());
+            if taken + needed <= room {
+                taken += needed;
+                self.routes.insert(labels, age);
+            } else {
                 refused += 1;
             }
         }
