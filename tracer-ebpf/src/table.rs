@@ -55,14 +55,14 @@ pub(crate) fn is_held(packet: &Packet, tag: u64) -> bool {
     unsafe { core::ptr::read_volatile(&raw const packet.tag) == tag }
 }
 
-/// Whether there is an entry of the very packet that was copied.
+/// Whether there is an entry of the very packet that was copied, and it goes on.
 #[inline(always)]
 pub(crate) fn knows(packet: &Packet) -> bool {
     let Some(set) = set_of(packet.tag) else {
         return false;
     };
     match entry_of(set, packet.tag) {
-        Some(entry) => entry.first_ns == packet.first_ns,
+        Some(entry) => entry.first_ns == packet.first_ns && entry.flags & flag::ENDED == 0,
         None => false,
     }
 }

@@ -285,16 +285,17 @@ fn forwarding(
     packet: Option<Question>,
     asker: Option<&mut Asker>,
 ) -> Forwarding {
-    let previous_hop = hop.previous_hop_mac.map(|mac| {
-        let mut peer = Peer::at(network, hop.ifindex, mac, None);
-        if let Some(packet) = packet {
-            // The one that it would be called by in the packet's own family.
-            let family = Family::of(packet.destination);
-            peer.addresses
-                .sort_by_key(|&address| Family::of(address) != family);
-        }
-        peer
-    });
+    let family = packet.map(|packet| Family::of(packet.destination));
+    let peer = |mac: Option<[u8; 6]>, asked: Option<IpAddr>| {
+        let mut peer = Peer::at(network, hop.ifindex, mac?, asked);
+        // What it is called by in the packet's own family.
+        peer.addresses.sort_by_key(|&address| {
+            let is_asked = Some(address) == asked;
+            (!is_asked, Some(Family::of(address)) != family)
+        });
+        Some(peer)
+    };
+    let previous_hop = peer(hop.previous_hop_mac, None);
     if hop.stage != Stage::Xmit {
         return Forwarding {
             previous_hop,
@@ -309,9 +310,7 @@ fn forwarding(
         None => packet.map(|packet| packet.destination),
     };
     Forwarding {
-        next_hop: hop
-            .next_hop_mac
-            .map(|mac| Peer::at(network, hop.ifindex, mac, address)),
+        next_hop: peer(hop.next_hop_mac, address),
         previous_hop,
         entry,
     }
