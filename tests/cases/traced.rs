@@ -8,8 +8,8 @@ mod exact;
 mod fine;
 #[path = "traced/joins.rs"]
 mod joins;
-#[path = "traced/named.rs"]
-mod named;
+#[path = "traced/forwarded.rs"]
+mod forwarded;
 #[path = "traced/passages.rs"]
 mod passages;
 #[path = "traced/sampled.rs"]

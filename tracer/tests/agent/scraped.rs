@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -60,11 +60,15 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self {
+        let started = Self {
             child,
             port,
             folder,
-        }
+        };
+        wait_until("Prometheus listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        started
     }
 
     /// What an expression gives now, by labels.

@@ -156,7 +156,7 @@ fn ending(below: &str, id: u16) -> String {
 }
 
 fn lab() -> Lab {
-    Lab::new("named").unwrap()
+    Lab::new("forwarded").unwrap()
 }
 
 #[test]
