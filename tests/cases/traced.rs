@@ -6,10 +6,10 @@ mod conserved;
 mod exact;
 #[path = "traced/fine.rs"]
 mod fine;
-#[path = "traced/joins.rs"]
-mod joins;
 #[path = "traced/forwarded.rs"]
 mod forwarded;
+#[path = "traced/joins.rs"]
+mod joins;
 #[path = "traced/passages.rs"]
 mod passages;
 #[path = "traced/sampled.rs"]

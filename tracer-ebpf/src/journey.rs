@@ -19,7 +19,7 @@ use core::hint::cold_path;
 
 use tracer_common::{
     hop::Stage,
-    layout::{End, NO_NODE, NodeKey, Packet, PacketSet, flag},
+    layout::{NO_NODE, NodeKey, Packet, PacketSet, flag},
 };
 
 pub(crate) use self::{
@@ -196,7 +196,7 @@ fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u6
 
 /// The node behind another one, with the same device.
 #[inline(always)]
-fn beyond(hop: &Hop, node: u32, stage: Stage) -> Result<Found, End> {
+fn beyond(hop: &Hop, node: u32, stage: Stage) -> Found {
     let key = NodeKey {
         parent: node,
         stage: stage as u32,
@@ -226,7 +226,7 @@ fn moment(packet: &Packet, run: &mut Run) -> u64 {
 fn step_to(
     hop: &Hop,
     packet: &mut Packet,
-    found: Result<Found, End>,
+    found: Found,
     arrive: fn(u32, &Packet, u64, u64),
 ) -> bool {
     let now = moment(packet, hop.run());
@@ -235,30 +235,27 @@ fn step_to(
         cold_path();
         return false;
     }
-    match found {
-        Ok(found) => {
-            let last = packet.last_ns;
-            packet.last_ns = now;
-            packet.node = found.node;
-            packet.cell = found.cell;
-            packet.kind = found.kind;
-            arrive(found.cell, packet, last, now);
-            record::step(packet, hop.tag, last, now);
-            true
-        }
-        Err(how) => {
-            record::end(packet, how);
-            packet.last_ns = now;
-            packet.node = NO_NODE;
-            false
-        }
+    if let Some(how) = found.missing {
+        record::end(packet, how);
+        packet.last_ns = now;
+        packet.node = NO_NODE;
+        return false;
     }
+    let last = packet.last_ns;
+    packet.last_ns = now;
+    packet.node = found.node;
+    packet.cell = found.cell;
+    packet.kind = found.kind;
+    arrive(found.cell, packet, last, now);
+    record::step(packet, hop.tag, last, now);
+    true
 }
 
 /// Records the time since the packet's first hop, at the node where its way ended well.
 #[inline(always)]
 fn total(hop: &Hop, packet: &Packet) {
-    if let Ok(found) = beyond(hop, packet.node, Stage::Total) {
+    let found = beyond(hop, packet.node, Stage::Total);
+    if found.missing.is_none() {
         record::arrive(found.cell, packet, packet.first_ns, packet.last_ns);
     }
 }

@@ -2,7 +2,7 @@
 
 use tracer_common::{
     hop::Stage,
-    layout::{End, Kind, NodeInfo, NodeKey, Numbers, ROOT},
+    layout::{End, Kind, NO_NODE, NodeInfo, NodeKey, Numbers, ROOT},
 };
 
 use crate::{
@@ -19,53 +19,66 @@ use crate::{
 /// Children of one node that are told apart by MAC; the others are counted without it.
 const MACS: u32 = 64;
 
-/// A node as a hop found it.
+/// A node as a hop found it, or why it did not.
+///
+/// Not a `Result`: what that leaves open where there is no node the compiler may still load from the
+/// stack, which verifiers before Linux 6.3 refuse.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) node: u32,
     pub(crate) cell: u32,
     pub(crate) kind: u8,
+    /// How packets end where there is no room for the node, or for its counters.
+    pub(crate) missing: Option<End>,
+}
+
+impl Found {
+    #[inline(always)]
+    const fn none(how: End) -> Self {
+        Self {
+            node: NO_NODE,
+            cell: 0,
+            kind: 0,
+            missing: Some(how),
+        }
+    }
 }
 
 /// The node that a packet comes to, by the way that it came.
 ///
 /// Where this program did not meet it lately on this CPU, it is looked for by what `lay_out` writes
-/// into the scratch. An end where there is no room for another node, or for its counters.
+/// into the scratch.
 #[inline(always)]
 pub(crate) fn reach(
     key: &NodeKey,
     cpu: u32,
     program: u32,
     lay_out: impl FnOnce(&mut Scratch),
-) -> Result<Found, End> {
+) -> Found {
     reach_at(key, maps::scratch_index(cpu, program), lay_out)
 }
 
 /// The same, for a program and CPU by the place of what is their own.
 #[inline(always)]
-pub(crate) fn reach_at(
-    key: &NodeKey,
-    index: u32,
-    lay_out: impl FnOnce(&mut Scratch),
-) -> Result<Found, End> {
+pub(crate) fn reach_at(key: &NodeKey, index: u32, lay_out: impl FnOnce(&mut Scratch)) -> Found {
     let place = place_of(key, index);
     let Some(slot) = SLOTS_OF.get_ptr_mut(place) else {
-        return Err(End::Cells);
+        return Found::none(End::Cells);
     };
     // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
     let slot = unsafe { &*slot };
     if slot.node != 0 && slot.key == *key {
-        return Ok(slot.into());
+        return slot.into();
     }
     let Some(scratch) = maps::scratch(index) else {
-        return Err(End::Cells);
+        return Found::none(End::Cells);
     };
     lay_out(scratch);
     scratch.key = *key;
     match find_node(index, place) {
-        FOUND => Ok(slot.into()),
-        NO_ROOM_FOR_NODE => Err(End::Nodes),
-        _ => Err(End::Cells),
+        FOUND => slot.into(),
+        NO_ROOM_FOR_NODE => Found::none(End::Nodes),
+        _ => Found::none(End::Cells),
     }
 }
 
@@ -76,6 +89,7 @@ impl From<&Slot> for Found {
             node: slot.node.wrapping_sub(1),
             cell: slot.cell,
             kind: slot.kind as u8,
+            missing: None,
         }
     }
 }

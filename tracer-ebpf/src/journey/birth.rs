@@ -312,14 +312,11 @@ fn begin(scratch: &mut Scratch, index: u32, stage: u32, flags: u32) -> u32 {
     let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
         scratch.born = scratch.header.flow as u32;
     });
-    let found = match found {
-        Ok(found) => found,
-        Err(how) => {
-            let is_node = how as u8 == End::Nodes as u8;
-            record::lose(if is_node { Loss::Nodes } else { Loss::Cells });
-            return table::ignore(index, stage);
-        }
-    };
+    if let Some(how) = found.missing {
+        let is_node = how as u8 == End::Nodes as u8;
+        record::lose(if is_node { Loss::Nodes } else { Loss::Cells });
+        return table::ignore(index, stage);
+    }
     let now = kernel::now();
     let header = &scratch.header;
     let packet = &mut scratch.packet;
@@ -379,13 +376,10 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
     scratch.key.mac = mac;
     scratch.born = past.tuple;
     let found = tree::reach(&scratch.key, kernel::cpu(), scratch.program, |_| {});
-    let found = match found {
-        Ok(found) => found,
-        Err(how) => {
-            record::end(past, how);
-            return table::ignore(index, stage);
-        }
-    };
+    if let Some(how) = found.missing {
+        record::end(past, how);
+        return table::ignore(index, stage);
+    }
     let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
         return 0;
     };

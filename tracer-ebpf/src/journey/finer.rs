@@ -70,7 +70,9 @@ extern "C" fn move_on(index: u32, stage: u32) -> u32 {
         scratch.device = 0;
         scratch.born = born;
     });
-    let Ok(found) = found else { return 0 };
+    if found.missing.is_some() {
+        return 0;
+    }
     let now = super::moment(packet, run);
     // Another CPU may have displaced the entry while the node was found.
     if !table::is_held(packet, tag) {
