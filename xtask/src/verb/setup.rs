@@ -49,6 +49,13 @@ pub(crate) const LINTS: Needs = Needs {
     }],
 };
 
+/// To fuzz: the fuzzer itself is C++.
+pub(crate) const FUZZ: Needs = Needs {
+    what: "to fuzz",
+    packages: &["g++"],
+    tools: &[],
+};
+
 /// To run the workspace's tests.
 pub(crate) const TESTS: Needs = Needs {
     what: "to run the tests",
