@@ -4,6 +4,8 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod detect;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod model;
 pub mod sink;
 pub mod source;

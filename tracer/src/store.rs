@@ -336,5 +336,17 @@ fn system(doing: &'static str, path: &Path, because: &str) -> Error {
     }
 }
 
+/// A row of the file, with a key of a line.
+#[cfg(feature = "fuzz")]
+pub fn fuzz(bytes: &[u8]) {
+    let at = bytes.iter().position(|&byte| byte == b'\n');
+    let (key, value) = bytes.split_at(at.unwrap_or(0));
+    let _ = (
+        wire::entry(1, value),
+        wire::known(key, value),
+        wire::life(1, value),
+    );
+}
+
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,8 @@ enum Verb {
     /// The kernel half's object: build it, or verify that it is what its manifest says
     #[command(subcommand)]
     Ebpf(verb::ebpf::Ebpf),
+    /// Have a fuzzer read bytes by all that takes them from outside
+    Fuzz(verb::fuzz::Fuzz),
     /// Check format, lints on both targets, licenses and the rooms' borders
     Lint,
     /// Install what this machine lacks (Debian and Ubuntu)
@@ -61,6 +63,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo(demo) => demo.run(&workspace),
         Verb::Dist(dist) => dist.run(&workspace),
         Verb::Ebpf(ebpf) => ebpf.run(&workspace),
+        Verb::Fuzz(fuzz) => fuzz.run(&workspace),
         Verb::Lint => verb::lint::run(&workspace),
         Verb::Setup => verb::setup::run(&workspace),
         Verb::Test(test) => test.run(&workspace),

@@ -19,7 +19,7 @@ const EVERYONE: &[&str] = &[
     "app", "cli", "config", "detect", "model", "sink", "source", "store",
 ];
 
-const ROOMS: [Room; 8] = [
+const ROOMS: [Room; 9] = [
     Room {
         name: "model",
         may_name: &["tracer_common"],
@@ -60,6 +60,12 @@ const ROOMS: [Room; 8] = [
         name: "cli",
         may_name: &["config", "model"],
         settings_of: EVERYONE,
+        never: KERNEL,
+    },
+    Room {
+        name: "fuzz",
+        may_name: &["config", "source", "store"],
+        settings_of: &[],
         never: KERNEL,
     },
     Room {

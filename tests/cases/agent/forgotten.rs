@@ -74,8 +74,8 @@ fn counted(ledger: &Arc<Mutex<Ledger>>, stage: &str) -> u64 {
 
 #[test]
 fn ways_that_are_over_make_room_for_others_and_every_packet_stays_counted() {
-    let line = Line::new(Lab::new("forgotten").unwrap()).unwrap();
-    let from = line.app_at.v4.into();
+    let hosts = Line::new(Lab::new("forgotten").unwrap()).unwrap();
+    let from = hosts.app_at.v4.into();
     let mut live = Live::open(&settings()).unwrap();
     let ledger = Arc::new(Mutex::new(Ledger::new(prometheus::Settings {
         max_series: 100_000,
@@ -83,10 +83,10 @@ fn ways_that_are_over_make_room_for_others_and_every_packet_stays_counted() {
     let mut sent = 0;
     // The first ones come again when they are long forgotten.
     for port in PORTS.chain(PORTS.take(5)) {
-        let to = line.db_at.facing(from, port);
+        let to = hosts.db_at.facing(from, port);
         let udp = NumberedUdp {
             count: PACKETS,
-            ..NumberedUdp::new((&line.app, from), (&line.db, to))
+            ..NumberedUdp::new((&hosts.app, from), (&hosts.db, to))
         };
         assert_eq!(udp.run().unwrap().received, PACKETS);
         sent += PACKETS;

@@ -1,6 +1,7 @@
 //! What is told of each hop's forwarding is what the lab set up: next hop, previous hop, FIB entry,
 //! table, rule, and addresses before and after translation.
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use lab::topology::{Address, Bridged, Line, Nat, Vlan, Vrf, Vxlan};
@@ -62,7 +63,7 @@ fn row(step: &Step) -> Option<String> {
     let address = |peer: &Peer| {
         peer.addresses
             .first()
-            .map_or("?".to_owned(), |it| it.to_string())
+            .map_or("?".to_owned(), ToString::to_string)
     };
     if step.hop.stage == Stage::Rx {
         words.push(format!(
@@ -84,13 +85,14 @@ fn row(step: &Step) -> Option<String> {
 fn entry(entry: &FibEntry) -> String {
     let mut text = format!("by {}", entry.prefix);
     if let Some(gateway) = entry.gateway {
-        text += &format!(" via {gateway}");
+        let _ = write!(text, " via {gateway}");
     }
     if entry.table != 254 {
-        text += &format!(" table {} rule {}", entry.table, entry.rule.unwrap_or(0));
+        let rule = entry.rule.unwrap_or(0);
+        let _ = write!(text, " table {} rule {rule}", entry.table);
     }
     if entry.mark != 0 {
-        text += &format!(" mark {}", entry.mark);
+        let _ = write!(text, " mark {}", entry.mark);
     }
     text
 }

@@ -176,6 +176,23 @@ pub fn read(root: &Path, devices: &BTreeMap<u32, String>) -> Configured {
     all
 }
 
+/// A file of whichever owner; the first byte chooses one.
+#[cfg(feature = "fuzz")]
+pub fn fuzz(bytes: &[u8]) {
+    let Some((&which, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let source = &SOURCES[usize::from(which) % SOURCES.len()];
+    if let Ok(content) = str::from_utf8(bytes) {
+        (source.read)(&Text {
+            manager: source.manager,
+            file: "/fuzz",
+            content,
+            devices: &BTreeMap::from([(2, "eth0".to_owned())]),
+        });
+    }
+}
+
 /// How deep files may name others.
 const DEEPEST: usize = 8;
 

@@ -268,3 +268,18 @@ pub fn route_to(namespace: &Path, destination: IpAddr) -> io::Result<io::Result<
     };
     Ok(look_up::ask(&mut asker, &question))
 }
+
+/// Messages as the kernel might tell them, each with its length, type and flags in front.
+#[cfg(feature = "fuzz")]
+pub fn fuzz(mut bytes: &[u8]) {
+    const KINDS: [u16; 12] = [16, 17, 20, 21, 24, 25, 28, 29, 32, 33, 104, 105];
+    let mut network = crate::model::network::Network::default();
+    while let Some((&[length, kind, low, high], rest)) = bytes.split_first_chunk() {
+        let (body, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        bytes = rest;
+        let kind = KINDS[usize::from(kind) % KINDS.len()];
+        if let Ok(Some(told)) = decode::message(kind, u16::from_le_bytes([low, high]), body) {
+            network.apply(told);
+        }
+    }
+}

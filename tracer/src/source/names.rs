@@ -183,3 +183,9 @@ fn class_of(reading: &Reading, mut index: usize) -> Option<usize> {
         }
     }
 }
+
+/// The body of a socket's message, as the kernel might tell it.
+#[cfg(feature = "fuzz")]
+pub fn fuzz(bytes: &[u8]) {
+    sockets::fuzz(bytes);
+}

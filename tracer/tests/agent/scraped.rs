@@ -1,6 +1,7 @@
 //! Debian's Prometheus scrapes the agent, and its quantiles are those of `tracer routes`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -75,7 +76,7 @@ impl Prometheus {
     fn query(&self, expression: &str) -> BTreeMap<Labels, f64> {
         let mut encoded = String::new();
         for byte in expression.bytes() {
-            encoded += &format!("%{byte:02X}");
+            let _ = write!(encoded, "%{byte:02X}");
         }
         let head = format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\nhost: a\r\n\r\n");
         let answer = ask(([127, 0, 0, 1], self.port).into(), &head);
@@ -171,7 +172,7 @@ fn segments() -> BTreeMap<Labels, (u64, [u64; 3])> {
 /// The bucket of a latency in seconds, of so many an octave as the histogram has.
 fn bucket_of(seconds: f64, an_octave: usize) -> i64 {
     let bucket = bucket::index((seconds * 1e9) as u64);
-    (bucket.div_ceil(8 / an_octave)) as i64
+    i64::try_from(bucket.div_ceil(8 / an_octave)).unwrap()
 }
 
 /// All quantiles of all segments lie in the same bucket as the command's, or in one beside it.

@@ -54,6 +54,14 @@ pub(crate) const LINTS: Needs = Needs {
     }],
 };
 
+/// To fuzz: the fuzzer itself is C++.
+pub(crate) const FUZZ: Needs = Needs {
+    what: "to fuzz",
+    packages: &["g++"],
+    unpacked: &[],
+    tools: &[],
+};
+
 /// To run the workspace's tests.
 pub(crate) const TESTS: Needs = Needs {
     what: "to run the tests",

@@ -141,12 +141,11 @@ impl Totals {
                 total.add(&now, before);
             }
             let is_new = before.is_none_or(|before| is_new(before, &now));
-            match self.last.get_mut(index) {
-                Some(last) => *last = now,
-                None => {
-                    self.last.push(now);
-                    self.used_ns.push(now_ns);
-                }
+            if let Some(last) = self.last.get_mut(index) {
+                *last = now;
+            } else {
+                self.last.push(now);
+                self.used_ns.push(now_ns);
             }
             if is_new {
                 self.used_ns[index] = now_ns;

@@ -362,8 +362,8 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
     let is_it = |other: FibEntry| {
         let (mark, rule) = (first.mark, first.rule);
         FibEntry {
-            mark,
             rule,
+            mark,
             ..other
         } == first
     };

@@ -179,3 +179,8 @@ fn address(family: u8, bytes: [u8; 16], port: u16) -> SocketAddr {
     };
     SocketAddr::new(ip, port)
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = read(bytes);
+}
