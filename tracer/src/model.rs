@@ -18,6 +18,7 @@ pub mod owner;
 pub mod reading;
 pub mod report;
 pub mod route;
+pub mod verdict;
 
 pub use tracer_common::bucket;
 
