@@ -4,11 +4,20 @@
 //! clears others by name. Evidence is judged as it is: nothing here knows a time of day, or why
 //! something changed; a change before is told as one before.
 
+mod compare;
+mod connections;
 mod evidence;
+mod gather;
+mod group;
+mod rank;
 mod sign;
+mod window;
 
 pub use evidence::{Covered, Dropped, Evidence, Grown, HostTime, RouteState, Siblings};
+pub use gather::{NoPast, Past, answer};
 pub use sign::{ENOUGH, LONG_NS, Sign};
+
+pub use window::Window;
 
 pub use crate::model::verdict::{Claim, Fact, Judgement, Sure, Unknown, Word};
 
@@ -73,6 +82,7 @@ pub const TABLE: &[Rule] = &[
     rule(&[S::ThinksHere],                     &[S::Usual],         Word::App,      C::AppThinks,        Surely),
     rule(&[S::Loses],                          &[],                 Word::Path,     C::PathLoses,        Likely),
     rule(&[S::SendsAgain],                     &[],                 Word::CantTell, C::StreamLoses,      Surely),
+    rule(&[S::SomeConnections],                &[],                 Word::CantTell, C::SomeConnections,  Surely),
     rule(&[S::PeerOrWayBack],                  &[],                 Word::CantTell, C::PeerOrWayBack,    Surely),
     rule(&[S::PathLong],                       &[S::Usual],         Word::CantTell, C::NothingToCompare, Surely),
     rule(&[S::AnswerLong],                     &[S::Usual],         Word::CantTell, C::NothingToCompare, Surely),
@@ -95,7 +105,10 @@ pub fn judge(seen: &Evidence) -> Judgement {
     let rule = rule.unwrap_or(&TABLE[TABLE.len() - 1]);
     let evidence: Vec<Fact> = rule.when.iter().filter_map(|it| it.fact(seen)).collect();
     let against = against(rule, seen);
-    let cleared = cleared(rule.word, seen);
+    let cleared = match rule.claim {
+        Claim::TooFew => Vec::new(),
+        _ => cleared(rule.word, seen),
+    };
     let sure = if against.is_empty() {
         rule.sure
     } else {

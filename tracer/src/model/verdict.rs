@@ -131,10 +131,27 @@ pub struct Side {
 pub struct Odd {
     /// Whether they differ by what they lose; else by their times.
     pub by_loss: bool,
+    /// Whether the worse ones send by next hops that none of the rest uses.
+    pub by_next_hop: bool,
     /// Those that are worse; the one that is judged is among them.
     pub worse: Side,
     /// The rest.
     pub rest: Side,
+}
+
+/// Connections of one dependency that are unlike the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SomeConnections {
+    /// How many are worse.
+    pub bad: u64,
+    /// Of how many that had enough traffic.
+    pub of: u64,
+    /// Bad ways of all ways, where they are spread over ways evenly: (1, 3) for 33 of 100.
+    pub ways: Option<(u32, u32)>,
+    /// Their round trips, as connections' means.
+    pub worse: Timed,
+    /// Those of the others.
+    pub rest: Timed,
 }
 
 /// Which way packets are lost, as far as one end can tell.
@@ -184,6 +201,8 @@ pub enum Fact {
     Loses { exchanges: Share, way: Lost },
     /// Segments of a stream are sent again.
     SendsAgain { segments: Share, way: Lost },
+    /// Some connections are slower than the others.
+    SomeConnections(SomeConnections),
     /// Requests are sent again, and nothing comes back.
     Silent { sent_again: u64 },
     /// Connections are refused.
@@ -202,8 +221,8 @@ pub enum Fact {
     },
     /// This host's kernel takes no longer than this.
     HostShort { time: Timed },
-    /// The application reads after so long.
-    ReadsLate { time: Timed },
+    /// The application reads after so long: the one that serves, or the one that asks.
+    ReadsLate { serves: bool, time: Timed },
     /// The application reads soon.
     ReadsSoon { time: Timed },
     /// A receiver shut its window so often: it does not read.
@@ -270,6 +289,8 @@ pub enum Claim {
     PeerOrWayBack,
     /// A stream's segments are lost: on a path that loses, or on one that the stream fills.
     StreamLoses,
+    /// Some connections are slower: by a way that only they take, or by their work.
+    SomeConnections,
     /// Nothing comes back: path or peer.
     Silent,
     /// Answers take long, and nothing says whose that is, or whether it is usual.
@@ -303,6 +324,7 @@ impl Claim {
             Self::PeerReadsLate => "peer_reads_late",
             Self::PeerOrWayBack => "peer_or_way_back",
             Self::StreamLoses => "stream_loses",
+            Self::SomeConnections => "some_connections",
             Self::Silent => "silent",
             Self::NothingToCompare => "nothing_to_compare",
             Self::NotSeen => "not_seen",
@@ -358,6 +380,20 @@ pub enum Unknown {
     Peer,
     /// What the devices carried past the tracer.
     Unseen,
+}
+
+impl Unknown {
+    /// Its name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Way => "way",
+            Self::RouteAge => "route_age",
+            Self::Siblings => "siblings",
+            Self::Peer => "peer",
+            Self::Unseen => "unseen",
+        }
+    }
 }
 
 /// The judgement of one dependency.

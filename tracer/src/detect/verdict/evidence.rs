@@ -1,7 +1,7 @@
 //! What is known of one dependency in one window of time: plain facts, each with its counts.
 
 use crate::model::journal::Age;
-use crate::model::verdict::{Lost, Odd, Share, Timed, Word};
+use crate::model::verdict::{Lost, Odd, Share, SomeConnections, Timed, Word};
 
 /// What was seen of one dependency: a client's connections to a service, by one next hop.
 ///
@@ -55,6 +55,8 @@ pub struct Evidence {
     pub drops: Vec<Dropped>,
     /// This next hop, leg or source against its siblings.
     pub siblings: Siblings,
+    /// Some of its connections are unlike the others.
+    pub connections: Option<SomeConnections>,
     /// The route by which it goes.
     pub route: RouteState,
     /// The device with the poorest coverage on the way.

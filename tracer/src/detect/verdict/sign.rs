@@ -51,6 +51,8 @@ pub enum Sign {
     Loses,
     /// Segments of streams are sent again.
     SendsAgain,
+    /// Some connections are worse than the others.
+    SomeConnections,
     /// Nothing comes back.
     Silent,
     /// The peer refuses.
@@ -107,6 +109,9 @@ impl Sign {
             Self::AppGrew => "the application takes longer to read than it did",
             Self::Loses => "2 % of the exchanges or more, and five, are disturbed",
             Self::SendsAgain => "2 % of a stream's segments or more, and 20, are sent again",
+            Self::SomeConnections => {
+                "some of six connections or more are slower than the others by 5 ms or more, and stay so"
+            }
             Self::Silent => "five requests or SYNs are sent again, and nothing comes back",
             Self::Refused => "half of the connections or more, and five, are refused",
             Self::HostDrops => "this host's kernel drops 1 % of the packets or more, and five",
@@ -157,6 +162,7 @@ impl Sign {
             Self::AppGrew => grew(seen, Word::App),
             Self::Loses => loses(seen),
             Self::SendsAgain => sends_again(seen),
+            Self::SomeConnections => seen.connections.map(Fact::SomeConnections),
             Self::Silent => silent(seen),
             Self::Refused => refused(seen),
             Self::HostDrops => host_drops(seen),
@@ -233,6 +239,11 @@ fn next_hop_worse(seen: &Evidence) -> Option<Fact> {
 
 fn route_old(seen: &Evidence) -> Option<Fact> {
     let age = seen.route.age?;
+    // Of siblings with the same next hop the route is no difference.
+    let is_shared = matches!(&seen.siblings, Siblings::Worse(odd) if !odd.by_next_hop);
+    if is_shared {
+        return None;
+    }
     let is_old = seen.route.changed_before_s.is_none() && age.seconds >= OLD_S;
     is_old.then_some(Fact::RouteOld(age))
 }
@@ -314,25 +325,28 @@ fn host_waits(seen: &Evidence) -> Option<Fact> {
 }
 
 fn host_short(seen: &Evidence) -> Option<Fact> {
-    let most = seen.host.as_ref()?;
+    let most = seen.host.as_ref().filter(|it| it.time.n >= REPEATED)?;
     let is_short = is_little(most.time, seen) && !Sign::HostDrops.holds(seen);
     is_short.then_some(Fact::HostShort { time: most.time })
 }
 
-/// The later of the two reads: the serving side's and the asking side's.
-fn slowest_read(seen: &Evidence) -> Option<Timed> {
-    let reads = [seen.waiting, seen.reading];
-    reads.into_iter().flatten().max_by_key(|time| time.p50_ns)
+/// The later of the two reads, and whether it is the serving side's.
+fn slowest_read(seen: &Evidence) -> Option<(bool, Timed)> {
+    let waiting = seen.waiting.map(|time| (true, time));
+    let reading = seen.reading.map(|time| (false, time));
+    let reads = waiting.into_iter().chain(reading);
+    reads.max_by_key(|(_, time)| time.p50_ns)
 }
 
 fn reads_late(seen: &Evidence) -> Option<Fact> {
-    let time = slowest_read(seen).filter(|&time| is_most(time, seen))?;
-    Some(Fact::ReadsLate { time })
+    let (serves, time) = slowest_read(seen).filter(|(_, time)| is_most(*time, seen))?;
+    Some(Fact::ReadsLate { serves, time })
 }
 
 fn reads_soon(seen: &Evidence) -> Option<Fact> {
-    let time = slowest_read(seen).filter(|&time| is_little(time, seen))?;
-    (!Sign::WindowShut.holds(seen)).then_some(Fact::ReadsSoon { time })
+    let (_, time) = slowest_read(seen).filter(|(_, time)| is_little(*time, seen))?;
+    let is_soon = time.n >= REPEATED && !Sign::WindowShut.holds(seen);
+    is_soon.then_some(Fact::ReadsSoon { time })
 }
 
 fn window_shut(here: bool, times: u64) -> Option<Fact> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::journal::Age;
-use crate::model::verdict::{Lost, Odd, Share, Side, Timed};
+use crate::model::verdict::{Lost, Odd, Share, Side, SomeConnections, Timed};
 use rstest::rstest;
 
 const MS: u64 = 1_000_000;
@@ -57,6 +57,7 @@ fn odd(by_loss: bool) -> Siblings {
     };
     Siblings::Worse(Odd {
         by_loss,
+        by_next_hop: true,
         worse: side(1, 20 * MS, 9),
         rest: side(2, MS / 2, 0),
     })
@@ -106,6 +107,21 @@ fn grown(part: Word) -> Evidence {
             now: time(9 * MS),
         }],
         ..healthy()
+    }
+}
+
+fn third() -> SomeConnections {
+    let time = |p50_ns| Timed {
+        p50_ns,
+        p99_ns: p50_ns,
+        n: 900,
+    };
+    SomeConnections {
+        bad: 33,
+        of: 100,
+        ways: Some((1, 3)),
+        worse: time(40 * MS),
+        rest: time(MS),
     }
 }
 
@@ -165,6 +181,7 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::lost_packets(Evidence { disturbed: 12, sent_again: 13, ..healthy() }, Word::Path, Claim::PathLoses)]
 #[case::a_lost_packet(Evidence { disturbed: 1, sent_again: 1, ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_stream_that_fills_its_path(Evidence { exchanges: 0, answer: None, sent_again: 60, ..healthy() }, Word::CantTell, Claim::StreamLoses)]
+#[case::some_connections(Evidence { connections: Some(third()), ..healthy() }, Word::CantTell, Claim::SomeConnections)]
 #[case::nothing_comes_back(Evidence { sent_again: 9, ..Evidence::default() }, Word::CantTell, Claim::Silent)]
 #[case::late_answers(Evidence { one_sided: 40, ..healthy() }, Word::CantTell, Claim::PeerOrWayBack)]
 #[case::late_answers_of_a_peer_that_thinks(Evidence { one_sided: 40, ..thinker() }, Word::CantTell, Claim::PeerOrWayBack)]
@@ -262,4 +279,30 @@ fn every_row_can_be_reached() {
         });
         assert!(shadow.is_none(), "{rule:?} stands behind {shadow:?}");
     }
+}
+
+/// The table as the documentation has it.
+fn markdown() -> String {
+    let signs = |signs: &[Sign], between: &str| -> String {
+        let texts: Vec<&str> = signs.iter().map(|sign| sign.text()).collect();
+        texts.join(between)
+    };
+    let rows = TABLE.iter().map(|rule| {
+        format!(
+            "| {} | {} | {} | `{}` | {} |\n",
+            rule.word.text(),
+            signs(rule.when, " **and** "),
+            signs(rule.unless, " **or** "),
+            rule.claim.name(),
+            rule.sure.name()
+        )
+    });
+    let head = "| word | when | unless | claim | sure |\n|---|---|---|---|---|\n";
+    head.to_owned() + &rows.collect::<String>()
+}
+
+#[test]
+fn the_documentation_has_the_table() {
+    let documentation = include_str!("../../../docs/verdict.md");
+    assert!(documentation.contains(&markdown()), "{}", markdown());
 }
