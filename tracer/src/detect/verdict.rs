@@ -9,12 +9,15 @@ mod connections;
 mod evidence;
 mod gather;
 mod group;
+mod past;
 mod rank;
 mod sign;
+mod view;
 mod window;
 
 pub use evidence::{Covered, Dropped, Evidence, Grown, HostTime, RouteState, Siblings};
-pub use gather::{NoPast, Past, answer};
+pub use gather::answer;
+pub use past::{NoPast, Past};
 pub use sign::{ENOUGH, LONG_NS, Sign};
 
 pub use window::Window;

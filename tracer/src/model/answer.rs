@@ -28,6 +28,8 @@ pub struct Answer {
     pub about: Option<String>,
     /// The dependencies. The first is what the answer is about.
     pub cases: Vec<Case>,
+    /// How many more groups of connections there were, with less traffic, that were not judged.
+    pub more: usize,
     /// What changed lately; none where there is no journal.
     pub changes: Option<Changes>,
     /// The incidents that the agent knows, those that are open first.

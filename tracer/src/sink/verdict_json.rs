@@ -34,6 +34,7 @@ pub fn to_text(answer: &Answer) -> String {
             .map(|it| it.changes.iter().map(|it| it.entry.id).collect()),
         losses: &answer.losses,
         not_judged_packets: answer.not_judged,
+        not_judged_groups: answer.more,
     })
 }
 
@@ -52,6 +53,7 @@ struct Frame<'a> {
     changes: Option<Vec<u64>>,
     losses: &'a BTreeMap<String, u64>,
     not_judged_packets: u64,
+    not_judged_groups: usize,
 }
 
 #[derive(Serialize)]

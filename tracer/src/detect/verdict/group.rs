@@ -1,12 +1,15 @@
 //! The sockets of one side of a dependency, by one next hop.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::window::Window;
 use crate::model::connection::{Connections, Phase, Sight, Sockets};
-use crate::model::report::class_key;
 use crate::model::verdict::{Share, Timed};
 use crate::model::{End, Histogram, Protocol, Report, Route, Service};
+
+/// Each is compared with each, and a person reads the answer.
+const MOST: usize = 512;
 
 /// Sockets that ask, or that serve.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +36,15 @@ pub(super) enum Trips {
 }
 
 impl<'a> Group<'a> {
-    /// All groups of a window in which something happened.
-    pub(super) fn all(window: &'a Window) -> Vec<Self> {
+    /// The groups of a window in which most happened, at most [`MOST`], and how many more there are.
+    pub(super) fn all(window: &'a Window) -> (Vec<Self>, usize) {
         let sockets = window.whole.sockets.iter();
         let groups = sockets.filter_map(Self::of);
-        groups.filter(|group| group.is_active()).collect()
+        let mut groups: Vec<Self> = groups.filter(Self::is_active).collect();
+        groups.sort_by_cached_key(|it| Reverse((it.mishaps(), it.waited_ns(), it.exchanges())));
+        let more = groups.len().saturating_sub(MOST);
+        groups.truncate(MOST);
+        (groups, more)
     }
 
     fn of(sockets: &'a Sockets) -> Option<Self> {
@@ -184,9 +191,4 @@ fn trips_of(seen: &Connections, trips: Trips) -> Histogram {
 /// `app → db tcp/5432`
 pub(super) fn name(group: &Group<'_>) -> String {
     format!("{} → {} tcp/{}", group.client, group.server, group.port)
-}
-
-/// Whether a route is one of a class.
-pub(super) fn is_of(route: &Route, sockets: &Sockets) -> bool {
-    class_key(&route.class) == class_key(&sockets.class)
 }

@@ -1,6 +1,7 @@
 //! What a report tells of the time since an earlier one of the same source.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use super::{Report, class_key};
 use crate::model::connection::{Connection, Phase, Sight, Sockets, Totals};
@@ -23,9 +24,11 @@ impl Report {
                 *route = route_since(route, before);
             }
         }
-        for sockets in &mut report.sockets {
-            if let Some(before) = sockets.same(&earlier.sockets) {
-                *sockets = sockets_since(sockets, before);
+        let sockets: HashMap<_, &Sockets> =
+            earlier.sockets.iter().map(|it| (key(it), it)).collect();
+        for mine in &mut report.sockets {
+            if let Some(before) = sockets.get(&key(mine)) {
+                *mine = sockets_since(mine, before);
             }
         }
         report
@@ -35,14 +38,27 @@ impl Report {
 impl Sockets {
     /// The same sockets in another report: by class, namespace, device and next hop.
     pub fn same<'a>(&self, all: &'a [Self]) -> Option<&'a Self> {
-        let key = class_key(&self.class);
+        let mine = place(self);
         all.iter().find(|it| {
-            it.seen.namespace.cookie == self.seen.namespace.cookie
-                && it.seen.ifindex == self.seen.ifindex
-                && it.seen.next_hop == self.seen.next_hop
-                && class_key(&it.class) == key
+            place(it) == mine
+                && it.class.protocol == self.class.protocol
+                && it.class.service == self.class.service
+                && it.class.source == self.class.source
+                && it.class.destination == self.class.destination
         })
     }
+}
+
+type Place = (u64, u32, Option<IpAddr>);
+
+/// Where sockets are and send by.
+fn place(sockets: &Sockets) -> Place {
+    let seen = &sockets.seen;
+    (seen.namespace.cookie, seen.ifindex, seen.next_hop)
+}
+
+fn key(sockets: &Sockets) -> (Place, String) {
+    (place(sockets), class_key(&sockets.class))
 }
 
 fn route_since(route: &Route, before: &Route) -> Route {

@@ -321,6 +321,9 @@ fn unknown(answer: &Answer, case: &Case) -> Vec<String> {
             units::share(answer.followed)
         ));
     }
+    if answer.more > 0 {
+        all.push(format!("{} more dependencies, not judged", answer.more));
+    }
     if answer.not_judged > 0 {
         let packets = units::counted(answer.not_judged, "packet");
         all.push(format!("{packets} of others (UDP, forwarded): not judged"));
