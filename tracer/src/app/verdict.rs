@@ -63,16 +63,15 @@ fn answer(
         Some(socket) => asking::connect(socket)?,
         None => None,
     };
-    let text = match stream {
-        Some(stream) => asking::get(stream, &path(config.duration, about, form), config.duration)?,
-        None => {
-            let window = look_for_itself(&config)?;
-            let mut answer = verdict::answer(&window, now(), &NoPast);
-            if let Some(about) = about {
-                answer.about(about);
-            }
-            show(&answer, form)
+    let text = if let Some(stream) = stream {
+        asking::get(stream, &path(config.duration, about, form), config.duration)?
+    } else {
+        let window = look_for_itself(&config)?;
+        let mut answer = verdict::answer(&window, now(), &NoPast);
+        if let Some(about) = about {
+            answer.about(about);
         }
+        show(&answer, form)
     };
     screen::show(&text)?;
     Ok(ExitCode::SUCCESS)

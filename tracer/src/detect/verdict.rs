@@ -147,7 +147,8 @@ fn against(rule: &Rule, seen: &Evidence) -> Vec<Fact> {
     let mut signs: Vec<Sign> = later
         .filter_map(|other| other.when.first().copied())
         .collect();
-    if rule.word != Word::CantTell {
+    // What passes unseen clears no path, and takes nothing away from what was seen of it.
+    if !matches!(rule.word, Word::CantTell | Word::Path) {
         signs.push(S::Unseen);
     }
     signs.retain(|sign| !rule.when.contains(sign));

@@ -115,9 +115,10 @@ impl<'a> Group<'a> {
 
     /// How long all exchanges waited together, in nanoseconds.
     pub(super) fn waited_ns(&self) -> u64 {
-        let phases = match self.asks {
-            true => &[Phase::Answer, Phase::Disturbed, Phase::PeerOrWayBack][..],
-            false => &[Phase::Service],
+        let phases = if self.asks {
+            &[Phase::Answer, Phase::Disturbed, Phase::PeerOrWayBack][..]
+        } else {
+            &[Phase::Service]
         };
         let times = phases
             .iter()
@@ -154,9 +155,10 @@ impl<'a> Group<'a> {
     pub(super) fn route<'r>(&self, report: &'r Report, requests: bool) -> Option<&'r Route> {
         let here = |route: &&Route| {
             let class = &route.class;
-            let ends = match requests {
-                true => (self.client, self.server, Service::Destination(self.port)),
-                false => (self.server, self.client, Service::Source(self.port)),
+            let ends = if requests {
+                (self.client, self.server, Service::Destination(self.port))
+            } else {
+                (self.server, self.client, Service::Source(self.port))
             };
             class.protocol == Protocol::Tcp
                 && (&class.source, &class.destination) == (ends.0, ends.1)
@@ -173,7 +175,7 @@ impl<'a> Group<'a> {
                     && step.hop.ifindex == seen.ifindex
             })
         };
-        if sends && routes.iter().any(|route| by_device(&route)) {
+        if sends && routes.iter().any(by_device) {
             routes.retain(by_device);
         }
         routes.into_iter().max_by_key(|route| route.packets)

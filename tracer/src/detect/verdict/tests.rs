@@ -1,5 +1,10 @@
 //! Evidence in, word out: each row of the table, and what is said beside the word.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "evidence holds options: what was not measured is none"
+)]
+
 use super::*;
 use crate::model::journal::Age;
 use crate::model::verdict::{Lost, Odd, Share, Side, SomeConnections, Timed};
@@ -225,6 +230,11 @@ fn what_passes_unseen_clears_no_path() {
     let is_path = |(part, _): &(Word, Fact)| *part == Word::Path;
     assert!(!judgement.cleared.iter().any(is_path), "{judgement:?}");
     assert!(judgement.unknown.contains(&Unknown::Unseen));
+    let slow = Evidence {
+        coverage: covered(849),
+        ..slow_next_hop()
+    };
+    assert_eq!(judge(&slow).sure, judge(&slow_next_hop()).sure);
 }
 
 #[test]

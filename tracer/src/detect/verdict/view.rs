@@ -14,7 +14,7 @@ use crate::model::forwarding::FibEntry;
 use crate::model::hop::Stage;
 use crate::model::report::class_key;
 use crate::model::verdict::Timed;
-use crate::model::{Class, Histogram, Hop, Names, Route, Service, Step};
+use crate::model::{Class, Histogram, Hop, Names, Route, Step};
 
 /// A dependency from one group of sockets, and all that concerns it.
 pub(super) struct View<'a> {
@@ -48,9 +48,10 @@ impl<'a> View<'a> {
         let seen = group.seen();
         let sent = self.sent();
         let sample = || seen.sample.iter();
-        let mut clients: Vec<_> = match group.asks {
-            true => sample().map(|it| it.tuple.destination).collect(),
-            false => sample().map(|it| it.tuple.source).collect(),
+        let mut clients: Vec<_> = if group.asks {
+            sample().map(|it| it.tuple.destination).collect()
+        } else {
+            sample().map(|it| it.tuple.source).collect()
         };
         clients.sort_unstable();
         clients.dedup();
@@ -202,24 +203,26 @@ impl<'a> View<'a> {
             Timed::of(&route.total).filter(|_| ends_there)
         };
         let other = self.other.first()?;
-        let (requests, answers) = match self.group.asks {
-            true => (
+        let (requests, answers) = if self.group.asks {
+            (
                 whole(self.requests, other),
                 whole(self.answers, &self.group),
-            ),
-            false => (
+            )
+        } else {
+            (
                 whole(self.requests, &self.group),
                 whole(self.answers, other),
-            ),
+            )
         };
         Some([requests?, answers?])
     }
 
     /// The step at which this group's packets are sent to the next hop.
     fn sent(&self) -> Option<&'a Step> {
-        let route = match self.group.asks {
-            true => self.requests?,
-            false => self.answers?,
+        let route = if self.group.asks {
+            self.requests?
+        } else {
+            self.answers?
         };
         let seen = self.group.seen();
         let here = |hop: &Hop| hop.namespace.cookie == seen.namespace.cookie;

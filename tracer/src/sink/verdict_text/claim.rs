@@ -55,11 +55,17 @@ pub(super) fn sentence(case: &Case) -> String {
 /// Commands that prove it, or would mend it; none is run.
 pub(super) fn commands(case: &Case) -> Vec<String> {
     let place = Place::of(&case.namespace);
-    let peer = case.class.first.map(|tuple| match case.asks {
-        true => tuple.destination,
-        false => tuple.source,
+    let peer = case.class.first.map(|tuple| {
+        if case.asks {
+            tuple.destination
+        } else {
+            tuple.source
+        }
     });
-    let port = case.class.service.map_or(0, |service| service.port());
+    let port = case
+        .class
+        .service
+        .map_or(0, crate::model::class::Service::port);
     let target = peer.map_or_else(|| case.class.destination.to_string(), |it| it.to_string());
     let blame = format!("sudo tracer blame {target}{}", place.netns);
     let mut commands = match case.judgement.word {
@@ -207,9 +213,10 @@ fn behind(case: &Case) -> String {
 
 /// Who reads late.
 fn reader(case: &Case) -> String {
-    let end = match reads_late_at_the_service(case) {
-        true => &case.class.destination,
-        false => &case.class.source,
+    let end = if reads_late_at_the_service(case) {
+        &case.class.destination
+    } else {
+        &case.class.source
     };
     end.to_string()
 }

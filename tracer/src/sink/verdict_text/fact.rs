@@ -4,6 +4,7 @@ use crate::model::verdict::{Fact, Lost, Share, Side, Timed, Unknown, Word};
 use crate::sink::units;
 
 /// A fact in a few words.
+#[expect(clippy::too_many_lines, reason = "a table: each fact has its words")]
 pub(super) fn text(fact: &Fact) -> String {
     match fact {
         Fact::Few { seen, needed } => format!(

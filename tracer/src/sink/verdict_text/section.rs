@@ -200,7 +200,7 @@ fn route(case: &Case) -> Option<String> {
 }
 
 fn who(case: &Case) -> Vec<String> {
-    let ends = [&case.names.source, &case.names.destination].map(|who| who.text());
+    let ends = [&case.names.source, &case.names.destination].map(crate::model::name::Who::text);
     if ends.iter().all(Option::is_none) {
         return Vec::new();
     }
