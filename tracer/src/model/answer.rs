@@ -195,5 +195,6 @@ impl Case {
             || is_behind(&self.names.source)
             || is_behind(&self.names.destination)
             || self.namespace == target
+            || self.other_namespace.as_deref() == Some(target)
     }
 }

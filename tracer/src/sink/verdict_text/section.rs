@@ -147,17 +147,21 @@ fn changed(answer: &Answer, case: &Case, shown: usize) -> Vec<String> {
         let back = ago(answer.at, changes.since);
         lines.push(match (moved.len(), others) {
             (0, 0) => format!("nothing in {back}"),
-            (0, others) => format!("nothing of it in {back}; {others} other changes on this host"),
+            (0, others) => format!("nothing of it in {back}; {} on this host", other(others)),
             (more, others) if more > shown => {
-                format!("{} more in {back}; {others} other changes", more - shown)
+                format!("{} more in {back}; {}", more - shown, other(others))
             }
-            (_, others) => format!("{others} other changes on this host in {back}"),
+            (_, others) => format!("{} on this host in {back}", other(others)),
         });
     } else if case.entry.is_some() {
         lines.push("not known before this look: no journal here".to_owned());
     }
     lines.extend(route(case));
     lines
+}
+
+fn other(changes: usize) -> String {
+    units::counted(changes as u64, "other change")
 }
 
 /// `10:02:11 UTC, 15 min ago: route 10.2.0.0/24 table main by ip ← bash (alice)`
