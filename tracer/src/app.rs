@@ -1,6 +1,7 @@
 //! Opens the doors: arguments to configuration to source to report to sink.
 
 pub mod agent;
+mod asking;
 mod blame;
 mod changes;
 mod configure;
@@ -12,6 +13,7 @@ mod progress;
 mod routes;
 mod run;
 mod screen;
+mod verdict;
 
 use std::io;
 use std::process::ExitCode;
@@ -24,15 +26,17 @@ use crate::{config, source, store};
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments = Cli::parse();
-    let does_report = matches!(arguments.command, Command::Run(_));
+    let does_report = matches!(arguments.command, Some(Command::Run(_)));
     log::start(arguments.verbose + u8::from(does_report));
     let done = match &arguments.command {
-        Command::Routes(routes) => routes::run(routes, arguments.verbose),
-        Command::Blame(arguments) => blame::run(arguments),
-        Command::Run(agent) => run::run(agent, arguments.verbose),
-        Command::Changes(changes) => changes::run(changes),
-        Command::Off(off) => off::run(off),
-        Command::Doctor(doctor) => doctor::run(doctor),
+        None => verdict::run(&arguments.verdict, None, arguments.verbose),
+        Some(Command::Why(why)) => verdict::why(why, arguments.verbose),
+        Some(Command::Routes(routes)) => routes::run(routes, arguments.verbose),
+        Some(Command::Blame(arguments)) => blame::run(arguments),
+        Some(Command::Run(agent)) => run::run(agent, arguments.verbose),
+        Some(Command::Changes(changes)) => changes::run(changes),
+        Some(Command::Off(off)) => off::run(off),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor),
     };
     done.unwrap_or_else(|failure| {
         eprintln!("tracer: {failure}");

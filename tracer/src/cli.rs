@@ -10,13 +10,22 @@ use crate::config::value::{self, MaxCpu, SocketPath, Target};
 use crate::model::Protocol;
 use crate::source::settings::Prefix;
 
-/// Shows where packets spend their time on their way through this host
+/// Says what is wrong on one screen: the path, the peer, this host, the application, nothing, or that
+/// it can't tell; and with a command, where packets spend their time on their way through this host
 #[derive(Debug, Parser)]
-#[command(name = "tracer", version, max_term_width = 100)]
+#[command(
+    name = "tracer",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
-    /// What to do.
+    /// What to do; without it, what is wrong is told.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// How to tell what is wrong.
+    #[command(flatten)]
+    pub verdict: Verdict,
     /// Says on standard error what it does; twice, shows the kernel half's own log too
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
@@ -25,6 +34,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Says what is wrong with one dependency, at more length than tracer without a command
+    Why(Why),
     /// Traces for a while, then shows each route with the time that its packets spent at each hop
     Routes(Routes),
     /// Says whose the live route to a prefix or an address is: which line of which file asks for it, a
@@ -38,6 +49,36 @@ pub enum Command {
     Off(Off),
     /// Says whether tracing can work here, and what to do about what can't
     Doctor(Doctor),
+}
+
+/// Arguments of `tracer` without a command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Verdict {
+    /// For how long to look: 10s, 500ms, 2m; Ctrl-C ends it earlier [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = told(value::duration, value::DURATION))]
+    pub duration: Option<Duration>,
+    /// Writes JSON (docs/verdict.md) in place of text
+    #[arg(long)]
+    pub json: bool,
+    /// Reads this configuration [default: /etc/tracer/tracer.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The Unix socket of the agent that is asked, "" for none: where no agent runs, the command
+    /// looks for itself [default: /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+}
+
+/// Arguments of `tracer why`.
+#[derive(Debug, Default, Args)]
+pub struct Why {
+    /// What it is about: a component's name, an address, or a program or unit of this host
+    /// [default: all dependencies]
+    #[arg(value_name = "DEST|COMPONENT", value_parser = told(value::name, value::NAME))]
+    pub about: Option<String>,
+    /// How to look.
+    #[command(flatten)]
+    pub how: Verdict,
 }
 
 /// Arguments of `tracer routes`.
@@ -227,6 +268,11 @@ mod tests {
     #[test]
     fn help_of_tracer() {
         insta::assert_snapshot!(help(&[]));
+    }
+
+    #[test]
+    fn help_of_why() {
+        insta::assert_snapshot!(help(&["why"]));
     }
 
     #[test]

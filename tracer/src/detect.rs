@@ -21,6 +21,7 @@ mod presence;
 mod saved;
 pub mod siblings;
 pub mod stream;
+pub mod verdict;
 
 pub use budget::{Budget, Thresholds};
 pub use finding::{Direction, Finding, Kind, Tier};

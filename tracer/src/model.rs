@@ -1,5 +1,6 @@
 //! Routes, hops, histograms: values and arithmetic, with no clock, file, log or kernel.
 
+pub mod answer;
 pub mod blame;
 pub mod class;
 pub mod connection;
@@ -19,6 +20,7 @@ pub mod owner;
 pub mod reading;
 pub mod report;
 pub mod route;
+pub mod verdict;
 
 pub use tracer_common::bucket;
 

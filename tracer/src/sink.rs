@@ -18,5 +18,7 @@ pub mod routes_json;
 pub mod routes_text;
 mod time;
 pub mod units;
+pub mod verdict_json;
+pub mod verdict_text;
 
 pub use look::Look;

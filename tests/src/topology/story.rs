@@ -89,6 +89,18 @@ impl Story {
         self.move_answers(Road::Fast)
     }
 
+    /// Another host that does app's work, by r1 alone, and its address there.
+    pub fn colleague(&self, number: u8) -> Result<(Ns, Address)> {
+        let host = self.lab.namespace(&format!("app{number}"))?;
+        let (net, device) = (30 + number, format!("a{number}-r1"));
+        let router = format!("r1-a{number}");
+        join(&self.lab, net, (&host, &device, 2), (&self.r1, &router, 1))?;
+        route(&host, 2, Address::new(net, 1), &device)?;
+        route(&self.db, net, Address::new(21, 1), "db-r1")?;
+        self.lab.settle()?;
+        Ok((host, Address::new(net, 2)))
+    }
+
     /// Moves app's route to db.
     pub fn move_requests(&self, road: Road) -> Result<()> {
         let (net, dev) = match road {

@@ -19,6 +19,7 @@ pub mod settings;
 mod signals;
 mod state;
 mod tls;
+mod verdict;
 mod watch;
 
 use std::path::PathBuf;

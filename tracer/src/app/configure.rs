@@ -26,6 +26,15 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     Ok(config)
 }
 
+/// What `tracer` without a command and `tracer why` follow.
+pub(super) fn verdict(arguments: &cli::Verdict, verbose: u8) -> Result<Config, Error> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    replace(&mut config.agent.socket, arguments.socket.as_ref());
+    replace(&mut config.duration, arguments.duration.as_ref());
+    config.settings.kernel_log = verbose >= KERNEL_LOG;
+    Ok(config)
+}
+
 /// The socket of the agent that is asked for changes, and the journal's folder.
 pub(super) fn changes(arguments: &cli::Changes) -> Result<Config, Error> {
     let mut config = Config::load(arguments.config.as_deref())?;
@@ -96,7 +105,7 @@ mod tests {
         let words = ["tracer", "routes", "--config", example];
         let words = words.into_iter().chain(arguments.split_whitespace());
         let cli = Cli::try_parse_from(words).expect("arguments");
-        let Command::Routes(routes) = cli.command else {
+        let Some(Command::Routes(routes)) = cli.command else {
             panic!("these are arguments of routes");
         };
         configure(&routes, cli.verbose).expect("a configuration")

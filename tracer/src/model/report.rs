@@ -1,6 +1,7 @@
 //! A reading as routes: the trees, taken apart into ways.
 
 mod shares;
+mod since;
 mod tree;
 
 use std::cmp::Reverse;

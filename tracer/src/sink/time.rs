@@ -19,3 +19,16 @@ pub(super) fn short(moment: Moment) -> String {
     let text = format!("{:.3}", milliseconds.unwrap_or_default());
     text.replace('T', " ").replace('Z', " UTC")
 }
+
+/// `2026-11-23 06:40:23 UTC`
+pub(super) fn second(moment: Moment) -> String {
+    let text = short(moment);
+    text.split('.').next().unwrap_or_default().to_owned() + " UTC"
+}
+
+/// `06:40:23 UTC`
+pub(super) fn clock(moment: Moment) -> String {
+    let text = second(moment);
+    text.split_once(' ')
+        .map_or(text.clone(), |(_, time)| time.to_owned())
+}

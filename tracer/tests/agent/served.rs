@@ -105,6 +105,46 @@ fn the_routes_are_those_of_the_command() {
 }
 
 #[test]
+fn the_verdict_is_told_in_each_form() {
+    let agent = Agent::start(&[]);
+    let json = agent.get("/api/verdict?duration=100ms");
+    assert!(json.head.contains("application/json"), "{}", json.head);
+    assert!(
+        json.text().contains("\"schema\":\"tracer.verdict/1\""),
+        "{}",
+        json.text()
+    );
+    let text = agent.get("/api/verdict?duration=100ms&form=text");
+    // A recording stands still: nothing came in any window.
+    assert!(text.text().starts_with("CAN'T TELL: "), "{}", text.text());
+    assert!(
+        text.text().ends_with("; asked the agent\n"),
+        "{}",
+        text.text()
+    );
+    assert_eq!(agent.get("/api/verdict?duration=9y").code, 400);
+    assert_eq!(agent.get("/api/verdict?form=picture").code, 400);
+}
+
+#[test]
+fn the_command_asks_the_agent() {
+    let agent = Agent::start(&[]);
+    let socket = agent.socket();
+    for words in [&[][..], &["why", "db"]] {
+        let said = Command::new(env!("CARGO_BIN_EXE_tracer"))
+            .args(words)
+            .args(["--duration", "100ms", "--socket"])
+            .arg(&socket)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(said.status.success(), "{text}");
+        assert!(text.starts_with("CAN'T TELL: "), "{text}");
+        assert!(text.contains("asked the agent"), "{text}");
+    }
+}
+
+#[test]
 fn health_and_readiness_are_told() {
     let agent = Agent::start(&[]);
     assert_eq!(agent.get("/healthz").text(), "healthy\n");

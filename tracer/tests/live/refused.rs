@@ -73,6 +73,15 @@ fn without_rights_the_error_says_who_has_them() {
 }
 
 #[test]
+fn the_one_screen_needs_the_same_rights() {
+    let said = as_nobody("screen", &["--socket", ""]);
+    check_one_line(
+        &said,
+        &["has not got CAP_BPF and CAP_PERFMON", "; try sudo tracer"],
+    );
+}
+
+#[test]
 fn the_doctor_says_which_rights_are_missing() {
     let said = as_nobody("doctor", &["doctor"]);
     println!("{}", said.out);

@@ -1,5 +1,5 @@
-//! The demonstration: an app whose route to its database moves to an old, slow road, and what the
-//! tracer says of it.
+//! The demonstration, in two stories: an app whose route to its database moves to an old, slow road;
+//! and the road that gets slower while nobody changes anything. What the tracer says of both.
 
 mod half;
 mod screen;
@@ -10,11 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lab::topology::{Address, Road, Story};
-use lab::{Lab, TcpServer, Users};
-use tracer::sink::routes_compare;
+use lab::{Lab, Ns, TcpServer, Users};
+use tracer::model::verdict::Word;
+use tracer::sink::{routes_compare, verdict_text};
 use tracer::source::settings::Component;
 use tracer::source::{Settings, replay};
 
@@ -43,6 +44,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// How long the old road takes, each way.
 const OLD_ROAD: Duration = Duration::from_millis(5);
 
+/// The second story: a wire that took 1 ms takes 40 times as long, and loses packets.
+const OLDER_ROAD: Duration = Duration::from_millis(40);
+const OLDER_ROAD_LOSS: f64 = 0.03;
+
 const WEB_PORT: u16 = 8080;
 const DB_PORT: u16 = 5432;
 
@@ -53,7 +58,9 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);
 /// Each is a network namespace.
 const MAP: &str = "
   web ──── app ─┬─ r1 ────────────┬─ db
-                └─ r2 ~~ 5 ms ~~~─┘
+          app2 ─┤                 │
+          app3 ─┘                 │
+           app ─── r2 ~~ 5 ms ~~~─┘
 ";
 
 fn main() -> Result<()> {
@@ -61,18 +68,27 @@ fn main() -> Result<()> {
     let each = Duration::from_secs_f64(arguments.seconds / 2.0);
     eprintln!("{MAP}");
     let story = story()?;
-    let settings = settings(&story);
+    let colleagues = [story.colleague(2)?, story.colleague(3)?];
+    let settings = settings(&story, &colleagues);
     let db = TcpServer::start(&story.db, (story.db_at.v4, DB_PORT).into())?;
     let to_app = (story.app_at.v4, WEB_PORT).into();
     let app = TcpServer::asking(&story.app, to_app, db.address())?;
     let web = (&story.web, story.web_at.v4.into());
     let users = Users::start(web, app.address(), USERS, BETWEEN_REQUESTS);
+    let theirs = colleagues
+        .each_ref()
+        .map(|(ns, at)| Users::start((ns, at.v4.into()), db.address(), 4, BETWEEN_REQUESTS));
 
     let before = trace("before", each, &settings, &story, &users)?;
     story.move_requests(Road::Old)?;
     eprintln!("app's route to db moves from r1 to r2");
     let after = trace("after", each, &settings, &story, &users)?;
+    story.wire.set_delay(OLDER_ROAD);
+    story.wire.set_loss(OLDER_ROAD_LOSS);
+    eprintln!("the old road takes 40 ms now and loses 3 %; nobody changes anything");
+    let outdated = trace("outdated", each, &settings, &story, &users)?;
     let waits = users.stop().context("use web")?;
+    drop(theirs);
 
     if let Some(folder) = &arguments.record {
         record(folder, &before, &after)?;
@@ -80,12 +96,22 @@ fn main() -> Result<()> {
     let verdict = Verdict::of(&before.report, &after.report);
     let [early, late] = [&before.report, &after.report].map(|it| verdict.slow_last(it));
     print!(
-        "\n{}\n{}{}",
+        "\n{}\n{}{}\n",
         routes_compare::to_text(&early, &late, screen::look()),
         waiting::to_text(&waits, &before.span, &after.span),
         verdict.to_text(),
     );
-    verdict.blames(&story.db, OLD_ROAD)
+    for (story, half) in [("moved", &after), ("outdated", &outdated)] {
+        println!("$ sudo tracer    # {story}: started after it began");
+        println!("{}", verdict_text::to_text(&half.answer, screen::look()));
+    }
+    verdict.blames(&story.db, OLD_ROAD)?;
+    ensure!(
+        outdated.answer.word() == Word::Path,
+        "tell an outdated route: the first word is {}",
+        outdated.answer.word().text()
+    );
+    Ok(())
 }
 
 /// One that is named for people to read, unless a demonstration is running already.
@@ -94,11 +120,13 @@ fn story() -> Result<Story> {
     Story::new(lab, OLD_ROAD).context("lay out the network")
 }
 
-fn settings(story: &Story) -> Settings {
+fn settings(story: &Story, colleagues: &[(Ns, Address); 2]) -> Settings {
     let ends = [
         ("web", story.web_at),
         ("app", story.app_at),
         ("db", story.db_at),
+        ("app2", colleagues[0].1),
+        ("app3", colleagues[1].1),
     ];
     Settings {
         components: ends.map(|(name, address)| component(name, address)).into(),

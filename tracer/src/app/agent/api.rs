@@ -38,12 +38,16 @@ const DETACHED: &str = "detached for a while: the programs took more than agent.
 /// How many reports are made at one moment: each takes a reading of its own.
 const REPORTS: usize = 1;
 
+/// How many look at the same time for a verdict: each holds three readings.
+const LOOKS: usize = 4;
+
 /// What requests are answered from.
 pub(super) struct Api {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     pages: Pages,
-    look: Look,
-    reports: Semaphore,
+    pub(super) look: Look,
+    pub(super) reports: Semaphore,
+    pub(super) looks: Semaphore,
 }
 
 impl Api {
@@ -53,6 +57,7 @@ impl Api {
             look,
             pages: Pages::default(),
             reports: Semaphore::new(REPORTS),
+            looks: Semaphore::new(LOOKS),
         })
     }
 
@@ -67,6 +72,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/routes", get(routes))
         .route("/api/changes", get(changes))
+        .route("/api/verdict", get(super::verdict::verdict))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

@@ -1,0 +1,214 @@
+//! The first word, against what the lab really does: nobody tells the tracer, and there is no before.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use lab::topology::{Address, Road, Story};
+use lab::{Lab, Ns, TcpServer, Users};
+use tracer::detect::verdict::{self, NoPast, Window};
+use tracer::model::Report;
+use tracer::model::answer::{Answer, Case};
+use tracer::model::hop::mac_text;
+use tracer::model::verdict::{Claim, Unknown, Word};
+use tracer::sink::{Look, verdict_text};
+use tracer::source::live::Live;
+use tracer::source::settings::Component;
+use tracer::source::{Settings, Source};
+
+const PORT: u16 = 5432;
+
+/// How long the tracer looks.
+const WINDOW: Duration = Duration::from_secs(6);
+
+/// An app, two that do the same work, and their database; nobody has asked anything yet.
+struct Fleet {
+    story: Story,
+    colleagues: [(Ns, Address); 2],
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let lab = Lab::new("verdict").unwrap();
+        let story = Story::new(lab, Duration::from_micros(500)).unwrap();
+        let colleagues = [2, 3].map(|number| story.colleague(number).unwrap());
+        Self { story, colleagues }
+    }
+
+    fn database(&self) -> TcpServer {
+        TcpServer::start(&self.story.db, (self.story.db_at.v4, PORT).into()).unwrap()
+    }
+
+    /// Four connections of each of the three, 20 requests a second on each.
+    fn users(&self) -> Vec<Users> {
+        let between = Duration::from_millis(50);
+        self.hosts()
+            .map(|(ns, at)| {
+                let to = (self.story.db_at.v4, PORT).into();
+                Users::start((ns, at.v4.into()), to, 4, between)
+            })
+            .collect()
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = (&Ns, Address)> {
+        let own = std::iter::once((&self.story.app, self.story.app_at));
+        own.chain(self.colleagues.iter().map(|(ns, at)| (ns, *at)))
+    }
+
+    fn settings(&self) -> Settings {
+        let names = ["app", "app2", "app3"].into_iter().zip(self.hosts());
+        let apps = names.map(|(name, (_, at))| component(name, at));
+        let db = component("db", self.story.db_at);
+        let mut settings = Settings {
+            components: apps.chain([db]).collect(),
+            ..Settings::default()
+        };
+        settings.filter.port = Some(PORT);
+        settings
+    }
+
+    /// Looks for a while, as the command does where no agent runs.
+    fn look(&self) -> Answer {
+        let live = Live::open(&self.settings()).unwrap();
+        std::thread::sleep(WINDOW / 2);
+        let mut live = Box::new(live);
+        let middle = Report::from_reading(&live.read().unwrap());
+        std::thread::sleep(WINDOW / 2);
+        let end = Report::from_reading(&live.finish().unwrap());
+        let window = Window::new(&Report::default(), &middle, &end);
+        let answer = verdict::answer(&window, 0, &NoPast);
+        println!("{}", verdict_text::to_text(&answer, Look::default()));
+        println!("{}", verdict_text::to_long_text(&answer, Look::default()));
+        answer
+    }
+}
+
+fn component(name: &str, address: Address) -> Component {
+    Component {
+        name: name.to_owned(),
+        prefixes: address.both().map(Into::into).into(),
+        ports: Vec::new(),
+        namespace: None,
+    }
+}
+
+/// The case that the answer is about, with the word that is expected.
+#[track_caller]
+fn first(answer: &Answer, word: Word) -> &Case {
+    assert_eq!(answer.word(), word);
+    let case = &answer.cases[0];
+    assert!(case.judgement.unknown.contains(&Unknown::Baseline));
+    case
+}
+
+fn clears(case: &Case, part: Word) -> bool {
+    case.judgement.cleared.iter().any(|(it, _)| *it == part)
+}
+
+#[test]
+fn an_outdated_route_is_told_by_its_siblings() {
+    let fleet = Fleet::new();
+    // The table is old, the network has moved on: nobody changes anything from here on.
+    fleet.story.move_requests(Road::Old).unwrap();
+    fleet.story.wire.set_delay(Duration::from_millis(20));
+    fleet.story.wire.set_loss(0.03);
+    let _db = fleet.database();
+    let _users = fleet.users();
+    std::thread::sleep(Duration::from_secs(1));
+
+    let answer = fleet.look();
+    let case = first(&answer, Word::Path);
+    assert_eq!(case.judgement.claim, Claim::BehindNextHop);
+    assert_eq!(case.name(), "app → db tcp/5432");
+    let router = Address::new(12, 1);
+    assert_eq!(case.next_hop, Some(router.v4.into()));
+    let mac = fleet.story.r2.mac("r2-app").unwrap();
+    assert_eq!(case.mac.map(mac_text), Some(mac.to_string()));
+    assert!(clears(case, Word::Peer), "{case:#?}");
+    let text = verdict_text::to_text(&answer, Look::default());
+    assert!(text.contains("no baseline"), "{text}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let said = "loses packets and is slow behind next hop 10.12.0.1, its siblings are fine";
+    assert!(words.join(" ").contains(said), "{text}");
+    // Those that go by the other router are fine, and so is the path of the answers.
+    let accused = answer.cases.iter().filter(|it| it.judgement.word.accuses());
+    assert_eq!(accused.count(), 1);
+}
+
+#[test]
+fn a_database_that_thinks_is_the_peer_and_its_path_is_cleared() {
+    let fleet = Fleet::new();
+    let db = fleet.database();
+    db.set_think(Duration::from_millis(60));
+    let _users = fleet.users();
+
+    let answer = fleet.look();
+    let case = first(&answer, Word::Peer);
+    assert_eq!(case.judgement.claim, Claim::PeerThinks);
+    assert_eq!(case.class.destination.to_string(), "db");
+    for part in [Word::Path, Word::ThisHost, Word::App] {
+        assert!(clears(case, part), "{part:?}: {case:#?}");
+    }
+}
+
+#[test]
+fn an_application_that_reads_late_is_named() {
+    let fleet = Fleet::new();
+    let to = SocketAddr::from((fleet.story.db_at.v4, PORT));
+    let listener = fleet.story.db.run(|| TcpListener::bind(to)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || read_late(stream));
+        }
+    });
+    let _users = fleet.users();
+
+    let answer = fleet.look();
+    let case = first(&answer, Word::App);
+    assert_eq!(case.judgement.claim, Claim::ReadsLate);
+    for part in [Word::Path, Word::ThisHost] {
+        assert!(clears(case, part), "{part:?}: {case:#?}");
+    }
+    let text = verdict_text::to_text(&answer, Look::default());
+    assert!(text.contains("db of app"), "{text}");
+}
+
+/// Looks after its connection 40 ms late.
+fn read_late(mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut first = [0; 1];
+    let (mut request, answer) = ([0; 99], [0; 1000]);
+    // A peek tells that something came, and reads nothing.
+    while stream.peek(&mut first).is_ok_and(|len| len > 0) {
+        std::thread::sleep(Duration::from_millis(40));
+        let read = stream
+            .read_exact(&mut first)
+            .and_then(|()| stream.read_exact(&mut request));
+        if read.is_err() || stream.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_healthy_fleet_is_healthy() {
+    let fleet = Fleet::new();
+    let _db = fleet.database();
+    let _users = fleet.users();
+
+    let answer = fleet.look();
+    first(&answer, Word::Healthy);
+    assert_eq!(answer.count(Word::Healthy), 3, "{answer:#?}");
+}
+
+#[test]
+fn a_trickle_allows_no_word() {
+    let fleet = Fleet::new();
+    let db = fleet.database();
+    let from = (&fleet.story.app, fleet.story.app_at.v4.into());
+    let _users = Users::start(from, db.address(), 1, Duration::from_secs(2));
+
+    let answer = fleet.look();
+    let case = first(&answer, Word::CantTell);
+    assert_eq!(case.judgement.claim, Claim::TooFew);
+}

@@ -1,0 +1,125 @@
+//! `/api/verdict`: looks for a while at what the agent counts, and says what is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State as Known};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use super::api::Api;
+use super::journal::now;
+use crate::app::verdict::{Form, show};
+use crate::config::value;
+use crate::detect;
+use crate::detect::verdict::{NoPast, Window};
+use crate::model::answer::Answer;
+use crate::model::{Reading, Report};
+use crate::sink::Look;
+
+/// How far back changes are looked for.
+const BACK_NS: u64 = 6 * 3_600 * 1_000_000_000;
+
+/// What may stand behind `/api/verdict?`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Asked {
+    /// For how long to look.
+    duration: String,
+    /// What it is about; empty for everything.
+    about: String,
+    /// `json`, `text` for one screen, or `long`.
+    form: AskedForm,
+    /// The screen's columns.
+    width: usize,
+    /// Whether it has colours.
+    colour: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AskedForm {
+    #[default]
+    Json,
+    Text,
+    Long,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            duration: "10s".to_owned(),
+            about: String::new(),
+            form: AskedForm::Json,
+            width: 80,
+            colour: false,
+        }
+    }
+}
+
+impl Asked {
+    fn form(&self) -> (Form, &'static str) {
+        let look = Look {
+            width: self.width.clamp(50, 1_000),
+            colour: self.colour,
+        };
+        let text = "text/plain; charset=utf-8";
+        match self.form {
+            AskedForm::Json => (Form::Json, "application/json"),
+            AskedForm::Text => (Form::Screen(look), text),
+            AskedForm::Long => (Form::Long(look), text),
+        }
+    }
+}
+
+pub(super) async fn verdict(Known(api): Known<Arc<Api>>, Query(asked): Query<Asked>) -> Response {
+    let duration = match value::duration(&asked.duration) {
+        Ok(duration) => duration,
+        Err(problem) => {
+            let text = format!("duration: {problem}; allowed: {}\n", value::DURATION);
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let Ok(_one_of_few) = api.looks.try_acquire() else {
+        let text = "others look already; ask again when they have seen enough\n";
+        return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
+    };
+    let Some(readings) = readings(&api, duration).await else {
+        let text = "there is no reading: it did not begin yet, or is detached for a while\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let _one_report = api.reports.acquire().await;
+    let (shared, (form, kind)) = (Arc::clone(&api), asked.form());
+    let page = spawn_blocking(move || show(&answer(&shared, &readings, &asked.about), form));
+    match page.await {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// At the beginning, in the middle, and at the end.
+async fn readings(api: &Api, duration: Duration) -> Option<[Arc<Reading>; 3]> {
+    let begin = api.look.now().await?;
+    tokio::time::sleep(duration / 2).await;
+    let middle = api.look.now().await?;
+    tokio::time::sleep(duration / 2).await;
+    Some([begin, middle, api.look.now().await?])
+}
+
+fn answer(api: &Api, readings: &[Arc<Reading>; 3], about: &str) -> Answer {
+    let [begin, middle, mut end] = readings.each_ref().map(|it| Report::from_reading(it));
+    api.state.journal.date(&mut end);
+    let window = Window::new(&begin, &middle, &end);
+    let mut answer = detect::verdict::answer(&window, now(), &NoPast);
+    if !about.is_empty() {
+        answer.about(about);
+    }
+    answer.by_agent = true;
+    // Nothing is said of the time in which nobody watched.
+    let back = BACK_NS.min(end.duration_ns);
+    let changes = api.state.journal.changes(now().saturating_sub(back));
+    answer.changes = Some(changes);
+    answer
+}

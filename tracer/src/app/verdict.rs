@@ -1,0 +1,204 @@
+//! `tracer` without a command, and `tracer why`: the agent is asked, or where none runs, this command
+//! looks for itself.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::agent::now;
+use super::progress::Progress;
+use super::{Failure, asking, configure, interrupt, screen};
+use crate::cli;
+use crate::config::Config;
+use crate::detect::verdict::{self, NoPast, Window};
+use crate::model::Report;
+use crate::model::answer::Answer;
+use crate::sink::{Look, verdict_json, verdict_text};
+use crate::source::{Source, live::Live};
+
+/// How often the source is read while it traces.
+const EACH: Duration = Duration::from_secs(1);
+
+/// How an answer is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::app) enum Form {
+    /// For programs.
+    Json,
+    /// On one screen.
+    Screen(Look),
+    /// With all dependencies, each at length.
+    Long(Look),
+}
+
+pub(super) fn why(arguments: &cli::Why, verbose: u8) -> Result<ExitCode, Failure> {
+    answer(&arguments.how, arguments.about.as_deref(), true, verbose)
+}
+
+pub(super) fn run(
+    arguments: &cli::Verdict,
+    about: Option<&str>,
+    verbose: u8,
+) -> Result<ExitCode, Failure> {
+    answer(arguments, about, false, verbose)
+}
+
+fn answer(
+    arguments: &cli::Verdict,
+    about: Option<&str>,
+    is_long: bool,
+    verbose: u8,
+) -> Result<ExitCode, Failure> {
+    let config = configure::verdict(arguments, verbose)?;
+    let look = screen::look();
+    let form = match (arguments.json, is_long) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Long(look),
+        (false, false) => Form::Screen(look),
+    };
+    let stream = match &config.agent.socket {
+        Some(socket) => asking::connect(socket)?,
+        None => None,
+    };
+    let text = if let Some(stream) = stream {
+        asking::get(stream, &path(config.duration, about, form), config.duration)?
+    } else {
+        let window = look_for_itself(&config)?;
+        let mut answer = verdict::answer(&window, now(), &NoPast);
+        if let Some(about) = about {
+            answer.about(about);
+        }
+        show(&answer, form)
+    };
+    screen::show(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the agent is asked for.
+fn path(duration: Duration, about: Option<&str>, form: Form) -> String {
+    let (name, look) = match form {
+        Form::Json => ("json", Look::default()),
+        Form::Screen(look) => ("text", look),
+        Form::Long(look) => ("long", look),
+    };
+    let about = about.map(|about| {
+        let about = utf8_percent_encode(about, NON_ALPHANUMERIC);
+        format!("&about={about}")
+    });
+    format!(
+        "/api/verdict?duration={}ms&form={name}&width={}&colour={}{}",
+        duration.as_millis(),
+        look.width,
+        look.colour,
+        about.unwrap_or_default()
+    )
+}
+
+/// An answer in the form that is wanted.
+pub(in crate::app) fn show(answer: &Answer, form: Form) -> String {
+    match form {
+        Form::Json => verdict_json::to_text(answer),
+        Form::Screen(look) => verdict_text::to_text(answer, look),
+        Form::Long(look) => verdict_text::to_long_text(answer, look),
+    }
+}
+
+fn look_for_itself(config: &Config) -> Result<Window, Failure> {
+    let interrupted = interrupt::watch()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::System {
+            doing: "start tracing".to_owned(),
+            cause,
+            advice: "again",
+        })?;
+    runtime.block_on(async {
+        let live = Box::new(Live::open(&config.settings)?);
+        watch(live, config.duration, interrupted).await
+    })
+}
+
+/// Looks until the time is over, or the user has seen enough. Where that is before the middle, there
+/// are no halves to compare, and whoever needs both says so.
+async fn watch(
+    mut source: Box<dyn Source>,
+    duration: Duration,
+    mut interrupted: oneshot::Receiver<()>,
+) -> Result<Window, Failure> {
+    let start = Instant::now();
+    let (half, end) = (start + duration / 2, start + duration);
+    let progress = Progress::start(duration);
+    let mut middle = None;
+    while Instant::now() < end {
+        let stop = if middle.is_none() { half } else { end };
+        tokio::select! {
+            () = sleep_until(stop.min(Instant::now() + EACH)) => {}
+            _ = &mut interrupted => break,
+        }
+        let reading = source.read()?;
+        progress.show(start.elapsed(), &reading);
+        if middle.is_none() && Instant::now() >= half {
+            middle = Some(Report::from_reading(&reading));
+        }
+    }
+    let whole = Report::from_reading(&source.finish()?);
+    let middle = middle.unwrap_or_else(|| whole.clone());
+    Ok(Window::new(&Report::default(), &middle, &whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Reading;
+    use crate::model::connection::example;
+    use crate::source::Error;
+    use std::sync::Arc;
+
+    /// Knows the lab, and that nothing comes any more.
+    struct Still;
+
+    impl Source for Still {
+        fn read(&mut self) -> Result<Arc<Reading>, Error> {
+            Ok(Arc::new(example::lab()))
+        }
+
+        fn finish(self: Box<Self>) -> Result<Reading, Error> {
+            Ok(example::lab())
+        }
+    }
+
+    fn watched(interrupted: oneshot::Receiver<()>) -> Window {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let work = watch(Box::new(Still), Duration::from_secs(10), interrupted);
+        runtime.block_on(work).unwrap()
+    }
+
+    #[test]
+    fn a_window_has_two_halves() {
+        let (_sender, receiver) = oneshot::channel();
+        let window = watched(receiver);
+        assert_eq!(window.early.packets(), window.whole.packets());
+        assert_eq!(window.late.packets(), 0);
+    }
+
+    #[test]
+    fn an_interrupt_leaves_what_was_seen() {
+        let (sender, receiver) = oneshot::channel();
+        sender.send(()).unwrap();
+        assert!(watched(receiver).whole.packets() > 0);
+    }
+
+    #[test]
+    fn what_is_asked_about_may_have_any_letters() {
+        let path = path(Duration::from_secs(10), Some("a b&c"), Form::Json);
+        assert!(path.ends_with("&about=a%20b%26c"), "{path}");
+    }
+}

@@ -1,0 +1,308 @@
+//! One dependency, seen from its sockets: all that concerns it, as evidence and as a case.
+
+mod host;
+
+use super::evidence::{Evidence, RouteState, Siblings};
+use super::gather::turned;
+use super::group::{Group, Trips};
+use super::past::Past;
+use super::window::Window;
+use super::{compare, connections, judge};
+use crate::model::answer::{Case, Part, Sibling};
+use crate::model::connection::{Phase, Sight};
+use crate::model::forwarding::FibEntry;
+use crate::model::hop::Stage;
+use crate::model::report::class_key;
+use crate::model::verdict::Timed;
+use crate::model::{Class, Histogram, Hop, Names, Route, Step};
+
+/// A dependency from one group of sockets, and all that concerns it.
+pub(super) struct View<'a> {
+    group: Group<'a>,
+    all: &'a [Group<'a>],
+    /// The other side's sockets, where they are on this host too.
+    other: Vec<&'a Group<'a>>,
+    window: &'a Window,
+    requests: Option<&'a Route>,
+    answers: Option<&'a Route>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(group: Group<'a>, all: &'a [Group<'a>], window: &'a Window) -> Self {
+        let others = all
+            .iter()
+            .filter(|it| it.asks != group.asks && it.is_of(&group));
+        Self {
+            group,
+            all,
+            other: others.collect(),
+            window,
+            requests: group.route(&window.whole, true),
+            answers: group.route(&window.whole, false),
+        }
+    }
+
+    pub(super) fn case(&self, past: &dyn Past) -> Case {
+        let evidence = self.evidence(past);
+        let group = &self.group;
+        let seen = group.seen();
+        let sent = self.sent();
+        let sample = || seen.sample.iter();
+        let mut clients: Vec<_> = if group.asks {
+            sample().map(|it| it.tuple.destination).collect()
+        } else {
+            sample().map(|it| it.tuple.source).collect()
+        };
+        clients.sort_unstable();
+        clients.dedup();
+        Case {
+            class: self.class(),
+            names: self.names(),
+            namespace: seen.namespace.name.clone(),
+            other_namespace: self
+                .other
+                .first()
+                .map(|it| it.seen().namespace.name.clone()),
+            asks: group.asks,
+            device: seen.device.clone(),
+            next_hop: group.next_hop(),
+            mac: sent.and_then(|step| step.hop.next_hop_mac),
+            entry: self.entry().cloned(),
+            parts: self.parts(&evidence),
+            ways: self.ways(),
+            exchanges: evidence.exchanges,
+            undisturbed: group.sight(Sight::Undisturbed),
+            answer: evidence.answer,
+            connections: seen.sample.len(),
+            clients: clients.len(),
+            siblings: self.siblings(&evidence.siblings),
+            waits_for: None,
+            waited_ns: group.waited_ns(),
+            coverage: evidence.coverage.as_ref().map(|it| it.packets),
+            judgement: judge(&evidence),
+        }
+    }
+
+    fn evidence(&self, past: &dyn Past) -> Evidence {
+        let group = &self.group;
+        let sight = |sight| group.sight(sight);
+        let keys = self.keys();
+        let keys = [keys[0].as_str(), keys[1].as_str()];
+        let is_bounded =
+            group.times(Phase::Rtt).is_some() || group.times(Phase::Handshake).is_some();
+        let thinking = self
+            .serving(Phase::Thinking)
+            .or(self.serving(Phase::Service));
+        let most = group.times(Phase::PeerAtMost);
+        let peer = thinking.or(most.filter(|_| is_bounded));
+        Evidence {
+            exchanges: group.exchanges(),
+            disturbed: sight(Sight::Disturbed),
+            one_sided: sight(Sight::PeerOrWayBack),
+            sent_again: sight(Sight::Retransmits) + sight(Sight::Timeouts),
+            had_already: sight(Sight::PeerDuplicates),
+            gaps: sight(Sight::Gaps) + sight(Sight::Duplicates),
+            syn_again: sight(Sight::SynRetransmits),
+            opened: sight(Sight::Opened),
+            refused: sight(Sight::Unopened).min(sight(Sight::ResetsReceived)),
+            peer_window_shut: sight(Sight::PeerZeroWindow),
+            own_window_shut: sight(Sight::OwnZeroWindow),
+            packets: self.routes().map(|route| route.packets).sum(),
+            answer: group.times(Phase::Answer).filter(|_| group.asks),
+            round_trip: self.round_trip(),
+            round_trip_or_more: group.times(Phase::RttWithData),
+            is_bounded,
+            peer_least: group.times(Phase::PeerAtLeast),
+            peer_most: most,
+            asks_here: group.asks,
+            waiting: self.serving(Phase::Waiting),
+            thinking,
+            reading: self.reading(),
+            host: self.host(),
+            drops: self.drops(),
+            siblings: compare::siblings(group, self.all, self.window, peer.filter(|_| group.asks)),
+            connections: connections::odd(group, self.window),
+            route: RouteState {
+                age: self.entry().and_then(|entry| entry.age),
+                changed_before_s: past.changed_before_s(keys),
+            },
+            coverage: self.coverage(),
+            grown: past.grown(keys),
+            has_baseline: past.has_baseline(),
+        }
+    }
+
+    /// The class of the requests, whichever side is seen.
+    fn class(&self) -> Class {
+        let class = &self.group.sockets.class;
+        if !self.group.asks {
+            return class.clone();
+        }
+        if let Some(route) = self.requests {
+            return route.class.clone();
+        }
+        turned(class)
+    }
+
+    fn names(&self) -> Names {
+        let turned = |names: &Names| Names {
+            source: names.destination.clone(),
+            destination: names.source.clone(),
+        };
+        match (self.requests, self.answers) {
+            (Some(route), _) => route.names.clone(),
+            (None, Some(route)) => turned(&route.names),
+            (None, None) => Names::default(),
+        }
+    }
+
+    /// The keys of the requests' class and of the answers'.
+    fn keys(&self) -> [String; 2] {
+        let requests = self.class();
+        [class_key(&requests), class_key(&turned(&requests))]
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &'a Route> + use<'a> {
+        [self.requests, self.answers].into_iter().flatten()
+    }
+
+    /// A time of the serving side, wherever on this host it is.
+    fn serving(&self, phase: Phase) -> Option<Timed> {
+        let own = Some(&self.group).filter(|group| !group.asks);
+        let others = self.other.iter().copied().filter(|it| !it.asks);
+        let mut times = Histogram::default();
+        for group in own.into_iter().chain(others) {
+            times.merge(&group.seen().phase(phase));
+        }
+        Timed::of(&times)
+    }
+
+    /// The round trip of the network alone: the kernel's, else the way there and the way back
+    /// where both are wholly on this host.
+    fn round_trip(&self) -> Option<Timed> {
+        let measured = Timed::of(&self.group.trips(Trips::Pure));
+        let ways = self.ways().map(|[there, back]| Timed {
+            p50_ns: there.p50_ns + back.p50_ns,
+            p99_ns: there.p99_ns + back.p99_ns,
+            n: there.n.min(back.n),
+        });
+        measured
+            .filter(|time| time.n >= super::ENOUGH)
+            .or(ways)
+            .or(measured)
+    }
+
+    /// The way there and the way back, from birth to delivery, seen from this group.
+    fn ways(&self) -> Option<[Timed; 2]> {
+        let whole = |route: Option<&Route>, to: &Group<'_>| {
+            let route = route?;
+            let ends_there = route.steps.iter().any(|step| {
+                step.hop.stage == Stage::Deliver
+                    && step.hop.namespace.cookie == to.seen().namespace.cookie
+            });
+            Timed::of(&route.total).filter(|_| ends_there)
+        };
+        let other = self.other.first()?;
+        let (requests, answers) = if self.group.asks {
+            (
+                whole(self.requests, other),
+                whole(self.answers, &self.group),
+            )
+        } else {
+            (
+                whole(self.requests, &self.group),
+                whole(self.answers, other),
+            )
+        };
+        Some([requests?, answers?])
+    }
+
+    /// The step at which this group's packets are sent to the next hop.
+    fn sent(&self) -> Option<&'a Step> {
+        let route = if self.group.asks {
+            self.requests?
+        } else {
+            self.answers?
+        };
+        let seen = self.group.seen();
+        let here = |hop: &Hop| hop.namespace.cookie == seen.namespace.cookie;
+        let mut steps = route.steps.iter();
+        steps.find(|step| step.hop.stage == Stage::Xmit && here(&step.hop))
+    }
+
+    /// The FIB entry by which this group's packets go, if it is the one of their next hop.
+    fn entry(&self) -> Option<&'a FibEntry> {
+        let entry = self.sent()?.forwarding.as_ref()?.entry.as_ref()?;
+        (entry.gateway == self.group.next_hop()).then_some(entry)
+    }
+
+    /// How long answers wait to be read, where this group asks.
+    fn reading(&self) -> Option<Timed> {
+        let route = self.answers.filter(|_| self.group.asks)?;
+        let mut read = route
+            .steps
+            .iter()
+            .filter(|step| step.hop.stage == Stage::Read);
+        Timed::of(&read.next()?.segment.as_ref()?.latency)
+    }
+
+    /// Where the time of an exchange goes; a part that was not measured is not there.
+    fn parts(&self, evidence: &Evidence) -> Vec<Part> {
+        let bound = evidence
+            .peer_most
+            .filter(|_| evidence.is_bounded && self.group.asks);
+        let network = evidence.round_trip.map(|time| (time, false));
+        let network = network.or(evidence
+            .round_trip_or_more
+            .filter(|_| self.group.asks)
+            .map(|time| (time, true)));
+        let peer = evidence.thinking.map(|time| (time, false));
+        let peer = peer.or(bound.map(|time| (time, true)));
+        let reads = [evidence.waiting, evidence.reading];
+        let read = reads.into_iter().flatten().max_by_key(|time| time.p50_ns);
+        let host = evidence.host.as_ref().map(|it| it.time);
+        let all = [
+            ("queue", host.map(|time| (time, false))),
+            ("network", network),
+            (if self.group.asks { "peer" } else { "think" }, peer),
+            ("read", read.map(|time| (time, false))),
+        ];
+        all.into_iter()
+            .filter_map(|(name, part)| {
+                let (time, at_most) = part?;
+                Some(Part {
+                    name,
+                    time,
+                    at_most,
+                })
+            })
+            .collect()
+    }
+
+    /// Who does the same work, the slowest first.
+    fn siblings(&self, said: &Siblings) -> Vec<Sibling> {
+        let same: Vec<&Group<'_>> = self
+            .all
+            .iter()
+            .filter(|it| it.asks == self.group.asks && it.is_alike(&self.group))
+            .collect();
+        if same.len() < 2 {
+            return Vec::new();
+        }
+        let is_own = |it: &Group<'_>| std::ptr::eq(it.sockets, self.group.sockets);
+        let worse = matches!(said, Siblings::Worse(_));
+        let mut siblings: Vec<Sibling> = same
+            .into_iter()
+            .map(|it| Sibling {
+                client: it.client.to_string(),
+                namespace: it.seen().namespace.name.clone(),
+                next_hop: it.next_hop(),
+                time: Timed::of(&it.trips(Trips::OrMore)),
+                lost: it.lost(),
+                is_worse: worse && is_own(it),
+            })
+            .collect();
+        siblings.sort_by_key(|it| std::cmp::Reverse(it.time.map_or(0, |time| time.p50_ns)));
+        siblings
+    }
+}

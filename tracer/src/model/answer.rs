@@ -1,0 +1,200 @@
+//! The answer to "what is wrong?": each dependency with its judgement, and what stands around it.
+
+#[cfg(test)]
+pub(crate) mod example;
+
+use std::net::IpAddr;
+
+use super::forwarding::FibEntry;
+use super::journal::{Changes, Moment};
+use super::name::Who;
+use super::verdict::{Judgement, Share, Timed, Word};
+use super::{Class, End, Losses, Names};
+
+/// All that the one screen tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// When the looking ended.
+    pub at: Moment,
+    /// For how long was looked, in nanoseconds.
+    pub duration_ns: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The share of packets that was followed at last.
+    pub followed: f64,
+    /// Whether the agent answers; else the command looked for itself, and there is no before.
+    pub by_agent: bool,
+    /// What was asked about; none for everything.
+    pub about: Option<String>,
+    /// The dependencies. The first is what the answer is about.
+    pub cases: Vec<Case>,
+    /// How many more groups of connections there were, with less traffic, that were not judged.
+    pub more: usize,
+    /// What changed lately; none where there is no journal.
+    pub changes: Option<Changes>,
+    /// The incidents that the agent knows, those that are open first.
+    pub incidents: Vec<Incident>,
+    /// What was lost from sight.
+    pub losses: Losses,
+    /// Packets of routes that no judged connection belongs to: UDP, forwarded, or who asks is not
+    /// known.
+    pub not_judged: u64,
+}
+
+/// A client's connections to a service by one next hop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// The class of the requests.
+    pub class: Class,
+    /// Who is behind its ends.
+    pub names: Names,
+    /// The network namespace of the sockets: of the asking side's, where these are on this host.
+    pub namespace: String,
+    /// The namespace of the other side's sockets, where these are on this host too.
+    pub other_namespace: Option<String>,
+    /// Whether these sockets ask; else they serve.
+    pub asks: bool,
+    /// The device that they send by.
+    pub device: String,
+    /// The gateway that they send by; none where the peer is on the link.
+    pub next_hop: Option<IpAddr>,
+    /// Its Ethernet address, as frames were really sent to it.
+    pub mac: Option<[u8; 6]>,
+    /// The FIB entry by which packets go.
+    pub entry: Option<FibEntry>,
+    /// What is said of it.
+    pub judgement: Judgement,
+    /// Where an exchange's time goes.
+    pub parts: Vec<Part>,
+    /// The way there and the way back, where both are wholly on this host.
+    pub ways: Option<[Timed; 2]>,
+    /// Exchanges in any state, and those that nothing disturbed.
+    pub exchanges: u64,
+    /// Exchanges that nothing disturbed.
+    pub undisturbed: u64,
+    /// How long answers took, undisturbed exchanges.
+    pub answer: Option<Timed>,
+    /// Connections that are open; a lower bound from [`super::connection::SAMPLE`] on.
+    pub connections: usize,
+    /// How many client addresses these have.
+    pub clients: usize,
+    /// Its siblings, itself among them, the slowest first; empty without any.
+    pub siblings: Vec<Sibling>,
+    /// The dependency that the peer itself waits for most of the time.
+    pub waits_for: Option<String>,
+    /// How long all its exchanges waited together, in nanoseconds.
+    pub waited_ns: u64,
+    /// The poorest coverage of the devices on its way.
+    pub coverage: Option<Share>,
+}
+
+/// A part of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// What it is: `queue`, `network`, `peer`, `read`.
+    pub name: &'static str,
+    /// How long it takes.
+    pub time: Timed,
+    /// Whether it takes no longer than that, and may take less.
+    pub at_most: bool,
+}
+
+/// Who does the same work at the same time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sibling {
+    /// The client.
+    pub client: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The gateway that it sends by.
+    pub next_hop: Option<IpAddr>,
+    /// Its round trips.
+    pub time: Option<Timed>,
+    /// Segments sent again and gaps, of the round trips.
+    pub lost: Share,
+    /// Whether it is worse than the others.
+    pub is_worse: bool,
+}
+
+/// What the agent found and remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Its name.
+    pub id: String,
+    /// Its word.
+    pub word: Word,
+    /// What it is about, in a few words.
+    pub about: String,
+    /// When it began.
+    pub began: Moment,
+    /// How surely that is known, in seconds.
+    pub error_s: f32,
+    /// When it was over; none while it lasts.
+    pub ended: Option<Moment>,
+}
+
+impl Answer {
+    /// The first word.
+    pub fn word(&self) -> Word {
+        self.cases
+            .first()
+            .map_or(Word::CantTell, |case| case.judgement.word)
+    }
+
+    /// Keeps the cases that concern a component, an address, or a program.
+    pub fn about(&mut self, target: &str) {
+        self.about = Some(target.to_owned());
+        self.cases.retain(|case| case.concerns(target));
+    }
+
+    /// How many dependencies have a word.
+    pub fn count(&self, word: Word) -> usize {
+        let cases = self.cases.iter();
+        cases.filter(|case| case.judgement.word == word).count()
+    }
+}
+
+impl Case {
+    /// `app → db tcp/5432`
+    pub fn name(&self) -> String {
+        let port = self
+            .class
+            .service
+            .map(|service| format!("/{}", service.port()));
+        format!(
+            "{} → {} {}{}",
+            self.class.source,
+            self.class.destination,
+            self.class.protocol.name(),
+            port.unwrap_or_default()
+        )
+    }
+
+    fn concerns(&self, target: &str) -> bool {
+        let ends = [&self.class.source, &self.class.destination];
+        let address: Option<IpAddr> = target.parse().ok();
+        let is_at = |end: &&End| match (end, address) {
+            (End::Prefix(first, length), Some(address)) => {
+                ipnet::IpNet::new(*first, *length).is_ok_and(|it| it.contains(&address))
+            }
+            _ => false,
+        };
+        let first = self.class.first;
+        let is_first =
+            first.is_some_and(|it| address == Some(it.source) || address == Some(it.destination));
+        let is_behind = |who: &Who| match who {
+            Who::Local(processes) => processes.iter().any(|it| {
+                let owner = it.owner.as_ref().map(ToString::to_string);
+                it.command.as_deref() == Some(target) || owner.as_deref() == Some(target)
+            }),
+            Who::Unknown | Who::Remote(_) => false,
+        };
+        ends.iter().any(|end| end.to_string() == target)
+            || ends.iter().any(is_at)
+            || is_first
+            || is_behind(&self.names.source)
+            || is_behind(&self.names.destination)
+            || self.namespace == target
+            || self.other_namespace.as_deref() == Some(target)
+    }
+}

@@ -1,0 +1,287 @@
+//! Answers for tests: one for each first word.
+
+use super::{Answer, Case, Part, Sibling};
+use crate::model::forwarding::FibEntry;
+use crate::model::journal::{Age, Who};
+use crate::model::name::{self, Process};
+use crate::model::owner::Owner;
+use crate::model::verdict::{
+    Claim, Fact, Judgement, Lost, Odd, Share, Side, Sure, Timed, Unknown, Word,
+};
+use crate::model::{Class, End, Names, Protocol, Service, Tuple};
+
+const MS: u64 = 1_000_000;
+
+fn timed(p50_ns: u64, n: u64) -> Timed {
+    Timed {
+        p50_ns,
+        p99_ns: p50_ns * 2,
+        n,
+    }
+}
+
+fn share(part: u64, of: u64) -> Share {
+    Share { part, of }
+}
+
+fn judgement(word: Word, claim: Claim, sure: Sure, evidence: Vec<Fact>) -> Judgement {
+    Judgement {
+        word,
+        claim,
+        sure,
+        evidence,
+        against: Vec::new(),
+        cleared: Vec::new(),
+        unknown: vec![Unknown::Baseline],
+    }
+}
+
+fn who(command: &str, unit: &str) -> name::Who {
+    name::Who::Local(
+        [Process {
+            command: Some(command.to_owned()),
+            owner: Some(Owner::Unit(unit.to_owned())),
+        }]
+        .into(),
+    )
+}
+
+fn case(client: &str, server: &str, port: u16, judgement: Judgement) -> Case {
+    Case {
+        class: Class {
+            source: End::Component(client.to_owned()),
+            destination: End::Component(server.to_owned()),
+            protocol: Protocol::Tcp,
+            service: Some(Service::Destination(port)),
+            first: Some(Tuple {
+                source: "10.1.0.3".parse().expect("an address"),
+                destination: "10.2.0.2".parse().expect("an address"),
+                source_port: 40_001,
+                destination_port: port,
+            }),
+            way_back: None,
+        },
+        names: Names {
+            source: who("uwsgi", "app.service"),
+            destination: name::Who::Remote("10.2.0.0/24".parse().expect("a prefix")),
+        },
+        namespace: "app".to_owned(),
+        other_namespace: None,
+        asks: true,
+        device: "eth1".to_owned(),
+        next_hop: "10.12.0.1".parse().ok(),
+        mac: Some([2, 0, 0, 0, 0, 6]),
+        entry: None,
+        parts: vec![
+            part("queue", timed(1_200, 640), false),
+            part("network", timed(310_000, 60), false),
+            part("peer", timed(240_000, 312), true),
+            part("read", timed(13_000, 312), false),
+        ],
+        ways: None,
+        exchanges: 324,
+        undisturbed: 312,
+        answer: Some(timed(MS, 312)),
+        connections: 8,
+        clients: 1,
+        siblings: Vec::new(),
+        waits_for: None,
+        waited_ns: 324 * MS,
+        coverage: None,
+        judgement,
+    }
+}
+
+fn part(name: &'static str, time: Timed, at_most: bool) -> Part {
+    Part {
+        name,
+        time,
+        at_most,
+    }
+}
+
+fn answer(cases: Vec<Case>) -> Answer {
+    Answer {
+        // 2026-11-23 10:24:22 UTC
+        at: 1_795_429_462_000_000_000,
+        duration_ns: 10_000_000_000,
+        kernel: "6.18.0".to_owned(),
+        followed: 1.0,
+        cases,
+        ..Answer::default()
+    }
+}
+
+fn fine(client: &str, server: &str, port: u16) -> Case {
+    let judgement = Judgement {
+        cleared: vec![
+            (
+                Word::Path,
+                Fact::PathShort {
+                    round_trip: timed(310_000, 60),
+                },
+            ),
+            (
+                Word::Peer,
+                Fact::PeerShort {
+                    most: timed(240_000, 312),
+                },
+            ),
+            (
+                Word::ThisHost,
+                Fact::HostShort {
+                    time: timed(1_200, 640),
+                },
+            ),
+            (
+                Word::App,
+                Fact::ReadsSoon {
+                    time: timed(13_000, 312),
+                },
+            ),
+        ],
+        ..judgement(Word::Healthy, Claim::Fine, Sure::Sure, Vec::new())
+    };
+    case(client, server, port, judgement)
+}
+
+/// PATH: the route to the database is older than anyone remembers, and its router is slow.
+pub(crate) fn outdated() -> Answer {
+    let side = |siblings, p50_ns, n, lost| Side {
+        siblings,
+        time: timed(p50_ns, n),
+        lost: share(lost, n),
+    };
+    let odd = Odd {
+        by_loss: false,
+        by_next_hop: true,
+        worse: side(1, 20_400_000, 312, 12),
+        rest: side(2, 310_000, 1_640, 0),
+    };
+    let age = Age {
+        seconds: 143 * 86_400,
+        exact: false,
+    };
+    let mut judgement = judgement(
+        Word::Path,
+        Claim::StaleRoute,
+        Sure::Sure,
+        vec![Fact::NextHopWorse(odd), Fact::RouteOld(age)],
+    );
+    judgement.cleared = fine("app", "db", 5432).judgement.cleared.split_off(1);
+    judgement.unknown.push(Unknown::Way);
+    let sibling = |client: &str, gateway: &str, p50_ns, lost, is_worse| Sibling {
+        client: client.to_owned(),
+        namespace: client.to_owned(),
+        next_hop: gateway.parse().ok(),
+        time: Some(timed(p50_ns, 312)),
+        lost: share(lost, 312),
+        is_worse,
+    };
+    let mut case = case("app", "db", 5432, judgement);
+    case.entry = Some(FibEntry {
+        table: 254,
+        rule: Some(32_766),
+        mark: 0,
+        prefix: "10.2.0.0/24".parse().expect("a prefix"),
+        kind: 1,
+        protocol: 4,
+        scope: 0,
+        metric: 0,
+        mtu: None,
+        gateway: "10.12.0.1".parse().ok(),
+        leg: 1,
+        legs: 1,
+        age: Some(age),
+        set_by: Some(Who::Unknown),
+    });
+    case.parts[1] = part("network", timed(20_400_000, 312), false);
+    case.ways = Some([timed(20_300_000, 330), timed(61_000, 330)]);
+    case.answer = Some(timed(20_800_000, 312));
+    case.siblings = vec![
+        sibling("app", "10.12.0.1", 20_400_000, 12, true),
+        sibling("app2", "10.11.0.1", 330_000, 0, false),
+        sibling("app3", "10.13.0.1", 290_000, 0, false),
+    ];
+    case.coverage = Some(share(4_980, 5_000));
+    let waiting = Case {
+        waits_for: Some(case.name()),
+        ..fine("web", "app", 8080)
+    };
+    answer(vec![
+        case,
+        fine("app2", "db", 5432),
+        fine("app3", "db", 5432),
+        waiting,
+    ])
+}
+
+/// PEER: the database thinks for 60 ms.
+pub(crate) fn thinking() -> Answer {
+    let long = Fact::PeerLong {
+        least: timed(21 * MS, 312),
+        most: timed(60 * MS, 312),
+        answer: timed(61 * MS, 312),
+    };
+    let mut judgement = judgement(Word::Peer, Claim::PeerThinks, Sure::Sure, vec![long]);
+    judgement.cleared = fine("app", "db", 5432).judgement.cleared;
+    judgement.cleared.remove(1);
+    let mut case = case("app", "db", 5432, judgement);
+    case.parts[2] = part("peer", timed(60 * MS, 312), true);
+    case.answer = Some(timed(61 * MS, 312));
+    answer(vec![case])
+}
+
+/// THIS HOST: a queue drops.
+pub(crate) fn dropping() -> Answer {
+    let drops = Fact::HostDrops {
+        reason: "QDISC_DROP".to_owned(),
+        place: "app eth1".to_owned(),
+        packets: share(60, 1_200),
+    };
+    let mut judgement = judgement(Word::ThisHost, Claim::HostDrops, Sure::Likely, vec![drops]);
+    judgement.against = vec![Fact::Loses {
+        exchanges: share(40, 324),
+        way: Lost::There,
+    }];
+    answer(vec![case("app", "db", 5432, judgement)])
+}
+
+/// APP: it reads late.
+pub(crate) fn reading_late() -> Answer {
+    let late = Fact::ReadsLate {
+        serves: true,
+        time: timed(50 * MS, 312),
+    };
+    let mut judgement = judgement(Word::App, Claim::ReadsLate, Sure::Sure, vec![late]);
+    judgement.cleared = fine("app", "db", 5432).judgement.cleared;
+    judgement.cleared.truncate(3);
+    judgement.cleared.remove(1);
+    let mut case = case("app", "db", 5432, judgement);
+    case.other_namespace = Some("db".to_owned());
+    case.parts[2] = part("peer", timed(240_000, 312), false);
+    case.parts[3] = part("read", timed(50 * MS, 312), false);
+    answer(vec![case])
+}
+
+/// HEALTHY.
+pub(crate) fn healthy() -> Answer {
+    answer(vec![fine("app", "db", 5432), fine("web", "app", 8080)])
+}
+
+/// CAN'T TELL: a trickle.
+pub(crate) fn trickle() -> Answer {
+    let few = Fact::Few {
+        seen: 3,
+        needed: 20,
+    };
+    let mut case = case(
+        "app",
+        "db",
+        5432,
+        judgement(Word::CantTell, Claim::TooFew, Sure::Sure, vec![few]),
+    );
+    (case.exchanges, case.undisturbed, case.connections) = (3, 3, 1);
+    case.parts.clear();
+    answer(vec![case])
+}
