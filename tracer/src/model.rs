@@ -12,6 +12,8 @@ pub mod forgotten;
 pub mod forwarding;
 pub mod histogram;
 pub mod hop;
+pub mod identity;
+pub mod incident;
 pub mod journal;
 pub mod name;
 pub mod network;

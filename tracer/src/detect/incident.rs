@@ -4,25 +4,13 @@
 //! a next hop, a device or a component are one incident: one page, not thousands.
 
 use super::finding::{Finding, Tier};
+pub use crate::model::incident::Part;
 
 /// Findings that began within this time of one another may belong together, beside their errors.
 const TOGETHER_S: f64 = 5.0;
 
 /// An error of the change's time counts up to this.
 const MOST_ERROR_S: f32 = 30.0;
-
-/// Where a finding was made; numbers are the caller's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// A hop: device and stage in a namespace.
-    Hop(u32),
-    /// A next hop.
-    NextHop(u32),
-    /// A device.
-    Device(u32),
-    /// A component.
-    Component(u32),
-}
 
 /// Findings with a common place and beginning.
 #[derive(Clone, Debug, Default)]
@@ -102,16 +90,17 @@ impl Incidents {
     }
 }
 
+/// Whether a finding began when something else did, which is known by its second and its error.
+pub fn began_together((change_s, change_error_s): (u64, f32), finding: &Finding) -> bool {
+    let error_s = change_error_s.max(finding.change_error_s);
+    let slack_s = TOGETHER_S + f64::from(error_s.min(MOST_ERROR_S));
+    change_s.abs_diff(finding.change_s) as f64 <= slack_s
+}
+
 impl Incident {
     fn takes(&self, finding: &Finding, parts: &[Part]) -> bool {
-        let slack_s = TOGETHER_S
-            + f64::from(
-                self.change_error_s
-                    .max(finding.change_error_s)
-                    .min(MOST_ERROR_S),
-            );
-        self.change_s.abs_diff(finding.change_s) as f64 <= slack_s
-            && parts.iter().any(|part| self.parts.contains(part))
+        let began = (self.change_s, self.change_error_s);
+        began_together(began, finding) && parts.iter().any(|part| self.parts.contains(part))
     }
 
     fn take(&mut self, number: u64, finding: &Finding, parts: &[Part]) -> bool {
@@ -164,7 +153,7 @@ mod tests {
         let mut incidents = Incidents::default();
         let told = (0..1_000)
             .filter(|&route| {
-                let parts = [Part::Hop(route as u32), Part::Device(7)];
+                let parts = [Part::Hop(route), Part::Device(7)];
                 incidents
                     .add(route, &finding(100 + route % 5, Tier::Page), &parts)
                     .1

@@ -64,6 +64,11 @@ impl Increase {
         &self.cells
     }
 
+    /// Whether nothing was timed and nothing went wrong.
+    pub fn is_empty(&self) -> bool {
+        self.packets == 0 && self.mishaps == [0; 3]
+    }
+
     /// How many packets were timed.
     pub fn packets(&self) -> u64 {
         self.packets

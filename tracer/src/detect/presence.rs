@@ -38,7 +38,8 @@ impl Presence {
     /// was there.
     pub(super) fn second(&mut self, share: f64, normal: f64, packets: f64) -> bool {
         let level = f64::from(self.level)
-            .clamp(1.5 * normal, 0.98)
+            .max(1.5 * normal)
+            .min(0.98)
             .max(normal + 0.01)
             .min(0.99);
         let said =
@@ -85,6 +86,12 @@ mod tests {
             presence.second(if s % 3 == 0 { 0.0 } else { 1.0 / 3.0 }, 0.03, 3.0);
         });
         assert!(presence.of_the_time() > 0.95, "{presence:?}");
+    }
+
+    #[test]
+    fn what_is_nearly_always_beyond_the_edge_has_a_level_too() {
+        let mut presence = Presence::new(5, 0.9);
+        assert!(presence.second(1.0, 0.9, 30.0) || !presence.of_the_time().is_nan());
     }
 
     #[test]

@@ -177,10 +177,18 @@ impl Stream {
     pub fn adopt(&mut self, at_s: u64) -> Option<Finding> {
         let at_s = self.clock(at_s);
         let open = self.open.take()?;
+        self.take_level();
+        Some(self.close(at_s, &open, false))
+    }
+
+    /// What is known from now on is the present level alone: an edge for which that is too little
+    /// waits until there is enough.
+    fn take_level(&mut self) {
         self.baseline.adopt();
         (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
+        self.edges.iter_mut().for_each(|edge| edge.active = false);
+        self.leap.active = false;
         self.aim();
-        Some(self.close(at_s, &open, false))
     }
 
     /// The usual rate in packets per second.
@@ -386,9 +394,7 @@ impl Stream {
         } else if open.finding.direction == Direction::Down
             && at_s.saturating_sub((open.finding.raised_s - self.epoch_s) as u32) >= IMPROVED_S
         {
-            self.baseline.adopt();
-            (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
-            self.aim();
+            self.take_level();
             return Verdict::Cleared(self.close(at_s, &open, false));
         } else if open.back_since_s.is_some() && bad {
             open.back_since_s = None;

@@ -5,7 +5,7 @@ use super::hop::Stage;
 use super::journal::Age;
 
 /// The first word of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Word {
     /// Between this host's devices and the peer's.
     Path,
@@ -18,6 +18,7 @@ pub enum Word {
     /// What was looked at is as it should be.
     Healthy,
     /// What was seen allows no claim.
+    #[default]
     CantTell,
 }
 

@@ -15,6 +15,7 @@ use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
 use crate::model::coverage::Coverage;
+use crate::model::identity;
 use crate::model::journal::Age;
 use crate::model::{Histogram, Losses, Node, Parent, ProgramWork, Reading};
 
@@ -119,7 +120,7 @@ impl Ledger {
         self.readings += 1;
         self.series.each = each;
         let now = self.readings;
-        for (index, identity) in names::identities(reading).into_iter().enumerate() {
+        for (index, identity) in identity::identities(reading).into_iter().enumerate() {
             let past = self.pasts.entry(identity.node).or_default();
             past.begin(&reading.nodes[index], now);
             if past.names != Some(identity.names) {
@@ -157,7 +158,7 @@ impl Ledger {
     pub fn go_on_from(&mut self, reading: &Reading) {
         self.readings += 1;
         self.pasts.clear();
-        for (index, identity) in names::identities(reading).into_iter().enumerate() {
+        for (index, identity) in identity::identities(reading).into_iter().enumerate() {
             let past = self.pasts.entry(identity.node).or_default();
             past.take(&reading.nodes[index], self.readings);
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Labels;
 use super::names::Names;
-use super::{Labels, names};
 use crate::model::hop::mac_text;
+use crate::model::identity;
 use crate::model::journal::Age;
 use crate::model::name::Who;
 use crate::model::network::names::{protocol, table};
@@ -34,7 +35,7 @@ impl Infos {
         names: &mut Names,
     ) -> u64 {
         self.routes.clear();
-        let identities = names::identities(reading);
+        let identities = identity::identities(reading);
         let (mut taken, mut refused) = (0, 0_u64);
         for &index in reading.forwarding.keys() {
             let class = identities.get(index).and_then(|it| it.class);

@@ -1,12 +1,11 @@
 //! What nodes are called: numbers that tell them apart, and labels that a person can read.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::Labels;
 use crate::model::hop::mac_text;
-use crate::model::report::{class_key, segment_name};
+use crate::model::report::segment_name;
 use crate::model::{Node, Parent, Reading, Service};
 
 /// A label's value, kept once however many series have it.
@@ -30,63 +29,6 @@ impl Names {
     pub(super) fn forget_unused(&mut self) {
         self.0.retain(|name| Arc::strong_count(name) > 1);
     }
-}
-
-/// Which node this is.
-#[derive(Clone, Copy)]
-pub(super) struct Identity {
-    /// The same in each reading of a source, whatever its names are.
-    pub(super) node: u64,
-    /// Another one as soon as one of the names changes.
-    pub(super) names: u64,
-    /// The class that it belongs to.
-    pub(super) class: Option<usize>,
-}
-
-/// The identities of a reading's nodes.
-pub(super) fn identities(reading: &Reading) -> Vec<Identity> {
-    let classes: Vec<u64> = reading
-        .classes
-        .iter()
-        .map(|class| hash(class_key(class)))
-        .collect();
-    let mut found: Vec<Identity> = Vec::with_capacity(reading.nodes.len());
-    let mut taken = HashSet::with_capacity(reading.nodes.len());
-    for (index, node) in reading.nodes.iter().enumerate() {
-        let above = match node.parent {
-            Parent::Class(class) => Identity {
-                node: classes.get(class).copied().unwrap_or(0),
-                names: 0,
-                class: Some(class),
-            },
-            // A parent stands before its children; one that does not is no parent.
-            Parent::Node(parent) => found.get(parent).copied().unwrap_or(Identity {
-                node: index as u64,
-                names: 0,
-                class: None,
-            }),
-        };
-        let hop = &node.hop;
-        let numbers = (hop.namespace.cookie, hop.ifindex, hop.stage);
-        let birth = reading.births.nodes.get(index);
-        let macs = (hop.next_hop_mac, hop.previous_hop_mac);
-        let mut own = hash((above.node, numbers, macs, birth));
-        while !taken.insert(own) {
-            own = hash(own);
-        }
-        found.push(Identity {
-            node: own,
-            names: hash((above.names, &hop.namespace.name, &hop.device)),
-            class: above.class,
-        });
-    }
-    found
-}
-
-pub(super) fn hash(what: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The segment that ends at a node.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::names::{Names, hash};
+use super::names::Names;
 use super::{ABSENT, AllSeries, Labels, Room, Series};
 use crate::model::connection::{Connections, Phase, Sight};
-use crate::model::report::class_key;
+use crate::model::identity;
 use crate::model::{Class, Reading, Service};
 use crate::sink::prometheus::sparse::Sparse;
 
@@ -34,7 +34,7 @@ impl Pasts {
                 continue;
             };
             let birth = reading.births.classes.get(connections.class);
-            let identity = identity(class, birth, connections);
+            let identity = identity::of_sockets(class, birth, connections);
             let past = self.0.entry(identity).or_default();
             past.begin(connections, now);
             past.add(class, connections, series, names);
@@ -51,12 +51,6 @@ impl Pasts {
     pub(super) fn forget_absent(&mut self, now: u64) {
         self.0.retain(|_, past| now - past.seen < ABSENT);
     }
-}
-
-fn identity(class: &Class, birth: Option<&u32>, connections: &Connections) -> u64 {
-    let cookie = connections.namespace.cookie;
-    let by = (cookie, connections.ifindex, connections.next_hop);
-    hash((class_key(class), birth, by))
 }
 
 impl Past {
