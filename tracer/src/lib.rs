@@ -6,6 +6,7 @@ pub mod config;
 pub mod detect;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+pub mod judge;
 pub mod model;
 pub mod sink;
 pub mod source;

@@ -16,7 +16,7 @@ struct Room {
 }
 
 const EVERYONE: &[&str] = &[
-    "app", "cli", "config", "detect", "model", "sink", "source", "store",
+    "app", "cli", "config", "detect", "judge", "model", "sink", "source", "store",
 ];
 
 const ROOMS: [Room; 9] = [
@@ -35,6 +35,12 @@ const ROOMS: [Room; 9] = [
     Room {
         name: "detect",
         may_name: &["model"],
+        settings_of: &[],
+        never: DRY,
+    },
+    Room {
+        name: "judge",
+        may_name: &["detect", "model"],
         settings_of: &[],
         never: DRY,
     },
@@ -74,6 +80,7 @@ const ROOMS: [Room; 9] = [
             "cli",
             "config",
             "detect",
+            "judge",
             "model",
             "sink",
             "source",

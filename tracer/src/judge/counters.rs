@@ -1,0 +1,251 @@
+//! What every stream counted when it was judged last, so that what came since is known.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use crate::detect::{Increase, Mishap};
+use crate::model::connection::{Connections, Phase, Sight};
+use crate::model::identity::{identities, of_sockets};
+use crate::model::{Class, Counts, Histogram, Node, Parent, Reading, Service};
+
+/// After how many readings without it something is forgotten.
+const ABSENT: u64 = 60;
+
+/// A first hop has no latency. Its packets stand in one bucket, beyond which nothing ever is,
+/// so that its drops have something to be a share of.
+const NO_LATENCY: u8 = 64;
+
+/// What is measured of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measured {
+    /// Round trips that an acknowledgement alone told, with what was sent again.
+    RoundTrip,
+    /// How long the peer took at least, in exchanges that nothing disturbed.
+    Peer,
+    /// How long requests waited to be read.
+    Waiting,
+    /// Whole exchanges, with what was sent again.
+    Exchange,
+}
+
+impl Measured {
+    pub(super) const ALL: [Self; 4] = [Self::RoundTrip, Self::Peer, Self::Waiting, Self::Exchange];
+
+    /// The name in every output.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::RoundTrip => "round trip",
+            Self::Peer => "peer",
+            Self::Waiting => "waiting",
+            Self::Exchange => "exchange",
+        }
+    }
+
+    /// The times that are judged: whoever asks knows a whole exchange as its answer, whoever answers
+    /// as its service.
+    fn phase(self, class: &Class) -> Phase {
+        match self {
+            Self::RoundTrip => Phase::Rtt,
+            Self::Peer => Phase::PeerAtLeast,
+            Self::Waiting => Phase::Waiting,
+            Self::Exchange if matches!(class.service, Some(Service::Source(_))) => Phase::Answer,
+            Self::Exchange => Phase::Service,
+        }
+    }
+
+    fn has_mishaps(self) -> bool {
+        matches!(self, Self::RoundTrip | Self::Exchange)
+    }
+}
+
+/// What is sent again, and what is reset.
+const SENT_AGAIN: [Sight; 4] = [
+    Sight::Retransmits,
+    Sight::Timeouts,
+    Sight::SynRetransmits,
+    Sight::SynAckRetransmits,
+];
+const RESETS: [Sight; 2] = [Sight::ResetsSent, Sight::ResetsReceived];
+/// Exchanges that did not go well.
+const TROUBLED: [Sight; 3] = [Sight::Disturbed, Sight::PeerOrWayBack, Sight::Unanswered];
+
+/// Everything, by what tells it apart.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    nodes: HashMap<u64, NodePast>,
+    sockets: HashMap<u64, SocketsPast>,
+    readings: u64,
+}
+
+/// A node as it was.
+#[derive(Debug, Default)]
+pub(super) struct NodePast {
+    latency: Times,
+    packets: u64,
+    dropped: u64,
+    /// Its stream, once something passed that is to be judged.
+    pub(super) stream: Option<NonZeroU64>,
+    seen: u32,
+    /// Packets that came since.
+    pub(super) came: u32,
+}
+
+// A large host has a hundred thousand of them.
+const _: () = assert!(size_of::<NodePast>() == 48);
+
+/// Sockets as they were.
+#[derive(Debug, Default)]
+pub(super) struct SocketsPast {
+    times: [Times; Measured::ALL.len()],
+    sent_again: u64,
+    resets: u64,
+    troubled_before: u64,
+    since: [u64; 2],
+    seen: u64,
+    /// Exchanges that did not go well since.
+    pub(super) troubled: u64,
+    /// Its streams.
+    pub(super) streams: [Option<u64>; Measured::ALL.len()],
+}
+
+/// A histogram as it was. Its buckets are kept from its first change on, since most segments of a
+/// large host are seldom used; so what came until then is not judged.
+#[derive(Debug, Default)]
+struct Times {
+    counts: Option<Box<Counts>>,
+    count: u64,
+}
+
+impl Times {
+    /// Adds what came since; a histogram that counts less than before began anew.
+    fn rise_to(&mut self, now: &Histogram, into: &mut Increase) {
+        if now.count() == self.count {
+            return;
+        }
+        let is_first = self.count == 0 && self.counts.is_none();
+        let before = std::mem::replace(&mut self.count, now.count());
+        if is_first {
+            return;
+        }
+        if now.count() < before {
+            self.counts = Some(Box::default());
+        }
+        if let Some(counts) = &self.counts {
+            for (bucket, count) in now.counts().buckets() {
+                let since = count.saturating_sub(counts.get(bucket));
+                into.add(bucket as u8, u32::try_from(since).unwrap_or(u32::MAX));
+            }
+        }
+        self.counts = Some(Box::new(now.counts().clone()));
+    }
+}
+
+impl Counters {
+    pub(super) fn begin(&mut self) {
+        self.readings += 1;
+    }
+
+    /// What a node counted since, as an increase.
+    pub(super) fn node(
+        &mut self,
+        identity: u64,
+        node: &Node,
+        increase: &mut Increase,
+    ) -> &mut NodePast {
+        let past = self.nodes.entry(identity).or_default();
+        past.seen = self.readings as u32;
+        past.rise_to(node, increase);
+        past
+    }
+
+    /// Notes what sockets counted; returns what tells them apart.
+    pub(super) fn sockets(&mut self, reading: &Reading, class: &Class, now: &Connections) -> u64 {
+        let birth = reading.births.classes.get(now.class);
+        let identity = of_sockets(class, birth, now);
+        let past = self.sockets.entry(identity).or_default();
+        past.seen = self.readings;
+        let sum = |sights: &[Sight]| sights.iter().map(|&it| now.sight(it)).sum::<u64>();
+        let (again, resets, troubled) = (sum(&SENT_AGAIN), sum(&RESETS), sum(&TROUBLED));
+        // Fewer than before: they began anew.
+        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        past.since = [since(again, past.sent_again), since(resets, past.resets)];
+        past.troubled = since(troubled, past.troubled_before);
+        (past.sent_again, past.resets, past.troubled_before) = (again, resets, troubled);
+        identity
+    }
+
+    /// Sockets that [`Self::sockets`] just met.
+    pub(super) fn sockets_past(&mut self, identity: u64) -> &mut SocketsPast {
+        self.sockets.entry(identity).or_default()
+    }
+
+    /// Takes all that was counted as known.
+    pub(super) fn go_on_from(&mut self, reading: &Reading) {
+        self.nodes.clear();
+        self.sockets.clear();
+        let mut nowhere = Increase::default();
+        for (node, identity) in reading.nodes.iter().zip(identities(reading)) {
+            self.node(identity.node, node, &mut nowhere);
+        }
+        for connections in &reading.connections {
+            if let Some(class) = reading.classes.get(connections.class) {
+                let identity = self.sockets(reading, class, connections);
+                for measured in Measured::ALL {
+                    let past = self.sockets_past(identity);
+                    past.fill(measured, class, connections, &mut nowhere);
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_absent(&mut self) {
+        let now = self.readings;
+        if now.is_multiple_of(ABSENT) {
+            // A reading a second: the number comes round after a century.
+            self.nodes
+                .retain(|_, past| u64::from((now as u32).wrapping_sub(past.seen)) < ABSENT);
+            self.sockets.retain(|_, past| now - past.seen < ABSENT);
+        }
+    }
+}
+
+impl NodePast {
+    fn rise_to(&mut self, node: &Node, increase: &mut Increase) {
+        increase.clear();
+        let packets = node.packets.saturating_add(node.born);
+        let dropped: u64 = node.ends.dropped.values().sum();
+        if packets < self.packets || dropped < self.dropped {
+            (self.packets, self.dropped, self.latency) = (0, 0, Times::default());
+        }
+        self.came = u32::try_from(packets - self.packets).unwrap_or(u32::MAX);
+        let drops = u32::try_from(dropped - self.dropped).unwrap_or(u32::MAX);
+        (self.packets, self.dropped) = (packets, dropped);
+        match node.parent {
+            Parent::Node(_) => self.latency.rise_to(&node.latency, increase),
+            Parent::Class(_) => increase.add(NO_LATENCY, self.came),
+        }
+        increase.add_mishaps(Mishap::Drop, drops);
+    }
+}
+
+impl SocketsPast {
+    /// What one measure of these sockets counted since; says whether there is anything to judge.
+    pub(super) fn fill(
+        &mut self,
+        measured: Measured,
+        class: &Class,
+        now: &Connections,
+        increase: &mut Increase,
+    ) -> bool {
+        increase.clear();
+        if let Some(times) = now.phases.get(&measured.phase(class)) {
+            self.times[measured as usize].rise_to(times, increase);
+        }
+        if measured.has_mishaps() {
+            let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+            increase.add_mishaps(Mishap::Retransmit, count(self.since[0]));
+            increase.add_mishaps(Mishap::Reset, count(self.since[1]));
+        }
+        increase.packets() > 0
+    }
+}
