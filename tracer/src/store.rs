@@ -3,6 +3,7 @@
 //! One file of [redb](https://www.redb.org), which survives being killed at any moment.
 
 mod damage;
+pub mod incidents;
 pub mod settings;
 mod wire;
 
@@ -46,17 +47,17 @@ const CACHE: usize = 4 << 20;
 const PART_FOR_ENTRIES: u64 = 4;
 const PART_FOR_REST: u64 = 8;
 
-/// Why the journal could not be read or written.
+/// Why the journal, or the file of incidents, could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process has it.
-    #[error("open the journal {}: another agent has it; try another --state-directory", path.display())]
+    #[error("open {}: another agent has it; try another --state-directory", path.display())]
     Taken {
         /// Its file.
         path: PathBuf,
     },
     /// The file is damaged, or is no journal.
-    #[error("read the journal {}: {because}; try to move it away", path.display())]
+    #[error("read {}: {because}; try to move it away", path.display())]
     Damaged {
         /// Its file.
         path: PathBuf,
@@ -64,7 +65,7 @@ pub enum Error {
         because: String,
     },
     /// The system refused.
-    #[error("{doing} the journal {}: {because}; try {advice}", path.display())]
+    #[error("{doing} {}: {because}; try {advice}", path.display())]
     System {
         /// The verb: "open", "write".
         doing: &'static str,
