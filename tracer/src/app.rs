@@ -6,6 +6,8 @@ mod blame;
 mod changes;
 mod configure;
 mod doctor;
+mod export;
+mod incidents;
 mod interrupt;
 mod log;
 mod off;
@@ -35,6 +37,8 @@ pub fn main() -> ExitCode {
         Some(Command::Blame(arguments)) => blame::run(arguments),
         Some(Command::Run(agent)) => run::run(agent, arguments.verbose),
         Some(Command::Changes(changes)) => changes::run(changes),
+        Some(Command::Incidents(incidents)) => incidents::run(incidents),
+        Some(Command::Export(what)) => export::run(*what),
         Some(Command::Off(off)) => off::run(off),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
     };

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::config::value::{self, MaxCpu, SocketPath, Target};
 use crate::model::Protocol;
+use crate::model::incident::Name;
 use crate::source::settings::Prefix;
 
 /// Says what is wrong on one screen: the path, the peer, this host, the application, nothing, or that
@@ -45,6 +46,11 @@ pub enum Command {
     Run(Run),
     /// Shows what changed on the network, who made it, and what became of the routes
     Changes(Changes),
+    /// Shows what is wrong and what was: incidents, from their first sign to their end
+    Incidents(Incidents),
+    /// Prints what monitoring is given to begin with
+    #[command(subcommand)]
+    Export(Export),
     /// Ends the agent, even one that hangs, so that nothing of it is left in the kernel
     Off(Off),
     /// Says whether tracing can work here, and what to do about what can't
@@ -161,6 +167,9 @@ pub struct Run {
     /// Serves what a file recorded; traces nothing
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// Tells nobody of incidents, and lists at its end what would have been sent
+    #[arg(long)]
+    pub shadow: bool,
 }
 
 /// Arguments of `tracer changes`.
@@ -182,6 +191,57 @@ pub struct Changes {
     /// The folder of the journal that is read where no agent runs [default: /var/lib/tracer]
     #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::DIRECTORY))]
     pub state_directory: Option<SocketPath>,
+}
+
+/// Arguments of `tracer incidents`.
+#[derive(Debug, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Incidents {
+    /// What to do with one.
+    #[command(subcommand)]
+    pub what: Option<OfIncidents>,
+    /// Shows this one alone: INC-7
+    #[arg(value_name = "INC-ID", value_parser = told(value::incident, value::INCIDENT))]
+    pub id: Option<Name>,
+    /// Writes JSON (docs/incidents.md) in place of text
+    #[arg(long)]
+    pub json: bool,
+    /// Goes on, and shows each incident again when something about it is new
+    #[arg(long, conflicts_with = "report")]
+    pub follow: bool,
+    /// Writes the draft of a postmortem, in Markdown, to this file
+    #[arg(long, value_name = "FILE", requires = "id", conflicts_with = "json")]
+    pub report: Option<PathBuf>,
+    /// Reads this configuration, to learn the agent's socket and folder [default:
+    /// /etc/tracer/tracer.toml, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The Unix socket of the agent that is asked [default: /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", global = true, value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+    /// The folder that is read where no agent runs [default: /var/lib/tracer]
+    #[arg(long, value_name = "PATH", global = true, value_parser = told(value::socket, value::DIRECTORY))]
+    pub state_directory: Option<SocketPath>,
+}
+
+/// What can be printed for monitoring.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Export {
+    /// Alerting rules for Prometheus: incidents, an agent that says nothing, what is lost
+    Rules,
+    /// A dashboard that Grafana imports
+    Dashboard,
+}
+
+/// What can be done with an incident.
+#[derive(Debug, Subcommand)]
+pub enum OfIncidents {
+    /// Says that what an incident's streams do now is normal, which ends it; over the socket alone
+    Accept {
+        /// The incident: INC-7
+        #[arg(value_name = "INC-ID", value_parser = told(value::incident, value::INCIDENT))]
+        id: Name,
+    },
 }
 
 /// Arguments of `tracer off`.
@@ -293,6 +353,16 @@ mod tests {
     #[test]
     fn help_of_changes() {
         insta::assert_snapshot!(help(&["changes"]));
+    }
+
+    #[test]
+    fn help_of_incidents() {
+        insta::assert_snapshot!(help(&["incidents"]));
+    }
+
+    #[test]
+    fn help_of_export() {
+        insta::assert_snapshot!(help(&["export"]));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 pub use error::Error;
 
+use crate::app::agent::alerts::settings::Settings as Alerts;
 use crate::app::agent::settings::Settings as Agent;
+use crate::judge::settings::Settings as Incidents;
 use crate::sink::prometheus::settings::Settings as Metrics;
 use crate::source::Settings;
 use crate::store::Settings as Journal;
@@ -33,6 +35,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// Where the journal is kept; none where it is in memory alone.
     pub journal: Option<Journal>,
+    /// What an incident needs to be worth waking someone.
+    pub incidents: Incidents,
+    /// Who is told of one.
+    pub alerts: Alerts,
     /// What the source is told.
     pub settings: Settings,
 }
@@ -44,6 +50,8 @@ impl Default for Config {
             agent: Agent::default(),
             metrics: Metrics::default(),
             journal: Some(Journal::default()),
+            incidents: Incidents::default(),
+            alerts: Alerts::default(),
             settings: Settings::default(),
         }
     }

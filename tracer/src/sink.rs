@@ -1,12 +1,17 @@
 //! Where reports go: text for people, JSON for programs, metrics for monitoring.
 
+pub mod alert_json;
 pub mod blame_json;
 pub mod blame_text;
 pub mod changes_json;
 pub mod changes_text;
 pub mod doctor_json;
 pub mod doctor_text;
+pub mod export;
 mod fit;
+pub mod incident_report;
+pub mod incidents_json;
+pub mod incidents_text;
 mod json;
 pub mod look;
 pub mod object_json;

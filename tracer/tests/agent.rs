@@ -1,13 +1,19 @@
 //! The agent as monitoring and its operator meet it; a recording stands for the kernel.
 
+#[path = "agent/alerts.rs"]
+mod alerts;
 #[path = "agent/asked.rs"]
 mod asked;
 #[path = "agent/documented.rs"]
 mod documented;
+#[path = "agent/exported.rs"]
+mod exported;
 #[path = "agent/guarded.rs"]
 mod guarded;
 #[path = "agent/host.rs"]
 mod host;
+#[path = "agent/incidents.rs"]
+mod incidents;
 #[path = "agent/many.rs"]
 mod many;
 #[path = "agent/refused.rs"]

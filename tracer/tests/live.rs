@@ -15,6 +15,8 @@ mod ended;
 mod filtered;
 #[path = "live/governed.rs"]
 mod governed;
+#[path = "live/incidents.rs"]
+mod incidents;
 #[path = "live/journal.rs"]
 mod journal;
 #[path = "live/off.rs"]

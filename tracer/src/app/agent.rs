@@ -1,11 +1,13 @@
 //! The agent: it attaches once, reads each second, and answers over HTTP until it is told to end.
 
+pub mod alerts;
 mod api;
 mod auth;
 mod confine;
 mod counts;
 mod doors;
 mod governor;
+mod incidents;
 mod journal;
 mod listen;
 pub(super) mod lock;
@@ -26,9 +28,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use api::REVISION;
 pub(super) use journal::now;
 pub use settings::{Budget, Settings};
 
+use self::alerts::Alerts;
 use self::api::Api;
 use self::confine::Places;
 use self::doors::{Doors, Plan};
@@ -75,6 +79,7 @@ pub(super) struct Prepared {
     state: Arc<State>,
     reader: Reader,
     writer: Writer,
+    alerts: Alerts,
 }
 
 /// The agent, at work.
@@ -86,6 +91,7 @@ struct Agent {
     doors: Doors,
     reader: Reader,
     writer: Writer,
+    alerts: Alerts,
 }
 
 /// Reads the configuration, starts the reader, and gives up every right that serving can do without.
@@ -97,8 +103,13 @@ pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
     config.agent.socket.as_deref().map_or(Ok(()), make_folder)?;
     let kept = config.journal.clone();
     let folder = kept.as_ref().map(|kept| kept.directory.clone());
-    let (writer, journal) = Writer::start(kept, move || confine::writer(folder))?;
-    let state = Arc::new(State::new(config.metrics, journal));
+    let (writer, journal, docket) =
+        Writer::start(kept, config.incidents, move || confine::writer(folder))?;
+    let for_alerts = config.alerts.clone();
+    let alerts = Alerts::start(config.alerts.clone(), Arc::clone(&docket), move || {
+        confine::sender(&for_alerts)
+    })?;
+    let state = Arc::new(State::new(config.metrics, journal, docket));
     let (for_reader, traces) = (places.clone(), given.traces);
     let reader = Reader::start(Arc::clone(&state), move || {
         confine::reader(&for_reader, traces)
@@ -110,11 +121,13 @@ pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
         state,
         reader,
         writer,
+        alerts,
     })
 }
 
 /// Works until a signal says to end.
 pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
+    let began = now();
     let mut signals = Signals::hear()?;
     let mut agent = Agent::start(prepared).await?;
     agent.reader.govern(agent.config.agent.max_cpu);
@@ -133,10 +146,12 @@ pub(super) async fn run(prepared: Prepared) -> Result<(), Failure> {
         doors,
         reader,
         writer,
+        alerts,
         ..
     } = agent;
     drop(doors);
     reader.stop(LAST_CALL).await;
+    list(alerts.withheld(began).as_deref());
     // What the last reading counted is written too.
     drop(writer);
     Ok(())
@@ -150,6 +165,7 @@ impl Agent {
             state,
             reader,
             writer,
+            alerts,
         } = prepared;
         let api = Api::new(Arc::clone(&state), reader.look());
         let doors = Doors::open(plan(&config, &api, &state)?).await?;
@@ -161,6 +177,7 @@ impl Agent {
             doors,
             reader,
             writer,
+            alerts,
         })
     }
 
@@ -204,6 +221,8 @@ impl Agent {
         }
         attached?;
         self.state.set(config.metrics);
+        self.state.docket.set(config.incidents);
+        self.alerts.set(config.alerts.clone());
         self.reader.govern(config.agent.max_cpu);
         self.config = config;
         Ok(())
@@ -221,6 +240,20 @@ impl Agent {
             return Ok(());
         }
         self.reader.open(self.open_for(config)).await
+    }
+}
+
+/// What would have been sent, where nobody was told.
+fn list(withheld: Option<&[String]>) {
+    match withheld {
+        None => {}
+        Some([]) => eprintln!("shadow: no alert would have been sent"),
+        Some(all) => {
+            eprintln!("shadow: would have sent");
+            for line in all {
+                eprintln!("  {line}");
+            }
+        }
     }
 }
 

@@ -24,9 +24,38 @@ pub(super) fn connect(socket: &Path) -> Result<Option<UnixStream>, Failure> {
     }
 }
 
+/// An agent's answer.
+pub(super) struct Answer {
+    head: String,
+    /// What it says.
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    }
+}
+
 /// What the agent answers to a path, which may take it so long.
-pub(super) fn get(mut stream: UnixStream, path: &str, takes: Duration) -> Result<String, Failure> {
-    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+pub(super) fn get(stream: UnixStream, path: &str, takes: Duration) -> Result<String, Failure> {
+    Ok(ask(stream, "GET", path, takes)?.body)
+}
+
+/// Asks for a path by GET or POST, which may take the agent so long.
+///
+/// # Errors
+/// When the agent goes away meanwhile, or refuses: with what it says.
+pub(super) fn ask(
+    mut stream: UnixStream,
+    method: &str,
+    path: &str,
+    takes: Duration,
+) -> Result<Answer, Failure> {
+    let request = format!("{method} {path} HTTP/1.0\r\ncontent-length: 0\r\n\r\n");
     let mut answer = String::new();
     let asked = stream
         .set_read_timeout(Some(PATIENCE + takes))
@@ -36,13 +65,21 @@ pub(super) fn get(mut stream: UnixStream, path: &str, takes: Duration) -> Result
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let code = head.split(' ').nth(1).unwrap_or("nothing");
     if code == "200" {
-        return Ok(body.to_owned());
+        return Ok(Answer {
+            head: head.to_owned(),
+            body: body.to_owned(),
+        });
     }
     let name = path.split('?').next().unwrap_or(path);
+    let advice = match code {
+        "404" if body.contains("there is no") => "tracer incidents, which lists them",
+        "409" => "tracer incidents, which says what became of it",
+        _ => "to start the agent anew, of this same version",
+    };
     Err(Failure::Refused {
         doing: format!("ask the agent for {name}"),
         because: format!("it answers {code} {}", body.trim_end()),
-        advice: "to start the agent anew, of this same version".to_owned(),
+        advice: advice.to_owned(),
     })
 }
 

@@ -21,6 +21,7 @@ pub(super) fn agent(arguments: &cli::Run, verbose: u8) -> Result<Config, Error> 
     state_directory(&mut config.journal, arguments.state_directory.as_ref());
     let agent = &mut config.agent;
     agent.insecure_listen |= arguments.insecure_listen;
+    config.alerts.shadow |= arguments.shadow;
     config.settings.fine |= arguments.fine;
     config.settings.kernel_log = verbose >= KERNEL_LOG;
     Ok(config)
@@ -37,6 +38,14 @@ pub(super) fn verdict(arguments: &cli::Verdict, verbose: u8) -> Result<Config, E
 
 /// The socket of the agent that is asked for changes, and the journal's folder.
 pub(super) fn changes(arguments: &cli::Changes) -> Result<Config, Error> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    replace(&mut config.agent.socket, arguments.socket.as_ref());
+    state_directory(&mut config.journal, arguments.state_directory.as_ref());
+    Ok(config)
+}
+
+/// The socket of the agent that is asked for incidents, and the folder that they are kept in.
+pub(super) fn incidents(arguments: &cli::Incidents) -> Result<Config, Error> {
     let mut config = Config::load(arguments.config.as_deref())?;
     replace(&mut config.agent.socket, arguments.socket.as_ref());
     state_directory(&mut config.journal, arguments.state_directory.as_ref());

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Config, value};
+use crate::app::agent::alerts::settings as alerts;
 use crate::app::agent::settings as agent;
+use crate::judge::settings as incidents;
 use crate::model::Protocol;
 use crate::sink::prometheus::settings as metrics;
 use crate::source::settings::{self, Prefix, Settings};
@@ -37,6 +39,8 @@ struct File {
     agent: Agent,
     metrics: Metrics,
     journal: Journal,
+    incidents: Incidents,
+    alerts: Alerts,
     filter: Filter,
     classes: Classes,
     timing: Timing,
@@ -75,6 +79,24 @@ struct Journal {
     directory: Option<SocketPath>,
     max_size: Option<JournalSize>,
     makers: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the file")]
+struct Incidents {
+    page_share: Option<Percent>,
+    page_connections: Option<Connections>,
+    page_after: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Alerts {
+    webhook: Option<Url>,
+    webhook_key: Option<FilePath>,
+    alertmanagers: Vec<Spanned<String>>,
+    ca_file: Option<FilePath>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,6 +181,8 @@ value!(MaxCpu(value::MaxCpu), from "String", String, by |text: String| value::ma
 value!(SeriesCount(usize), from "i64", i64, by value::series);
 value!(OneIn(std::num::NonZeroU8), from "i64", i64, by value::one_in);
 value!(JournalSize(u64), from "String", String, by |text: String| value::journal_size(&text));
+value!(Url(axum::http::Uri), from "String", String, by |text: String| value::url(&text));
+value!(Percent(u8), from "String", String, by |text: String| value::percent(&text));
 value!(Entries(u32), from "i64", i64, by value::entries);
 impl PortOrRange {
     fn ports(self) -> Result<RangeInclusive<u16>, String> {
@@ -218,6 +242,8 @@ impl File {
             agent: self.agent.into_settings(defaults.agent),
             metrics: self.metrics.into_settings(defaults.metrics),
             journal: self.journal.settings(),
+            incidents: self.incidents.settings(),
+            alerts: self.alerts.into_settings()?,
             settings: Settings {
                 filter: self.filter.into_settings(),
                 components: components
@@ -267,6 +293,33 @@ impl Journal {
         directory.map(|directory| journal::Settings {
             directory,
             max_size: self.max_size.map_or(from.max_size, |it| it.0),
+        })
+    }
+}
+
+impl Incidents {
+    fn settings(self) -> incidents::Settings {
+        let from = incidents::Settings::default();
+        incidents::Settings {
+            percent: self.page_share.map_or(from.percent, |it| it.0),
+            connections: self.page_connections.map_or(from.connections, |it| {
+                u32::try_from(it.0).unwrap_or(u32::MAX)
+            }),
+            lasting: self.page_after.map_or(from.lasting, |it| it.0),
+            ..from
+        }
+    }
+}
+
+impl Alerts {
+    fn into_settings(self) -> Result<alerts::Settings, Wrong> {
+        let from = alerts::Settings::default();
+        Ok(alerts::Settings {
+            webhook: self.webhook.map(|it| it.0),
+            webhook_key: self.webhook_key.map(|it| it.0),
+            alertmanagers: all(self.alertmanagers, |text| value::url(&text))?,
+            ca_file: self.ca_file.map_or(from.ca_file, |it| it.0),
+            ..from
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::value::{
     CONNECTIONS, DIRECTORY, DURATION, ENTRIES, JOURNAL_SIZE, LISTEN, MAX_CPU, NAME, ONE_IN, PATH,
-    PORT, PORT_RANGE, PREFIX, PROTOCOL, SERIES, SOCKET, TRUTH,
+    PERCENT, PORT, PORT_RANGE, PREFIX, PROTOCOL, SERIES, SOCKET, TRUTH, URL,
 };
 
 /// The sections and keys.
@@ -24,6 +24,15 @@ const KEYS: &[(&str, &str)] = &[
     ("journal.directory", DIRECTORY),
     ("journal.max_size", JOURNAL_SIZE),
     ("journal.makers", TRUTH),
+    ("incidents", "a section: [incidents]"),
+    ("incidents.page_share", PERCENT),
+    ("incidents.page_connections", CONNECTIONS),
+    ("incidents.page_after", DURATION),
+    ("alerts", "a section: [alerts]"),
+    ("alerts.webhook", URL),
+    ("alerts.webhook_key", PATH),
+    ("alerts.alertmanagers", URL),
+    ("alerts.ca_file", PATH),
     ("filter", "a section: [filter]"),
     ("filter.namespace", NAME),
     ("filter.device", NAME),

@@ -71,6 +71,12 @@ fn the_complete_example_sets_everything() {
     };
     assert_eq!(config.duration, Duration::from_secs(10));
     assert_eq!(config.agent, agent);
+    let alerts = Alerts {
+        webhook: Some("https://on-call.example/hook".parse().unwrap()),
+        webhook_key: Some("/etc/tracer/webhook.key".into()),
+        ..Alerts::default()
+    };
+    assert_eq!(config.alerts, alerts);
     assert_eq!(config.settings, settings);
 }
 
@@ -179,11 +185,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "[filters]\nport = 1",
-        "1: filters: there is no such key; allowed: routes, agent, metrics, journal, filter, classes, timing, limits, component",
+        "1: filters: there is no such key; allowed: routes, agent, metrics, journal, incidents, alerts, filter, classes, timing, limits, component",
     ),
     (
         "duration = \"1s\"",
-        "1: duration: there is no such key; allowed: routes, agent, metrics, journal, filter, classes, timing, limits, component",
+        "1: duration: there is no such key; allowed: routes, agent, metrics, journal, incidents, alerts, filter, classes, timing, limits, component",
     ),
     (
         "routes = 1",

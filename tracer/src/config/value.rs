@@ -6,10 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
 use jiff::SignedDuration;
 
 use crate::app::agent::settings::Budget;
 use crate::model::Protocol;
+use crate::model::incident::Name;
 use crate::source::settings::Prefix;
 
 /// What [`duration`] takes.
@@ -45,6 +47,12 @@ pub const CONNECTIONS: &str = "a number from 1 to 10000";
 pub const SERIES: &str = "a number from 1 to 10000000";
 /// What [`max_cpu`] takes.
 pub const MAX_CPU: &str = "a percentage from 0.01% to 100% of this host, such as 1%, or off";
+/// What [`incident`] takes.
+pub const INCIDENT: &str = "a name such as INC-7, or its number";
+/// What [`url`] takes.
+pub const URL: &str = "an http or https URL without a user, such as https://on-call.example/hook";
+/// What [`percent`] takes.
+pub const PERCENT: &str = "a percentage from 1% to 100%, such as 5%";
 /// What the journal's folder may be; it is read as a socket's path is.
 pub const DIRECTORY: &str = "a path that starts with /, or \"\" for a journal in memory alone";
 /// What [`journal_size`] takes.
@@ -123,6 +131,43 @@ pub fn target(text: &str) -> Result<Target, String> {
         return Ok(Target::Address(address));
     }
     prefix(if text == "default" { "0.0.0.0/0" } else { text }).map(Target::Prefix)
+}
+
+/// An incident by its name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn incident(text: &str) -> Result<Name, String> {
+    Name::from_text(text).ok_or_else(|| format!("{text:?} is no incident"))
+}
+
+/// Where an alert is sent.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|_| format!("{text:?} is no URL"))?;
+    let authority = url.authority().map_or("", |it| it.as_str());
+    match url.scheme_str() {
+        Some("http" | "https") if !authority.is_empty() => {}
+        _ => return Err(format!("{text:?} is no http or https URL")),
+    }
+    if authority.contains('@') {
+        return Err("the URL has a user".to_owned());
+    }
+    Ok(url)
+}
+
+/// A whole percentage.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn percent(text: &str) -> Result<u8, String> {
+    let number = text.trim().strip_suffix('%').map(str::trim_end);
+    match number.map(str::parse) {
+        Some(Ok(percent @ 1..=100)) => Ok(percent),
+        _ => Err(format!("{text:?} is no such percentage")),
+    }
 }
 
 /// A transport protocol by its name.

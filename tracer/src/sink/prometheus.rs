@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 pub use families::FAMILIES;
 pub use family::{Family, Kind, OVERFLOW};
 pub use form::Form;
-pub use health::{Governed, Health, Process};
+pub use health::{Governed, Health, Judged, Process};
 pub use ledger::Ledger;
 pub use settings::Settings;
 

@@ -57,6 +57,18 @@ pub fn share(share: f64) -> String {
     }
 }
 
+/// How long something lasted, from seconds to days: `33 h 12 min`, `3 min 20 s`, `5 s`.
+pub(super) fn span(ns: u64) -> String {
+    let seconds = ns / 1_000_000_000;
+    let (days, hours) = (seconds / 86_400, seconds / 3_600);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..172_800 => format!("{hours} h {} min", seconds / 60 % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

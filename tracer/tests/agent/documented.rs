@@ -9,8 +9,10 @@ use super::running::Agent;
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
 /// A recording has no programs, and this one no FIB entries, no sockets and no counts of devices: what
-/// a page says of them stands in the sink's own tests.
-const NOT_RECORDED: [&str; 8] = [
+/// a page says of them stands in the sink's own tests. Nobody is told of incidents here: alerts have
+/// tests of their own.
+const NOT_RECORDED: [&str; 9] = [
+    "tracer_alert",
     "tracer_probe_",
     "tracer_route_age_",
     "tracer_route_info",

@@ -15,7 +15,7 @@ use super::asked::ask;
 use super::running::{Agent, Folder, folder, recording, wait_until, write};
 
 /// A program of Debian's package, which `cargo xtask setup` unpacks into the target folder.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_tracer")).ancestors().nth(2);
     let folder = target.unwrap().join("tools/prometheus/usr/bin");
     let program = folder.join(name);

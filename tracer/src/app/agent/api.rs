@@ -1,5 +1,7 @@
 //! What can be asked of the agent, by its path.
 
+mod incidents;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{Query, State as Known};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use serde::Deserialize;
@@ -28,6 +30,8 @@ use crate::config::value;
 use crate::model::Report;
 use crate::sink::prometheus::Form;
 use crate::sink::{changes_json, changes_text, look, routes_json};
+
+pub(in crate::app) use incidents::REVISION;
 
 /// How old the last reading of a healthy agent is at most.
 const OLDEST: Duration = Duration::from_secs(30);
@@ -67,12 +71,19 @@ impl Api {
     }
 }
 
+/// What may be asked by whom: whoever may use the socket may also say that something is normal.
+pub(super) fn router_of_socket(api: Arc<Api>) -> Router {
+    let accept = post(incidents::accept).with_state(Arc::clone(&api));
+    router(api).route("/api/incidents/{id}/accept", accept)
+}
+
 pub(super) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/api/routes", get(routes))
         .route("/api/changes", get(changes))
         .route("/api/verdict", get(super::verdict::verdict))
+        .route("/api/incidents", get(incidents::all))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

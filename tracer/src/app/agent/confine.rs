@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    path_beneath_rules,
 };
 
 use super::Settings;
+use super::alerts::settings::Settings as Alerts;
 use crate::app::Failure;
 use crate::config::web::{ClientAuth, Web};
 use crate::source::live::rights;
@@ -22,6 +24,9 @@ const RULES: ABI = ABI::V6;
 
 /// What is read while the agent runs: the configuration, namespaces, processes, the kernel's types.
 const READ: [&str; 4] = ["/etc", "/proc", "/run", "/sys"];
+
+/// Names are asked for by TCP where an answer is long.
+const DNS: u16 = 53;
 
 /// What changes where something that was not known at the start is to be opened.
 const ADVICE: &str = "starting the agent anew";
@@ -35,6 +40,8 @@ pub(super) struct Places {
     pub(super) sockets: Vec<PathBuf>,
     /// Files are made, written and exchanged here.
     pub(super) written: Vec<PathBuf>,
+    /// Ports that are connected to.
+    pub(super) ports: Vec<u16>,
 }
 
 impl Places {
@@ -58,6 +65,7 @@ impl Places {
             read: read.flatten().collect(),
             sockets: settings.socket.iter().map(|path| folder(path)).collect(),
             written: Vec::new(),
+            ports: Vec::new(),
         }
     }
 }
@@ -102,6 +110,20 @@ pub(super) fn writer(folder: Option<PathBuf>) -> Result<(), Failure> {
     restrict(&places).map_err(refused)
 }
 
+/// For the thread that sends alerts: it keeps nothing, and connects to receivers alone, and to whoever
+/// resolves their names.
+pub(super) fn sender(alerts: &Alerts) -> Result<(), Failure> {
+    rights::keep_none().map_err(refused)?;
+    let files = alerts.webhook_key.iter().chain([&alerts.ca_file]);
+    let modules = ["/lib", "/usr/lib", "/usr/share/ca-certificates"].map(PathBuf::from);
+    let places = Places {
+        read: files.map(|file| folder(file)).chain(modules).collect(),
+        ports: alerts.ports().into_iter().chain([DNS]).collect(),
+        ..Places::default()
+    };
+    restrict(&places).map_err(refused)
+}
+
 /// For all other threads, before there are any: they keep nothing.
 pub(super) fn servers(places: &Places) -> Result<(), Failure> {
     restrict(places).map_err(refused)?;
@@ -118,7 +140,7 @@ fn restrict(places: &Places) -> Result<(), String> {
     Ok(())
 }
 
-/// Nothing is run, connected to by TCP or signalled; nothing but sockets and locks is written.
+/// Nothing is run or signalled, and connected to by TCP but at the ports that are named; nothing but sockets and locks is written.
 ///
 /// Ports may be bound, since a reload may move the listener.
 fn rules(places: &Places) -> Result<RulesetCreated, RulesetError> {
@@ -135,6 +157,10 @@ fn rules(places: &Places) -> Result<RulesetCreated, RulesetError> {
     if !std::env::var_os("NOTIFY_SOCKET").is_some_and(is_abstract) {
         scope |= Scope::AbstractUnixSocket;
     }
+    let connected = places
+        .ports
+        .iter()
+        .map(|&port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(RULES))?
@@ -143,6 +169,7 @@ fn rules(places: &Places) -> Result<RulesetCreated, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(known, read))?
         .add_rules(path_beneath_rules(&places.sockets, sockets))?
+        .add_rules(connected)?
         .add_rules(path_beneath_rules(&places.written, written))
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::Settings;
-use super::api::{Api, router};
+use super::api::{Api, router, router_of_socket};
 use super::counts::Counts;
 use super::listen::{Listener, Socket};
 use super::serve::{Current, Manner, serve};
@@ -74,7 +74,7 @@ impl Plan {
         Ok(Self {
             settings: settings.clone(),
             tcp: manner(guarded, tls),
-            unix: manner(router(Arc::clone(api)), None),
+            unix: manner(router_of_socket(Arc::clone(api)), None),
         })
     }
 }

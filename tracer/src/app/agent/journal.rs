@@ -14,7 +14,7 @@ use super::reader::Order;
 use crate::model::forwarding::FibEntry;
 use crate::model::journal::book::{Active, Noted as Note};
 use crate::model::journal::known::{Row, Snapshot};
-use crate::model::journal::{Age, Book, Changes, Epochs, Kind, Known, Moment, Since};
+use crate::model::journal::{Age, Book, Changes, Entry, Epochs, Kind, Known, Moment, Since};
 use crate::model::report::routes;
 use crate::model::{Hop, Reading, Report, RouteId};
 use crate::source::live::makers::Noted;
@@ -170,6 +170,19 @@ impl Journal {
             not_on_disk: told.not_on_disk.clone(),
             ..Changes::of(entries, &told.epochs, since)
         }
+    }
+
+    /// Changes between two moments, and how many there were in the day before them, as far as they
+    /// are in memory.
+    pub(super) fn between(&self, from: Moment, to: Moment) -> (Vec<Entry>, usize) {
+        const DAY: Moment = 86_400_000_000_000;
+        let told = self.lock();
+        let is_change = |entry: &&Entry| entry.kind != Kind::Gap;
+        let recent = told.book.entries(0).filter(is_change);
+        let (during, earlier): (Vec<&Entry>, Vec<&Entry>) = recent
+            .filter(|entry| entry.last >= from.saturating_sub(DAY) && entry.at <= to)
+            .partition(|entry| entry.last >= from);
+        (during.into_iter().cloned().collect(), earlier.len())
     }
 
     /// Changes by kind and protocol, and how often they could not be written.

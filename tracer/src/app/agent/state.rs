@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::Budget;
 use super::counts::Counts;
 use super::governor::Step;
+use super::incidents::Docket;
 use super::journal::Journal;
 use super::process::process;
 use crate::model::{Reading, State as Works};
@@ -20,6 +21,7 @@ pub(super) struct State {
     generation: AtomicU64,
     pub(super) counts: Arc<Counts>,
     pub(super) journal: Arc<Journal>,
+    pub(super) docket: Arc<Docket>,
     started: SystemTime,
 }
 
@@ -63,7 +65,7 @@ impl Following {
 const DIRECTIONS: [&str; 4] = ["down", "up", "detach", "attach"];
 
 impl State {
-    pub(super) fn new(settings: Settings, journal: Arc<Journal>) -> Self {
+    pub(super) fn new(settings: Settings, journal: Arc<Journal>, docket: Arc<Docket>) -> Self {
         Self {
             ledger: Arc::new(Mutex::new(Ledger::new(settings))),
             told: Mutex::new(Told {
@@ -85,6 +87,7 @@ impl State {
             generation: AtomicU64::new(0),
             counts: Arc::default(),
             journal,
+            docket,
             started: SystemTime::now(),
         }
     }
@@ -111,6 +114,11 @@ impl State {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Judges what came since the last reading that was judged.
+    pub(super) fn judge(&self, reading: &Reading) {
+        self.docket.second(reading, &self.journal);
+    }
+
     pub(super) fn reading_failed(&self) {
         lock(&self.told).failures += 1;
     }
@@ -129,6 +137,7 @@ impl State {
     pub(super) fn detached(&self) {
         lock(&self.ledger).go_on_from(&Reading::default());
         self.journal.go_on_from(&Reading::default());
+        self.docket.go_on_from(&Reading::default());
         let mut told = lock(&self.told);
         told.following = Following::None;
         told.used = 0.0;
@@ -172,6 +181,7 @@ impl State {
     pub(super) fn go_on_from(&self, reading: &Reading) {
         lock(&self.ledger).go_on_from(reading);
         self.journal.go_on_from(reading);
+        self.docket.go_on_from(reading);
     }
 
     /// Follows what a reload says of the page.
@@ -216,6 +226,7 @@ impl State {
                 .collect(),
             journal_failures,
             journal_on_disk,
+            judged: self.docket.judged(),
             version: env!("CARGO_PKG_VERSION"),
             kernel: told.kernel.clone(),
             availability: told.availability.clone(),
@@ -243,6 +254,11 @@ impl State {
 pub(super) fn since_1970(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A moment in seconds.
+pub(super) fn since_1970_ns(at: u64) -> f64 {
+    at as f64 / 1e9
 }
 
 /// Whoever panicked with it left something that is good enough to show.

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::Failure;
@@ -47,6 +47,16 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Failure> {
         .map_err(|error| refused(&read_certificates(&tls.cert_file), &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What connects by TLS, and believes the certificates of a file.
+pub(super) fn client(ca_file: &Path) -> Result<Arc<ClientConfig>, Failure> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS12, &TLS13])
+        .map_err(|error| refused("start TLS", &error))?;
+    let config = builder.with_root_certificates(roots(ca_file)?);
+    Ok(Arc::new(config.with_no_client_auth()))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {

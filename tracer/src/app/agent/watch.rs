@@ -61,6 +61,7 @@ impl<'a> Watch<'a> {
             let Some(reading) = self.look() else {
                 return;
             };
+            self.state.judge(&reading);
             let Some(used) = self.meter.used(&reading, processors) else {
                 return;
             };

@@ -38,7 +38,7 @@ const ROUTE: [&str; 7] = [
 ];
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 41] = [
+pub const FAMILIES: [Family; 50] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -327,6 +327,81 @@ pub const FAMILIES: [Family; 41] = [
         "Times that the journal could not be written",
         |page| page.health.journal_failures,
     ),
+    Family {
+        stem: "tracer_incident_active",
+        unit: "",
+        kind: Kind::Gauge,
+        labels: &["verdict", "severity"],
+        help: "Incidents that are not over, by first word and severity",
+        samples: Samples::Each(|page, take| {
+            for (verdict, severity, n) in &page.health.judged.active {
+                take(
+                    Values::Plain(&[verdict, severity]),
+                    Value::Number(*n as f64),
+                );
+            }
+        }),
+    },
+    count(
+        "tracer_findings",
+        "Changes for the worse that were found",
+        |page| page.health.judged.findings,
+    ),
+    number(
+        "tracer_heartbeat_timestamp",
+        "seconds",
+        Kind::Gauge,
+        "When it was judged last whether anything is wrong, since 1970",
+        |page| page.health.judged.at_s,
+    ),
+    number(
+        "tracer_streams",
+        "",
+        Kind::Gauge,
+        "Streams of latencies that are watched for changes",
+        |page| page.health.judged.streams as f64,
+    ),
+    count(
+        "tracer_streams_refused",
+        "Times that a stream, or an incident, found no room",
+        |page| page.health.judged.refused,
+    ),
+    number(
+        "tracer_incidents_on_disk",
+        "",
+        Kind::Gauge,
+        "Whether incidents are written to disk, and not kept in memory alone",
+        |page| f64::from(u8::from(page.health.judged.on_disk)),
+    ),
+    count(
+        "tracer_incidents_write_failures",
+        "Times that incidents could not be written",
+        |page| page.health.judged.write_failures,
+    ),
+    Family {
+        stem: "tracer_alerts_sent",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["receiver"],
+        help: "Alerts that a receiver took",
+        samples: Samples::Each(|page, take| {
+            for (receiver, sent, _) in &page.health.judged.alerts {
+                take(Values::Plain(&[receiver]), Value::Count(*sent));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_alert_failures",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["receiver"],
+        help: "Tries to send an alert that failed",
+        samples: Samples::Each(|page, take| {
+            for (receiver, _, failed) in &page.health.judged.alerts {
+                take(Values::Plain(&[receiver]), Value::Count(*failed));
+            }
+        }),
+    },
     Family {
         stem: "tracer_build",
         unit: "",

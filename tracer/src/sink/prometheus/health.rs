@@ -9,6 +9,8 @@ pub struct Health {
     pub journal_failures: u64,
     /// Whether the journal is on disk.
     pub journal_on_disk: bool,
+    /// What the judge found.
+    pub judged: Judged,
     /// The agent's version.
     pub version: &'static str,
     /// The kernel's release.
@@ -37,6 +39,25 @@ pub struct Health {
     pub refused: Vec<(&'static str, u64)>,
     /// What the kernel says of the process; none where it does not.
     pub process: Option<Process>,
+}
+
+/// What the judge found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// Incidents that last, by verdict and severity; those of which there is none too.
+    pub active: Vec<(&'static str, &'static str, u64)>,
+    /// Findings.
+    pub findings: u64,
+    /// Streams that are watched, and how often one found no room.
+    pub streams: u64,
+    pub refused: u64,
+    /// When it judged last, in seconds since 1970.
+    pub at_s: f64,
+    /// Whether incidents are on disk, and how often they could not be written.
+    pub on_disk: bool,
+    pub write_failures: u64,
+    /// Alerts that were sent, and tries that failed, by receiver.
+    pub alerts: Vec<(String, u64, u64)>,
 }
 
 /// What the governor does.

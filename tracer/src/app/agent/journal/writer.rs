@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Journal;
 use crate::app::Failure;
+use crate::app::agent::incidents::{Docket, Keeper};
+use crate::judge;
 use crate::model::journal::{Entry, Moment};
 use crate::store::{Error, News, Past, Settings, Store};
 
@@ -37,8 +39,9 @@ impl Writer {
     /// writes it from then on. Without settings it is in memory alone.
     pub(in crate::app::agent) fn start(
         settings: Option<Settings>,
+        judge: judge::Settings,
         begin: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-    ) -> Result<(Self, Arc<Journal>), Failure> {
+    ) -> Result<(Self, Arc<Journal>, Arc<Docket>), Failure> {
         let (asks, heard) = channel();
         let (give, given) = channel();
         let for_journal = asks.clone();
@@ -51,10 +54,12 @@ impl Writer {
             if let Some(because) = because {
                 journal.written(Some(because));
             }
+            let (keeper, docket) = Keeper::open(settings.as_ref().filter(|_| is_good), judge);
             // Whoever starts it waits for this.
-            let _ = give.send(outcome.map(|()| Arc::clone(&journal)));
+            let both = (Arc::clone(&journal), docket);
+            let _ = give.send(outcome.map(|()| both));
             if let Some(settings) = settings.filter(|_| is_good) {
-                write(&journal, store, &settings, &heard);
+                write(&journal, store, &settings, keeper, &heard);
             }
         });
         let failed = |cause| Failure::System {
@@ -64,8 +69,8 @@ impl Writer {
         };
         let thread = Some(thread.map_err(failed)?);
         let gone = |_| Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
-        let journal = given.recv().unwrap_or_else(gone)?;
-        Ok((Self { asks, thread }, journal))
+        let (journal, docket) = given.recv().unwrap_or_else(gone)?;
+        Ok((Self { asks, thread }, journal, docket))
     }
 }
 
@@ -113,7 +118,13 @@ fn open(settings: Option<&Settings>, may: bool) -> (Option<Store>, Past, Option<
     }
 }
 
-fn write(journal: &Journal, mut store: Option<Store>, settings: &Settings, heard: &Receiver<Ask>) {
+fn write(
+    journal: &Journal,
+    mut store: Option<Store>,
+    settings: &Settings,
+    mut keeper: Keeper,
+    heard: &Receiver<Ask>,
+) {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let mut alive = Instant::now().checked_sub(ALIVE).unwrap();
     let mut again = Instant::now() + AGAIN;
@@ -152,6 +163,7 @@ fn write(journal: &Journal, mut store: Option<Store>, settings: &Settings, heard
                 alive = Instant::now();
             }
         }
+        keeper.keep(settings, ends);
         if ends {
             return;
         }

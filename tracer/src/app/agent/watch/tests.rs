@@ -49,7 +49,11 @@ fn packets(state: &State) -> Vec<u64> {
 }
 
 fn state() -> State {
-    State::new(Settings::default(), Journal::of(Past::default(), None))
+    State::new(
+        Settings::default(),
+        Journal::of(Past::default(), None),
+        Arc::default(),
+    )
 }
 
 #[test]
