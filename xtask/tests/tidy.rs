@@ -19,7 +19,7 @@ const EVERYONE: &[&str] = &[
     "app", "cli", "config", "detect", "judge", "model", "sink", "source", "store",
 ];
 
-const ROOMS: [Room; 9] = [
+const ROOMS: [Room; 10] = [
     Room {
         name: "model",
         may_name: &["tracer_common"],

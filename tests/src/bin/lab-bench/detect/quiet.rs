@@ -50,7 +50,7 @@ impl Host {
                 Verdict::Opened(finding) | Verdict::Louder(finding)
                     if finding.tier > Tier::Notice =>
                 {
-                    let parts = [Part::Component(route as u32)];
+                    let parts = [Part::Component(route as u64)];
                     if self.incidents[route].add(number, &finding, &parts).1 {
                         if self.budget.streams == HOSTS[2] {
                             eprintln!("route {route} hop {hop}: {finding:?}");
