@@ -217,7 +217,9 @@ fn its_quantiles_of_native_histograms_are_the_commands() {
     let prometheus = Prometheus::start(&agent, &["--enable-feature=native-histograms"]);
     let series = "tracer_segment_latency_seconds";
     wait_until("it has scraped native histograms", || {
-        !prometheus.query(series).is_empty()
+        !prometheus
+            .query(&format!("histogram_count({series})"))
+            .is_empty()
     });
     check(&prometheus, series, 8);
     assert!(prometheus.query(&format!("{series}_bucket")).is_empty());
