@@ -2,6 +2,7 @@
 
 pub mod configured;
 pub mod error;
+pub mod heap;
 pub mod live;
 pub mod mirror;
 pub mod names;

@@ -45,8 +45,8 @@ use self::watch::Open;
 use super::Failure;
 use crate::config::Config;
 use crate::config::web::Web;
-use crate::source;
 use crate::source::live::makers::TellNoted;
+use crate::source::{self, heap};
 
 /// How long the reading may take to end; the process ends then in any case.
 const LAST_CALL: Duration = Duration::from_millis(800);
@@ -98,6 +98,7 @@ struct Agent {
 ///
 /// Threads inherit what this one has: it is called before there are any.
 pub(super) fn prepare(given: Given) -> Result<Prepared, Failure> {
+    heap::return_large_blocks();
     let config = (given.config)()?;
     let places = Places::of(&config.agent, &web(&config)?, &given.files);
     config.agent.socket.as_deref().map_or(Ok(()), make_folder)?;

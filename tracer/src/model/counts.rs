@@ -9,7 +9,7 @@ use tracer_common::bucket::BUCKETS;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Each count as so many words as `width` says, the lowest first.
-    words: Vec<u16>,
+    words: Box<[u16]>,
     /// Words of a count: 1 to 4, and 0 where nothing was counted.
     width: u8,
     /// The bucket of the first count.
@@ -62,7 +62,7 @@ impl Counts {
         if len == self.words.len() {
             return;
         }
-        let mut words = vec![0; len];
+        let mut words = vec![0; len].into_boxed_slice();
         for (bucket, count) in self.buckets() {
             let place = (bucket - first) * width as usize;
             write(&mut words[place..][..width as usize], count);
@@ -98,9 +98,9 @@ mod tests {
         for bucket in [40, 35, 44] {
             counts.add(bucket, 7);
         }
-        assert_eq!(counts.words.capacity(), 10);
+        assert_eq!(counts.words.len(), 10);
         counts.add(35, u64::from(u16::MAX));
-        assert_eq!(counts.words.capacity(), 20);
+        assert_eq!(counts.words.len(), 20);
     }
 
     proptest! {

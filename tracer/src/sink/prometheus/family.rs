@@ -1,9 +1,8 @@
 //! What a metric is: a name, a meaning, labels, and where its numbers come from.
 
-use std::sync::Arc;
-
 use super::Page;
 use super::health::Process;
+use super::ledger::Labels;
 use super::sparse::Sparse;
 
 /// A metric.
@@ -53,7 +52,7 @@ pub enum Kind {
 #[derive(Clone, Copy)]
 pub(super) enum Values<'a> {
     Plain(&'a [&'a str]),
-    Interned(&'a [Arc<str>]),
+    Interned(&'a Labels),
     /// The series of all those that found no room.
     Overflow,
 }
@@ -106,7 +105,7 @@ fn pairs<'a>(names: &[&'static str], values: Values<'a>) -> Vec<(&'a str, &'a st
     let names = names.iter().copied();
     let mut pairs: Vec<_> = match values {
         Values::Plain(values) => names.zip(values.iter().copied()).collect(),
-        Values::Interned(values) => names.zip(values.iter().map(AsRef::as_ref)).collect(),
+        Values::Interned(values) => names.zip(values.iter().map(|it| &**it)).collect(),
         Values::Overflow => vec![(OVERFLOW, "true")],
     };
     pairs.retain(|(_, value)| !value.is_empty());

@@ -123,9 +123,9 @@ impl Ledger {
         for (index, identity) in identity::identities(reading).into_iter().enumerate() {
             let past = self.pasts.entry(identity.node).or_default();
             past.begin(&reading.nodes[index], now);
-            if past.names != Some(identity.names) {
+            if past.names != identity.names {
                 past.forget_places();
-                past.names = Some(identity.names);
+                past.names = identity.names;
             }
             self.series
                 .add(reading, index, past, &mut self.names, identity.class);
@@ -251,7 +251,7 @@ impl AllSeries {
         }
         if node.total.count() > 0 {
             let value = books.value(&mut self.routes, &mut past.places.route, names::At::route);
-            raise(value, &mut past.total, &node.total, each);
+            raise(value, past.total.get_or_insert_default(), &node.total, each);
         }
         for (reason, n) in rise_all(&mut past.dropped, &node.ends.dropped) {
             let place = past.places.drops.entry(reason.clone()).or_default();
@@ -293,7 +293,7 @@ impl<'b> Books<'_, 'b> {
         place: &mut Place,
         labels: impl FnOnce(&mut names::At<'b>) -> Labels,
     ) -> &'s mut V {
-        let index = *place.get_or_insert_with(|| {
+        let index = place.get_or_insert_with(|| {
             let labels = labels(self.at);
             if let Some(index) = series.get_index_of(&labels) {
                 return index;

@@ -1,6 +1,8 @@
 //! What nodes are called: numbers that tell them apart, and labels that a person can read.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Labels;
@@ -8,8 +10,36 @@ use crate::model::hop::mac_text;
 use crate::model::report::segment_name;
 use crate::model::{Node, Parent, Reading, Service};
 
-/// A label's value, kept once however many series have it.
-pub(in super::super) type Interned = Arc<str>;
+/// A label's value, kept once however many series have it. An `Arc<str>` would take a word more in
+/// each label of each series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in super::super) struct Interned(Arc<Box<str>>);
+
+impl Interned {
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl From<&str> for Interned {
+    fn from(name: &str) -> Self {
+        Self(Arc::new(name.into()))
+    }
+}
+
+impl Deref for Interned {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Interned {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
 
 /// All values of labels.
 #[derive(Debug, Default)]
@@ -18,16 +48,16 @@ pub(super) struct Names(HashSet<Interned>);
 impl Names {
     pub(super) fn intern(&mut self, name: &str) -> Interned {
         if let Some(known) = self.0.get(name) {
-            return Arc::clone(known);
+            return known.clone();
         }
         let name = Interned::from(name);
-        self.0.insert(Arc::clone(&name));
+        self.0.insert(name.clone());
         name
     }
 
     /// Forgets names that no series has, such as those of labels that found no room.
     pub(super) fn forget_unused(&mut self) {
-        self.0.retain(|name| Arc::strong_count(name) > 1);
+        self.0.retain(Interned::is_used);
     }
 }
 

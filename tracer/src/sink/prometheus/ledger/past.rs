@@ -1,12 +1,26 @@
 //! What a node had counted when it was read last, and where its counts go.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use super::super::sparse::Sparse;
 use crate::model::Node;
 
-/// A series of a metric, by its number; none before the node has one.
-pub(super) type Place = Option<usize>;
+/// A series of a metric; none before the node has one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place(Option<NonZeroU32>);
+
+impl Place {
+    /// The series' index, which is sought where there is none yet.
+    pub(super) fn get_or_insert_with(&mut self, seek: impl FnOnce() -> usize) -> usize {
+        if let Some(number) = self.0 {
+            return number.get() as usize - 1;
+        }
+        let index = seek();
+        self.0 = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        index
+    }
+}
 
 /// A node when it was read last.
 #[derive(Debug, Default)]
@@ -14,13 +28,17 @@ pub(super) struct Past {
     pub(super) packets: u64,
     pub(super) dropped: BTreeMap<String, u64>,
     pub(super) latency: Sparse,
-    pub(super) total: Sparse,
+    /// Where no route ends there is none.
+    pub(super) total: Option<Box<Sparse>>,
     /// The number of the reading that it was seen in last.
     pub(super) seen: u64,
     /// The hash of the names that its places have as labels.
-    pub(super) names: Option<u64>,
+    pub(super) names: u64,
     pub(super) places: Places,
 }
+
+// A large host has a hundred thousand of them.
+const _: () = assert!(size_of::<Past>() == 136);
 
 /// Where a node's counts go.
 #[derive(Debug, Default)]
@@ -39,7 +57,7 @@ impl Past {
             self.packets = 0;
             self.dropped.clear();
             self.latency = Sparse::default();
-            self.total = Sparse::default();
+            self.total = None;
         }
     }
 
@@ -49,7 +67,11 @@ impl Past {
         self.packets = node.packets.saturating_add(node.born);
         self.dropped.clone_from(&node.ends.dropped);
         self.latency.rise_to(&node.latency, |_, _| ());
-        self.total.rise_to(&node.total, |_, _| ());
+        if node.total.count() > 0 {
+            self.total
+                .get_or_insert_default()
+                .rise_to(&node.total, |_, _| ());
+        }
     }
 
     pub(super) fn forget_places(&mut self) {
