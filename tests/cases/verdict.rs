@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lab::topology::{Address, Road, Story};
 use lab::{Lab, Ns, TcpServer, Users};
-use tracer::detect::verdict::{self, NoPast, Window};
+use tracer::detect::verdict::{self, Past, Window};
 use tracer::model::Report;
 use tracer::model::answer::{Answer, Case};
 use tracer::model::hop::mac_text;
@@ -76,7 +76,7 @@ impl Fleet {
         std::thread::sleep(WINDOW / 2);
         let end = Report::from_reading(&live.finish().unwrap());
         let window = Window::new(&Report::default(), &middle, &end);
-        let answer = verdict::answer(&window, 0, &NoPast);
+        let answer = verdict::answer(&window, &Past::default());
         println!("{}", verdict_text::to_text(&answer, Look::default()));
         println!("{}", verdict_text::to_long_text(&answer, Look::default()));
         answer

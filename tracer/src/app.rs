@@ -18,6 +18,7 @@ mod screen;
 mod verdict;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -81,4 +82,13 @@ impl Failure {
             }
         }
     }
+}
+
+/// Writes a text to a file that an argument names.
+fn write_to(file: &Path, text: &str, argument: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|cause| Failure::Refused {
+        doing: format!("write {}", file.display()),
+        because: cause.to_string(),
+        advice: format!("{argument} with a file in a folder that you may write to"),
+    })
 }

@@ -12,6 +12,7 @@ mod clock;
 mod counters;
 mod effect;
 mod place;
+mod remember;
 mod saved;
 pub mod settings;
 mod streams;

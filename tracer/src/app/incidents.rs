@@ -1,7 +1,6 @@
 //! `tracer incidents`: what is wrong, what was, and what somebody says is normal.
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -33,7 +32,7 @@ pub(super) fn run(arguments: &cli::Incidents) -> Result<ExitCode, Failure> {
         None => read(&config, arguments)?,
     };
     match &arguments.report {
-        Some(file) => write(file, &text)?,
+        Some(file) => super::write_to(file, &text, "--report")?,
         None => screen::show(&text)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -127,12 +126,4 @@ fn no(name: Name) -> Failure {
         because: "there is none".to_owned(),
         advice: "tracer incidents, which lists them".to_owned(),
     }
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text).map_err(|cause| Failure::System {
-        doing: format!("write {}", file.display()),
-        cause,
-        advice: "--report with a file in a folder that you may write to",
-    })
 }

@@ -14,9 +14,10 @@ use super::progress::Progress;
 use super::{Failure, asking, configure, interrupt, screen};
 use crate::cli;
 use crate::config::Config;
-use crate::detect::verdict::{self, NoPast, Window};
+use crate::detect::verdict::{self, Past, Window};
 use crate::model::Report;
 use crate::model::answer::Answer;
+use crate::model::incident::Name;
 use crate::sink::{Look, verdict_json, verdict_text};
 use crate::source::{Source, live::Live};
 
@@ -32,10 +33,20 @@ pub(in crate::app) enum Form {
     Screen(Look),
     /// With all dependencies, each at length.
     Long(Look),
+    /// To be handed to the owner of the other side.
+    Evidence,
 }
 
 pub(super) fn why(arguments: &cli::Why, verbose: u8) -> Result<ExitCode, Failure> {
-    answer(&arguments.how, arguments.about.as_deref(), true, verbose)
+    let about = arguments.about.as_deref();
+    let Some(file) = &arguments.evidence else {
+        let form = form(&arguments.how, Form::Long);
+        screen::show(&answer(&arguments.how, about, form, verbose)?)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let text = answer(&arguments.how, about, Form::Evidence, verbose)?;
+    super::write_to(file, &text, "--evidence")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn run(
@@ -43,38 +54,50 @@ pub(super) fn run(
     about: Option<&str>,
     verbose: u8,
 ) -> Result<ExitCode, Failure> {
-    answer(arguments, about, false, verbose)
+    let form = form(arguments, Form::Screen);
+    screen::show(&answer(arguments, about, form, verbose)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn form(arguments: &cli::Verdict, on_screen: impl FnOnce(Look) -> Form) -> Form {
+    if arguments.json {
+        Form::Json
+    } else {
+        on_screen(screen::look())
+    }
 }
 
 fn answer(
     arguments: &cli::Verdict,
     about: Option<&str>,
-    is_long: bool,
+    form: Form,
     verbose: u8,
-) -> Result<ExitCode, Failure> {
+) -> Result<String, Failure> {
     let config = configure::verdict(arguments, verbose)?;
-    let look = screen::look();
-    let form = match (arguments.json, is_long) {
-        (true, _) => Form::Json,
-        (false, true) => Form::Long(look),
-        (false, false) => Form::Screen(look),
-    };
     let stream = match &config.agent.socket {
         Some(socket) => asking::connect(socket)?,
         None => None,
     };
-    let text = if let Some(stream) = stream {
-        asking::get(stream, &path(config.duration, about, form), config.duration)?
-    } else {
-        let window = look_for_itself(&config)?;
-        let mut answer = verdict::answer(&window, now(), &NoPast);
-        if let Some(about) = about {
-            answer.about(about);
-        }
-        show(&answer, form)
+    if let Some(stream) = stream {
+        return asking::get(stream, &path(config.duration, about, form), config.duration);
+    }
+    if let Some(name) = about.and_then(Name::from_full_text) {
+        return Err(Failure::Refused {
+            doing: format!("look at {name}"),
+            because: "only a running agent watches incidents, and none runs".to_owned(),
+            advice: "tracer incidents, which reads what was kept on disk".to_owned(),
+        });
+    }
+    let window = look_for_itself(&config)?;
+    let past = Past {
+        at: now(),
+        ..Past::default()
     };
-    screen::show(&text)?;
-    Ok(ExitCode::SUCCESS)
+    let mut answer = verdict::answer(&window, &past);
+    if let Some(about) = about {
+        answer.about(about);
+    }
+    Ok(show(&answer, form))
 }
 
 /// What the agent is asked for.
@@ -83,6 +106,7 @@ fn path(duration: Duration, about: Option<&str>, form: Form) -> String {
         Form::Json => ("json", Look::default()),
         Form::Screen(look) => ("text", look),
         Form::Long(look) => ("long", look),
+        Form::Evidence => ("evidence", Look::default()),
     };
     let about = about.map(|about| {
         let about = utf8_percent_encode(about, NON_ALPHANUMERIC);
@@ -103,6 +127,7 @@ pub(in crate::app) fn show(answer: &Answer, form: Form) -> String {
         Form::Json => verdict_json::to_text(answer),
         Form::Screen(look) => verdict_text::to_text(answer, look),
         Form::Long(look) => verdict_text::to_long_text(answer, look),
+        Form::Evidence => verdict_text::to_evidence(answer),
     }
 }
 

@@ -53,6 +53,10 @@ const IMPROVED_S: u32 = 900;
 /// So many blocks in a row may be refused while nothing is found.
 const MOST_REFUSED: u8 = 5;
 
+/// A stream's own seconds begin so long before its first one, so that a clock that is set back does
+/// not stop time.
+const ROOM_S: u64 = 86_400;
+
 const MIDDLE: usize = 0;
 const SHARE: usize = 1;
 const TAIL: usize = 2;
@@ -156,6 +160,16 @@ impl Stream {
         self.edges[MIDDLE].active
     }
 
+    /// For how long it has been judged, in seconds; 0 before it was at all.
+    pub fn watched_s(&self, at_s: u64) -> u64 {
+        let began = self.epoch_s.saturating_add(ROOM_S);
+        if self.begun {
+            at_s.saturating_sub(began)
+        } else {
+            0
+        }
+    }
+
     /// What is normal for this stream, and what it does now.
     pub fn baseline(&self) -> &Baseline {
         &self.baseline
@@ -199,8 +213,7 @@ impl Stream {
     fn clock(&mut self, at_s: u64) -> u32 {
         if !self.begun {
             self.begun = true;
-            // A day of room, so that a clock that is set back does not stop time.
-            self.epoch_s = at_s.saturating_sub(86_400);
+            self.epoch_s = at_s.saturating_sub(ROOM_S);
             let now = (at_s - self.epoch_s) as u32;
             (self.block_s, self.batch_s) = (now, now);
         }

@@ -15,14 +15,14 @@ mod sign;
 mod view;
 mod window;
 
-pub use evidence::{Covered, Dropped, Evidence, Grown, HostTime, RouteState, Siblings};
+pub use evidence::{Covered, Dropped, Evidence, HostTime, RouteState, Siblings};
 pub use gather::answer;
-pub use past::{NoPast, Past};
+pub use past::{Moved, Past, Slower, Watched, What};
 pub use sign::{ENOUGH, LONG_NS, Sign};
 
 pub use window::Window;
 
-pub use crate::model::verdict::{Claim, Fact, Judgement, Sure, Unknown, Word};
+pub use crate::model::verdict::{Claim, Fact, Grown, Judgement, Sure, Unknown, Word};
 
 use Claim as C;
 use Sign as S;

@@ -43,7 +43,7 @@ impl Measured {
 
     /// The times that are judged: whoever asks knows a whole exchange as its answer, whoever answers
     /// as its service.
-    fn phase(self, class: &Class) -> Phase {
+    pub(super) fn phase(self, class: &Class) -> Phase {
         match self {
             Self::RoundTrip => Phase::Rtt,
             Self::Peer => Phase::PeerAtLeast,
@@ -172,6 +172,19 @@ impl Counters {
         past.troubled = since(troubled, past.troubled_before);
         (past.sent_again, past.resets, past.troubled_before) = (again, resets, troubled);
         identity
+    }
+
+    /// The stream of a node, if it has one.
+    pub(super) fn node_stream(&self, identity: u64) -> Option<u64> {
+        Some(self.nodes.get(&identity)?.stream?.get())
+    }
+
+    /// The streams of sockets.
+    pub(super) fn sockets_streams(
+        &self,
+        identity: u64,
+    ) -> Option<[Option<u64>; Measured::ALL.len()]> {
+        Some(self.sockets.get(&identity)?.streams)
     }
 
     /// Sockets that [`Self::sockets`] just met.

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::detect::attribution::Growth;
 use crate::detect::baseline::edge_ns;
-use crate::detect::{Finding, Habit, Increase, Stream, Thresholds, Verdict};
+use crate::detect::{Finding, Habit, Increase, Kind, Stream, Thresholds, Verdict};
+use crate::model::verdict::Timed;
 use crate::model::{RouteId, bucket};
 
 use super::saved::Saved;
@@ -147,6 +148,29 @@ impl Streams {
             }
         }
         open
+    }
+
+    /// For how long a stream has been judged, in seconds; 0 where it has not seen enough yet.
+    pub(super) fn watched_s(&self, key: u64, at_s: u64) -> u64 {
+        let stream = self.watched.get(&key).map(|it| &it.stream);
+        let ready = stream.filter(|it| it.is_ready());
+        ready.map_or(0, |it| it.watched_s(at_s))
+    }
+
+    /// What a stream's middle used to be, its open finding, and that one's incident, where the middle
+    /// or a share of it is slower.
+    pub(super) fn slower(&self, key: u64) -> Option<(Timed, &Finding, Option<u64>)> {
+        let watched = self.watched.get(&key)?;
+        let finding = watched.finding()?;
+        if !matches!(finding.kind, Kind::Shift | Kind::Share) {
+            return None;
+        }
+        let usual = Timed {
+            p50_ns: finding.median_ns[0] as u64,
+            p99_ns: finding.p99_ns[0] as u64,
+            n: watched.stream.baseline().packets() as u64,
+        };
+        Some((usual, finding, watched.case))
     }
 
     pub(super) fn growth(&self, key: u64) -> Option<Growth> {

@@ -1,5 +1,6 @@
 //! What becomes an incident, and what does not, on hosts made by hand.
 
+mod remembered;
 mod world;
 
 use std::time::Duration;

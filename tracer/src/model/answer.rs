@@ -2,13 +2,16 @@
 
 #[cfg(test)]
 pub(crate) mod example;
+mod redact;
 
 use std::net::IpAddr;
 
+use super::connection::Connection;
 use super::forwarding::FibEntry;
+use super::incident::{Incident, Name};
 use super::journal::{Changes, Moment};
 use super::name::Who;
-use super::verdict::{Judgement, Share, Timed, Word};
+use super::verdict::{Grown, Judgement, Share, Timed, Word};
 use super::{Class, End, Losses, Names};
 
 /// All that the one screen tells.
@@ -64,6 +67,10 @@ pub struct Case {
     pub entry: Option<FibEntry>,
     /// What is said of it.
     pub judgement: Judgement,
+    /// What takes longer than it did.
+    pub grown: Vec<Grown>,
+    /// The incident that this is a part of.
+    pub incident: Option<u64>,
     /// Where an exchange's time goes.
     pub parts: Vec<Part>,
     /// The way there and the way back, where both are wholly on this host.
@@ -76,6 +83,10 @@ pub struct Case {
     pub answer: Option<Timed>,
     /// Connections that are open; a lower bound from [`super::connection::SAMPLE`] on.
     pub connections: usize,
+    /// Some of these, each by itself.
+    pub sample: Vec<Connection>,
+    /// The TTL or hop limit that was received last.
+    pub ttl: Option<u8>,
     /// How many client addresses these have.
     pub clients: usize,
     /// Its siblings, itself among them, the slowest first; empty without any.
@@ -116,23 +127,6 @@ pub struct Sibling {
     pub is_worse: bool,
 }
 
-/// What the agent found and remembers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Incident {
-    /// Its name.
-    pub id: String,
-    /// Its word.
-    pub word: Word,
-    /// What it is about, in a few words.
-    pub about: String,
-    /// When it began.
-    pub began: Moment,
-    /// How surely that is known, in seconds.
-    pub error_s: f32,
-    /// When it was over; none while it lasts.
-    pub ended: Option<Moment>,
-}
-
 impl Answer {
     /// The first word.
     pub fn word(&self) -> Word {
@@ -141,10 +135,13 @@ impl Answer {
             .map_or(Word::CantTell, |case| case.judgement.word)
     }
 
-    /// Keeps the cases that concern a component, an address, or a program.
+    /// Keeps the cases that concern a component, an address, a program, or an incident.
     pub fn about(&mut self, target: &str) {
         self.about = Some(target.to_owned());
-        self.cases.retain(|case| case.concerns(target));
+        match Name::from_full_text(target) {
+            Some(name) => self.cases.retain(|case| case.incident == Some(name.0)),
+            None => self.cases.retain(|case| case.concerns(target)),
+        }
     }
 
     /// How many dependencies have a word.
@@ -157,17 +154,7 @@ impl Answer {
 impl Case {
     /// `app → db tcp/5432`
     pub fn name(&self) -> String {
-        let port = self
-            .class
-            .service
-            .map(|service| format!("/{}", service.port()));
-        format!(
-            "{} → {} {}{}",
-            self.class.source,
-            self.class.destination,
-            self.class.protocol.name(),
-            port.unwrap_or_default()
-        )
+        class_name(&self.class)
     }
 
     fn concerns(&self, target: &str) -> bool {
@@ -197,4 +184,16 @@ impl Case {
             || self.namespace == target
             || self.other_namespace.as_deref() == Some(target)
     }
+}
+
+/// What the dependency of a class of requests is called: `app → db tcp/5432`.
+pub fn class_name(class: &Class) -> String {
+    let port = class.service.map(|service| format!("/{}", service.port()));
+    format!(
+        "{} → {} {}{}",
+        class.source,
+        class.destination,
+        class.protocol.name(),
+        port.unwrap_or_default()
+    )
 }

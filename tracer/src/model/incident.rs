@@ -272,6 +272,12 @@ impl fmt::Display for Name {
 }
 
 impl Name {
+    /// The incident of a text that may be the name of something else: `INC-7` or `inc-7`.
+    pub fn from_full_text(text: &str) -> Option<Self> {
+        let is_full = text.starts_with(['I', 'i']);
+        is_full.then(|| Self::from_text(text)).flatten()
+    }
+
     /// The incident of a text: `INC-7`, `inc-7` or `7`.
     pub fn from_text(text: &str) -> Option<Self> {
         let digits = text
@@ -292,6 +298,8 @@ mod tests {
         for text in ["INC-7", "inc-7", "7"] {
             assert_eq!(Name::from_text(text), Some(Name(7)), "{text}");
         }
+        assert_eq!(Name::from_full_text("inc-7"), Some(Name(7)));
+        assert_eq!(Name::from_full_text("7"), None, "a component");
         for text in ["", "INC-", "INC-+7", "7a", "99999999999999999999"] {
             assert_eq!(Name::from_text(text), None, "{text}");
         }

@@ -116,6 +116,19 @@ impl Share {
     }
 }
 
+/// A part that takes longer than it did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grown {
+    /// Whose time it is: [`Word::of_segment`] for a segment, the path's for round trips without data,
+    /// the peer's for its lower bound or what it thinks. An upper bound grows with the path, and is
+    /// nobody's.
+    pub part: Word,
+    /// Usual.
+    pub before: Timed,
+    /// Now.
+    pub now: Timed,
+}
+
 /// One side against the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Side {

@@ -10,6 +10,7 @@ use super::{json, time};
 use crate::model::Service;
 use crate::model::answer::{self, Answer};
 use crate::model::hop::mac_text;
+use crate::model::incident::{self, Name};
 use crate::model::verdict::{self, Fact};
 
 /// The schema that the output names.
@@ -75,6 +76,8 @@ struct Case<'a> {
     cleared: Vec<Cleared>,
     unknown: Vec<&'static str>,
     parts: Vec<Part>,
+    grown: Vec<Grown>,
+    incident: Option<String>,
     there: Option<Timed>,
     back: Option<Timed>,
     answer: Option<Timed>,
@@ -102,6 +105,13 @@ struct Part {
 }
 
 #[derive(Serialize)]
+struct Grown {
+    part: &'static str,
+    before: Timed,
+    now: Timed,
+}
+
+#[derive(Serialize)]
 struct Timed {
     p50_ns: u64,
     p99_ns: u64,
@@ -126,7 +136,8 @@ struct Sibling<'a> {
 
 #[derive(Serialize)]
 struct Incident<'a> {
-    id: &'a str,
+    id: String,
+    state: &'static str,
     word: &'static str,
     about: &'a str,
     began: String,
@@ -170,6 +181,8 @@ impl<'a> Case<'a> {
                     time: part.time.into(),
                 })
                 .collect(),
+            grown: case.grown.iter().map(Grown::of).collect(),
+            incident: case.incident.map(|it| Name(it).to_string()),
             there: case.ways.map(|ways| ways[0].into()),
             back: case.ways.map(|ways| ways[1].into()),
             answer: case.answer.map(Into::into),
@@ -199,14 +212,25 @@ impl<'a> Sibling<'a> {
 }
 
 impl<'a> Incident<'a> {
-    fn of(incident: &'a answer::Incident) -> Self {
+    fn of(incident: &'a incident::Incident) -> Self {
         Self {
-            id: &incident.id,
-            word: incident.word.name(),
-            about: &incident.about,
-            began: time::utc(incident.began),
-            error_s: incident.error_s,
-            ended: incident.ended.map(time::utc),
+            id: Name(incident.number).to_string(),
+            state: incident.state.name(),
+            word: incident.verdict.name(),
+            about: &incident.place,
+            began: time::utc(incident.change),
+            error_s: incident.change_error_s,
+            ended: incident.recovered().map(time::utc),
+        }
+    }
+}
+
+impl Grown {
+    fn of(grown: &verdict::Grown) -> Self {
+        Self {
+            part: grown.part.name(),
+            before: grown.before.into(),
+            now: grown.now.into(),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The one screen: the first word, one sentence with its evidence, and what an engineer asks next.
 
 mod claim;
+mod evidence;
 mod fact;
 mod section;
+
+pub use evidence::to_evidence;
 
 use super::fit;
 use super::look::{Ink, Look};

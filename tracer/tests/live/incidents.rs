@@ -66,6 +66,29 @@ fn incidents(agent: &Agent) -> Vec<Value> {
     page["incidents"].as_array().unwrap().clone()
 }
 
+/// The one screen says what was before, and of which incident this is a part.
+fn the_screen_knows_it(agent: &Agent) {
+    let asked = "/api/verdict?duration=4s&about=INC-1&form=";
+    let text = agent.get(&format!("{asked}text")).text();
+    println!("{text}");
+    assert!(text.starts_with("PATH") && text.contains("INC-1"), "{text}");
+    let answer: Value = serde_json::from_str(&agent.get(&format!("{asked}json")).text()).unwrap();
+    let case = &answer["cases"][0];
+    assert_eq!(
+        (&case["word"], &case["incident"]),
+        (&"path".into(), &"INC-1".into())
+    );
+    let grown = case["grown"].as_array().unwrap();
+    let path = grown.iter().find(|it| it["part"] == "path").unwrap();
+    let [before, now] = ["before", "now"].map(|when| path[when]["p50_ns"].as_u64().unwrap());
+    assert!(before < 10_000_000 && now > 2 * before, "{path}");
+    let missing = agent.get("/api/verdict?about=INC-9");
+    assert_eq!(
+        (missing.code, &*missing.text()),
+        (404, "there is no INC-9\n")
+    );
+}
+
 #[test]
 fn a_wire_that_gets_slower_is_one_incident_and_stays_one() {
     let spec = WireSpec::delay(Duration::from_millis(2));
@@ -108,6 +131,7 @@ fn a_wire_that_gets_slower_is_one_incident_and_stays_one() {
         (&"open".into(), &"path".into())
     );
     assert!(agent.metric("tracer_findings_total") >= Some(1.0));
+    the_screen_knows_it(&agent);
     // As it is at the end of the power.
     agent.end(Signal::SIGKILL);
 

@@ -26,7 +26,9 @@ impl Field {
     fn new(name: &str) -> Self {
         let line = Line::new(Lab::new(name).unwrap()).unwrap();
         let state = folder();
-        let config = write(&state, "tracer.toml", &format!("[filter]\nport = {PORT}\n"));
+        // Of a flood not each packet is timed otherwise.
+        let config = format!("[filter]\nport = {PORT}\n[timing]\none_in = 1\n");
+        let config = write(&state, "tracer.toml", &config);
         Self {
             line,
             state,

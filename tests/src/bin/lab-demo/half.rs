@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use lab::topology::Story;
 use lab::{Users, now_ns};
-use tracer::detect::verdict::{self, NoPast, Window};
+use tracer::detect::verdict::{self, Past, Window};
 use tracer::model::answer::Answer;
 use tracer::model::{Reading, Report};
 use tracer::source::live::Live;
@@ -57,7 +57,13 @@ pub(crate) fn trace(
     let middle = middle.unwrap_or_else(|| whole.clone());
     let window = Window::new(&Report::default(), &middle, &whole);
     Ok(Half {
-        answer: verdict::answer(&window, since_1970_ns(), &NoPast),
+        answer: {
+            let past = Past {
+                at: since_1970_ns(),
+                ..Past::default()
+            };
+            verdict::answer(&window, &past)
+        },
         reading,
         report,
         span,

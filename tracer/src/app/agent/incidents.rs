@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 pub(super) use self::keeper::Keeper;
 use super::journal::{Journal, now};
 use super::state::since_1970_ns;
+use crate::detect;
 use crate::judge::{self, Judge, News, Past};
 use crate::model::Reading;
 use crate::model::incident::{Event, Incident, Name, Severity, Told};
@@ -100,6 +101,11 @@ impl Docket {
         let last = all.map(|it| it.revision).max().unwrap_or(0);
         let changed = bench.judge.incidents().filter(|it| it.revision > after);
         (changed.cloned().collect(), last)
+    }
+
+    /// What is known of the time before a window that ends with this reading.
+    pub(super) fn remember(&self, reading: &Reading) -> detect::verdict::Past {
+        self.lock().judge.remember(reading)
     }
 
     pub(super) fn about(&self) -> About {

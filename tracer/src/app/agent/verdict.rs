@@ -14,8 +14,10 @@ use super::journal::now;
 use crate::app::verdict::{Form, show};
 use crate::config::value;
 use crate::detect;
-use crate::detect::verdict::{NoPast, Window};
+use crate::detect::verdict::{Moved, Window};
 use crate::model::answer::Answer;
+use crate::model::incident::{Incident, Name};
+use crate::model::journal::Changes;
 use crate::model::{Reading, Report};
 use crate::sink::Look;
 
@@ -30,7 +32,7 @@ pub(super) struct Asked {
     duration: String,
     /// What it is about; empty for everything.
     about: String,
-    /// `json`, `text` for one screen, or `long`.
+    /// `json`, `text` for one screen, `long`, or `evidence` for a hand-over.
     form: AskedForm,
     /// The screen's columns.
     width: usize,
@@ -45,6 +47,7 @@ enum AskedForm {
     Json,
     Text,
     Long,
+    Evidence,
 }
 
 impl Default for Asked {
@@ -70,6 +73,7 @@ impl Asked {
             AskedForm::Json => (Form::Json, "application/json"),
             AskedForm::Text => (Form::Screen(look), text),
             AskedForm::Long => (Form::Long(look), text),
+            AskedForm::Evidence => (Form::Evidence, "text/markdown; charset=utf-8"),
         }
     }
 }
@@ -82,6 +86,9 @@ pub(super) async fn verdict(Known(api): Known<Arc<Api>>, Query(asked): Query<Ask
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
     };
+    if let Some(refusal) = not_now(&api, &asked.about) {
+        return refusal;
+    }
     let Ok(_one_of_few) = api.looks.try_acquire() else {
         let text = "others look already; ask again when they have seen enough\n";
         return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
@@ -99,6 +106,19 @@ pub(super) async fn verdict(Known(api): Known<Arc<Api>>, Query(asked): Query<Ask
     }
 }
 
+/// Why an incident can't be looked at.
+fn not_now(api: &Api, about: &str) -> Option<Response> {
+    let name = Name::from_full_text(about)?;
+    let (incidents, _) = api.state.docket.incidents(0);
+    let found = incidents.into_iter().find(|it| it.number == name.0);
+    let (code, text) = match found {
+        None => (StatusCode::NOT_FOUND, format!("there is no {name}\n")),
+        Some(it) if !it.is_active() => (StatusCode::CONFLICT, format!("{name} is over\n")),
+        Some(_) => return None,
+    };
+    Some((code, text).into_response())
+}
+
 /// At the beginning, in the middle, and at the end.
 async fn readings(api: &Api, duration: Duration) -> Option<[Arc<Reading>; 3]> {
     let begin = api.look.now().await?;
@@ -112,14 +132,31 @@ fn answer(api: &Api, readings: &[Arc<Reading>; 3], about: &str) -> Answer {
     let [begin, middle, mut end] = readings.each_ref().map(|it| Report::from_reading(it));
     api.state.journal.date(&mut end);
     let window = Window::new(&begin, &middle, &end);
-    let mut answer = detect::verdict::answer(&window, now(), &NoPast);
+    let mut past = api.state.docket.remember(&readings[2]);
+    past.at = now();
+    // Nothing is said of the time in which nobody watched.
+    let back = BACK_NS.min(end.duration_ns);
+    let changes = api.state.journal.changes(past.at.saturating_sub(back));
+    past.moved = moved(&changes);
+    let mut answer = detect::verdict::answer(&window, &past);
+    answer.incidents = api.state.docket.incidents(0).0;
+    let is_recent = |it: &Incident| it.recovered().is_none_or(|at| at + BACK_NS >= past.at);
+    answer.incidents.retain(is_recent);
     if !about.is_empty() {
         answer.about(about);
     }
     answer.by_agent = true;
-    // Nothing is said of the time in which nobody watched.
-    let back = BACK_NS.min(end.duration_ns);
-    let changes = api.state.journal.changes(now().saturating_sub(back));
     answer.changes = Some(changes);
     answer
+}
+
+fn moved(changes: &Changes) -> Vec<Moved> {
+    let all = changes.changes.iter().flat_map(|told| {
+        told.moved.iter().map(|route| Moved {
+            namespace: told.entry.namespace.clone(),
+            dependency: route.name.clone(),
+            at: told.entry.last,
+        })
+    });
+    all.collect()
 }

@@ -1,7 +1,7 @@
 //! What is known of one dependency in one window of time: plain facts, each with its counts.
 
 use crate::model::journal::Age;
-use crate::model::verdict::{Lost, Odd, Share, SomeConnections, Timed, Word};
+use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed};
 
 /// What was seen of one dependency: a client's connections to a service, by one next hop.
 ///
@@ -122,19 +122,6 @@ pub struct Covered {
     pub device: String,
     /// Seen, of carried.
     pub packets: Share,
-}
-
-/// A part that takes longer than it did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Grown {
-    /// Whose time it is: [`Word::of_segment`] for a segment, the path's for round trips without data,
-    /// the peer's for its lower bound or what it thinks. An upper bound grows with the path, and is
-    /// nobody's.
-    pub part: Word,
-    /// Usual.
-    pub before: Timed,
-    /// Now.
-    pub now: Timed,
 }
 
 impl Evidence {

@@ -8,16 +8,15 @@ use super::rank;
 use super::view::View;
 use super::window::Window;
 use crate::model::answer::{Answer, Case};
-use crate::model::journal::Moment;
 use crate::model::report::class_key;
 use crate::model::{Class, Report, Service, Tuple};
 
 /// What a window tells, without what only an agent knows: changes and incidents.
-pub fn answer(window: &Window, at: Moment, past: &dyn Past) -> Answer {
+pub fn answer(window: &Window, past: &Past) -> Answer {
     let whole = &window.whole;
     let (groups, more) = Group::all(window);
     Answer {
-        at,
+        at: past.at,
         duration_ns: whole.duration_ns,
         kernel: whole.kernel.clone(),
         followed: whole.followed,
@@ -30,7 +29,7 @@ pub fn answer(window: &Window, at: Moment, past: &dyn Past) -> Answer {
 }
 
 /// All dependencies of a window, judged; the one that the answer is about comes first.
-fn cases(all: &[Group<'_>], window: &Window, past: &dyn Past) -> Vec<Case> {
+fn cases(all: &[Group<'_>], window: &Window, past: &Past) -> Vec<Case> {
     let is_judged = |it: &&Group<'_>| {
         // Where both sides are here the asking side tells more, and the serving side is asked too.
         it.asks || !all.iter().any(|other| other.asks && other.is_of(it))

@@ -1,31 +1,74 @@
 //! What is known of the time before a window.
 
-use super::evidence::Grown;
+use std::net::IpAddr;
 
-/// What is known beside the window: what grew since before, and how long before its first sign a
-/// dependency's route changed.
-pub trait Past {
-    /// Whether there is a before at all.
-    fn has_baseline(&self) -> bool;
-    /// What grew of a dependency, by the key of its requests' class, or of its answers'.
-    fn grown(&self, class_keys: [&str; 2]) -> Vec<Grown>;
-    /// How long before the first sign its route changed, in seconds.
-    fn changed_before_s(&self, class_keys: [&str; 2]) -> Option<u64>;
+use crate::model::connection::Phase;
+use crate::model::journal::Moment;
+use crate::model::verdict::Timed;
+
+/// What an agent remembers beside a window. Without one all of it is empty.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// When the window ended.
+    pub at: Moment,
+    /// Sockets that were watched before.
+    pub watched: Vec<Watched>,
+    /// What takes longer than it did.
+    pub slower: Vec<Slower>,
+    /// When packets of a dependency began to go another way.
+    pub moved: Vec<Moved>,
 }
 
-/// There is none: the command looked for itself, or nobody judged.
-pub struct NoPast;
+/// For how long sockets were watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The key of the class of what they receive.
+    pub class: String,
+    /// The gateway that they send by.
+    pub next_hop: Option<IpAddr>,
+    /// For how long, in seconds.
+    pub seconds: u64,
+}
 
-impl Past for NoPast {
-    fn has_baseline(&self) -> bool {
-        false
-    }
+/// One thing that takes longer than it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slower {
+    /// The key of the class.
+    pub class: String,
+    /// What.
+    pub what: What,
+    /// How long it used to take.
+    pub usual: Timed,
+    /// Its first sign …
+    pub began: Moment,
+    /// … give or take so many seconds.
+    pub error_s: f32,
+    /// The incident that it is a part of.
+    pub incident: Option<u64>,
+}
 
-    fn grown(&self, _: [&str; 2]) -> Vec<Grown> {
-        Vec::new()
-    }
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A time of sockets that send by a gateway; the class is that of what they receive.
+    Sockets(Phase, Option<IpAddr>),
+    /// A segment, by its own name and the place of the hop at its end; the class is that of the
+    /// packets.
+    Segment {
+        /// `queue→xmit`
+        name: String,
+        /// The namespace's cookie and the device's index.
+        at: (u64, u32),
+    },
+}
 
-    fn changed_before_s(&self, _: [&str; 2]) -> Option<u64> {
-        None
-    }
+/// A change of the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The network namespace that it was made in.
+    pub namespace: String,
+    /// The dependency ([`crate::model::answer::Case::name`]).
+    pub dependency: String,
+    /// When.
+    pub at: Moment,
 }

@@ -1,7 +1,7 @@
 //! The conditions of the table: each holds or not, and if it does, it is a fact with its counts.
 
-use super::evidence::{Evidence, Grown, Siblings};
-use crate::model::verdict::{Fact, Share, Timed, Word};
+use super::evidence::{Evidence, Siblings};
+use crate::model::verdict::{Fact, Grown, Share, Timed, Word};
 
 /// Exchanges or round trips that a judgement takes.
 pub const ENOUGH: u64 = 20;
@@ -23,6 +23,9 @@ const DROPPED: f64 = 0.01;
 
 /// A route that has been as it is for an hour is nobody's change.
 const OLD_S: u64 = 3_600;
+
+/// A growth is felt from this part of an answer's time on.
+const FELT: u64 = 10;
 
 /// A condition of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,7 +259,10 @@ fn route_young(seen: &Evidence) -> Option<Fact> {
 
 fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
     let by = |grown: &&Grown| grown.now.p50_ns.saturating_sub(grown.before.p50_ns);
+    // What is next to nothing of what users wait for is nobody's complaint.
+    let is_felt = |grown: &&Grown| by(grown) >= waited_ns(seen) / FELT;
     let all = seen.grown.iter().filter(|grown| grown.part == part);
+    let all = all.filter(is_felt);
     let most = all.max_by_key(by)?;
     Some(Fact::Grew {
         part,

@@ -1,5 +1,6 @@
 //! One dependency, seen from its sockets: all that concerns it, as evidence and as a case.
 
+mod before;
 mod host;
 
 use super::evidence::{Evidence, RouteState, Siblings};
@@ -8,13 +9,14 @@ use super::group::{Group, Trips};
 use super::past::Past;
 use super::window::Window;
 use super::{compare, connections, judge};
-use crate::model::answer::{Case, Part, Sibling};
+use crate::model::answer::{Case, Part, Sibling, class_name};
 use crate::model::connection::{Phase, Sight};
 use crate::model::forwarding::FibEntry;
 use crate::model::hop::Stage;
-use crate::model::report::class_key;
 use crate::model::verdict::Timed;
 use crate::model::{Class, Histogram, Hop, Names, Route, Step};
+
+use self::before::Before;
 
 /// A dependency from one group of sockets, and all that concerns it.
 pub(super) struct View<'a> {
@@ -42,8 +44,9 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(super) fn case(&self, past: &dyn Past) -> Case {
-        let evidence = self.evidence(past);
+    pub(super) fn case(&self, past: &Past) -> Case {
+        let before = self.before(past);
+        let evidence = self.evidence(past, &before);
         let group = &self.group;
         let seen = group.seen();
         let sent = self.sent();
@@ -74,20 +77,22 @@ impl<'a> View<'a> {
             undisturbed: group.sight(Sight::Undisturbed),
             answer: evidence.answer,
             connections: seen.sample.len(),
+            sample: seen.sample.clone(),
+            ttl: seen.ttl,
             clients: clients.len(),
             siblings: self.siblings(&evidence.siblings),
             waits_for: None,
             waited_ns: group.waited_ns(),
             coverage: evidence.coverage.as_ref().map(|it| it.packets),
+            incident: before.incident,
             judgement: judge(&evidence),
+            grown: before.grown,
         }
     }
 
-    fn evidence(&self, past: &dyn Past) -> Evidence {
+    fn evidence(&self, past: &Past, before: &Before) -> Evidence {
         let group = &self.group;
         let sight = |sight| group.sight(sight);
-        let keys = self.keys();
-        let keys = [keys[0].as_str(), keys[1].as_str()];
         let is_bounded =
             group.times(Phase::Rtt).is_some() || group.times(Phase::Handshake).is_some();
         let thinking = self
@@ -124,11 +129,11 @@ impl<'a> View<'a> {
             connections: connections::odd(group, self.window),
             route: RouteState {
                 age: self.entry().and_then(|entry| entry.age),
-                changed_before_s: past.changed_before_s(keys),
+                changed_before_s: self.changed_before_s(past, before),
             },
             coverage: self.coverage(),
-            grown: past.grown(keys),
-            has_baseline: past.has_baseline(),
+            grown: before.grown.clone(),
+            has_baseline: before.is_known,
         }
     }
 
@@ -144,6 +149,11 @@ impl<'a> View<'a> {
         turned(class)
     }
 
+    /// The dependency's name.
+    fn name(&self) -> String {
+        class_name(&self.class())
+    }
+
     fn names(&self) -> Names {
         let turned = |names: &Names| Names {
             source: names.destination.clone(),
@@ -154,12 +164,6 @@ impl<'a> View<'a> {
             (None, Some(route)) => turned(&route.names),
             (None, None) => Names::default(),
         }
-    }
-
-    /// The keys of the requests' class and of the answers'.
-    fn keys(&self) -> [String; 2] {
-        let requests = self.class();
-        [class_key(&requests), class_key(&turned(&requests))]
     }
 
     fn routes(&self) -> impl Iterator<Item = &'a Route> + use<'a> {

@@ -1,12 +1,13 @@
 //! Answers for tests: one for each first word.
 
 use super::{Answer, Case, Part, Sibling};
+use crate::model::connection::Connection;
 use crate::model::forwarding::FibEntry;
 use crate::model::journal::{Age, Who};
 use crate::model::name::{self, Process};
 use crate::model::owner::Owner;
 use crate::model::verdict::{
-    Claim, Fact, Judgement, Lost, Odd, Share, Side, Sure, Timed, Unknown, Word,
+    Claim, Fact, Grown, Judgement, Lost, Odd, Share, Side, Sure, Timed, Unknown, Word,
 };
 use crate::model::{Class, End, Names, Protocol, Service, Tuple};
 
@@ -83,12 +84,34 @@ fn case(client: &str, server: &str, port: u16, judgement: Judgement) -> Case {
         undisturbed: 312,
         answer: Some(timed(MS, 312)),
         connections: 8,
+        sample: vec![connection(40_001, 900_000), connection(40_002, 310_000)],
+        ttl: Some(62),
         clients: 1,
         siblings: Vec::new(),
         waits_for: None,
         waited_ns: 324 * MS,
         coverage: None,
         judgement,
+        grown: Vec::new(),
+        incident: None,
+    }
+}
+
+fn connection(port: u16, rtt_mean_ns: u64) -> Connection {
+    Connection {
+        tuple: Tuple {
+            source: "10.2.0.2".parse().expect("an address"),
+            destination: "10.1.0.3".parse().expect("an address"),
+            source_port: 5432,
+            destination_port: port,
+        },
+        rtts: 40,
+        rtt_mean_ns,
+        rtt_min_ns: 280_000,
+        rtt_last_ns: rtt_mean_ns,
+        retransmits: 3,
+        exchanges: 40,
+        disturbed: 2,
     }
 }
 
@@ -214,6 +237,32 @@ pub(crate) fn outdated() -> Answer {
         fine("app3", "db", 5432),
         waiting,
     ])
+}
+
+/// The same, as an agent says it that knows what was before.
+pub(crate) fn remembered() -> Answer {
+    let mut answer = outdated();
+    let mut lasting = crate::model::incident::example::incidents();
+    lasting.retain(crate::model::incident::Incident::is_active);
+    for incident in &mut lasting {
+        let since = answer.at - 900_000 * MS - incident.change;
+        incident.change += since;
+        for event in &mut incident.preceded_by {
+            event.at += since;
+        }
+    }
+    let case = &mut answer.cases[0];
+    case.incident = lasting.first().map(|it| it.number);
+    case.grown = vec![Grown {
+        part: Word::Path,
+        before: timed(310_000, 86_000),
+        now: timed(20_400_000, 312),
+    }];
+    case.judgement.unknown.retain(|it| *it != Unknown::Baseline);
+    answer.by_agent = true;
+    answer.changes = Some(crate::model::example::changes());
+    answer.incidents = lasting;
+    answer
 }
 
 /// PEER: the database thinks for 60 ms.

@@ -23,7 +23,7 @@ pub(super) fn sentence(case: &Case) -> String {
         ),
         Claim::AfterChange => format!("{name} {} {by}, {}", worse(case), changed(case)),
         Claim::BehindNextHop => format!("{name} {} {by}, its siblings are fine", worse(case)),
-        Claim::PathGrew => format!("{name} takes longer {by} than it did"),
+        Claim::PathGrew => format!("{name} takes longer than it did {by}"),
         Claim::PathLoses => format!("{name} loses packets {by}"),
         Claim::HostDrops => format!("this host drops packets of {name}"),
         Claim::HostWaits => format!("packets of {name} wait in this host"),

@@ -3,10 +3,11 @@
 use super::{claim, fact};
 use crate::model::answer::{Answer, Case, Part, Sibling};
 use crate::model::hop::mac_text;
+use crate::model::incident::{Incident, Name};
 use crate::model::journal::report::Told;
 use crate::model::journal::{Age, Moment, Who};
 use crate::model::network::names;
-use crate::model::verdict::{Fact, Timed, Unknown, Word};
+use crate::model::verdict::{Fact, Grown, Timed, Unknown, Word};
 use crate::sink::{fit, picture, time, units};
 
 /// Columns of the bar of each part.
@@ -82,20 +83,23 @@ fn next_hop(case: &Case) -> Option<String> {
 
 fn since(answer: &Answer, case: &Case) -> Vec<String> {
     let mut lines = Vec::new();
-    let about = case.name();
-    let open = answer.incidents.iter().filter(|it| it.ended.is_none());
-    for incident in open
-        .filter(|it| it.about.is_empty() || it.about.contains(&about))
-        .take(1)
-    {
+    if let Some(incident) = incident(answer, case) {
         lines.push(format!(
-            "{} ± {:.0} s, {} ago: incident {}",
-            time::clock(incident.began),
-            incident.error_s.max(1.0),
-            ago(answer.at, incident.began),
-            incident.id
+            "{} ± {:.0} s, {} ago: {}",
+            time::clock(incident.change),
+            incident.change_error_s.max(1.0),
+            ago(answer.at, incident.change),
+            Name(incident.number)
         ));
     }
+    let is_said = |grown: &Grown| {
+        let mut evidence = case.judgement.evidence.iter();
+        evidence.any(|it| matches!(it, Fact::Grew { part, .. } if *part == grown.part))
+    };
+    let grown = case.grown.iter().filter(|it| !is_said(it)).take(2);
+    lines.extend(
+        grown.map(|&Grown { part, before, now }| fact::text(&Fact::Grew { part, before, now })),
+    );
     let is_few = case
         .judgement
         .evidence
@@ -115,6 +119,12 @@ fn since(answer: &Answer, case: &Case) -> Vec<String> {
         lines.push(format!("no baseline: {compared}"));
     }
     lines
+}
+
+/// The incident that a dependency is a part of.
+fn incident<'a>(answer: &'a Answer, case: &Case) -> Option<&'a Incident> {
+    let number = case.incident?;
+    answer.incidents.iter().find(|it| it.number == number)
 }
 
 fn is_without_baseline(case: &Case) -> bool {
@@ -141,6 +151,12 @@ fn changed(answer: &Answer, case: &Case, shown: usize) -> Vec<String> {
         };
         let moved: Vec<&Told> = changes.changes.iter().filter(is_moved).collect();
         let others = changes.changes.len() - moved.len();
+        if moved.is_empty()
+            && let Some(last) = incident(answer, case).and_then(|it| it.preceded_by.last())
+        {
+            let seconds = ago(answer.at, last.at);
+            lines.push(format!("preceded by, {seconds} ago: {}", last.what));
+        }
         for told in moved.iter().rev().take(shown) {
             lines.push(change(answer, told));
         }
@@ -249,6 +265,12 @@ fn how_many(answer: &Answer, case: &Case) -> Vec<String> {
             answer.cases.len(),
             told.join(", ")
         ));
+    }
+    let open = answer.incidents.iter().filter(|it| it.is_active());
+    let others = open.filter(|it| case.incident != Some(it.number)).count();
+    if others > 0 {
+        let others = units::counted(others as u64, "other incident");
+        lines.push(format!("{others} not over: tracer incidents"));
     }
     let name = case.name();
     let waiting: Vec<String> = answer

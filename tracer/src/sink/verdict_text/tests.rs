@@ -61,6 +61,16 @@ fn an_agent_knows_what_changed() {
 }
 
 #[test]
+fn an_agent_knows_what_was_before() {
+    insta::assert_snapshot!(screen(&example::remembered()));
+}
+
+#[test]
+fn a_hand_over_has_no_names() {
+    insta::assert_snapshot!(to_evidence(&example::remembered()));
+}
+
+#[test]
 fn why_tells_of_each() {
     insta::assert_snapshot!(to_long_text(&example::outdated(), Look::default()));
 }

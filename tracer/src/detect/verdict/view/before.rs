@@ -1,0 +1,115 @@
+//! One dependency against its own past: what takes longer than it did, and since when.
+
+use super::View;
+use crate::detect::verdict::ENOUGH;
+use crate::detect::verdict::group::Group;
+use crate::detect::verdict::past::{Past, Slower, What};
+use crate::model::connection::Phase;
+use crate::model::journal::Moment;
+use crate::model::report::class_key;
+use crate::model::verdict::{Grown, Timed, Word};
+
+/// A before that is shorter may have been as bad: nobody says "as usual" of it.
+const WATCHED_S: u64 = 3_600;
+
+/// A change so long before the first sign is one just before, in seconds.
+const JUST_BEFORE_S: u64 = 120;
+
+const S: u64 = 1_000_000_000;
+
+/// What the past says of a dependency.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Before {
+    /// Whether there is a before to compare with.
+    pub(super) is_known: bool,
+    /// What takes longer, and did so in the window too.
+    pub(super) grown: Vec<Grown>,
+    /// The first sign of that, and its error in seconds.
+    first: Option<(Moment, f32)>,
+    /// The oldest incident that any of it is a part of.
+    pub(super) incident: Option<u64>,
+}
+
+impl View<'_> {
+    pub(super) fn before(&self, past: &Past) -> Before {
+        let mut before = Before::default();
+        for slower in &past.slower {
+            let Some((whose, now)) = self.now(slower) else {
+                continue;
+            };
+            if now.n < ENOUGH || now.p50_ns <= slower.usual.p50_ns {
+                continue;
+            }
+            before.grown.push(Grown {
+                part: whose,
+                before: slower.usual,
+                now,
+            });
+            let first = (slower.began, slower.error_s);
+            before.first = before.first.filter(|it| it.0 <= first.0).or(Some(first));
+            let incident = slower
+                .incident
+                .filter(|&it| before.incident.is_none_or(|old| it < old));
+            before.incident = incident.or(before.incident);
+        }
+        let own = self.group.sockets;
+        let was_watched = past.watched.iter().any(|it| {
+            it.seconds >= WATCHED_S
+                && it.next_hop == own.seen.next_hop
+                && it.class == class_key(&own.class)
+        });
+        before.is_known = was_watched || !before.grown.is_empty();
+        before
+    }
+
+    /// How long before the first sign the way changed, where that was just before.
+    pub(super) fn changed_before_s(&self, past: &Past, before: &Before) -> Option<u64> {
+        let (began, error_s) = before.first?;
+        let age = self.entry().and_then(|entry| entry.age);
+        let made = age.filter(|age| age.exact);
+        let made = made.map(|age| past.at.saturating_sub(age.seconds.saturating_mul(S)));
+        let name = self.name();
+        let namespace = &self.group.seen().namespace.name;
+        let moved = past.moved.iter();
+        let moved = moved.filter(|it| it.namespace == *namespace && it.dependency == name);
+        // Ages are whole seconds.
+        let latest = began.saturating_add(S + (f64::from(error_s) * S as f64) as u64);
+        let changes = made.into_iter().chain(moved.map(|it| it.at));
+        let last = changes.filter(|&at| at <= latest).max()?;
+        let seconds = began.saturating_sub(last) / S;
+        (seconds <= JUST_BEFORE_S).then_some(seconds)
+    }
+
+    /// Whose time something is, and how long it takes now; none where it is none of this dependency's.
+    fn now(&self, slower: &Slower) -> Option<(Word, Timed)> {
+        match &slower.what {
+            What::Sockets(phase, next_hop) => {
+                let is_it = |it: &&Group<'_>| {
+                    it.next_hop() == *next_hop && class_key(&it.sockets.class) == slower.class
+                };
+                let all = [&self.group].into_iter().chain(self.other.iter().copied());
+                let group = all.into_iter().find(is_it)?;
+                let part = match phase {
+                    Phase::Rtt => Word::Path,
+                    Phase::PeerAtLeast => Word::Peer,
+                    Phase::Waiting => Word::App,
+                    _ => return None,
+                };
+                Some((part, group.times(*phase)?))
+            }
+            What::Segment { name, at } => {
+                let mut pairs = self
+                    .routes()
+                    .filter(|route| class_key(&route.class) == slower.class)
+                    .flat_map(|route| route.steps.windows(2));
+                let pair = pairs.find(|pair| {
+                    let (hop, segment) = (&pair[1].hop, &pair[1].segment);
+                    (hop.namespace.cookie, hop.ifindex) == *at
+                        && segment.as_ref().is_some_and(|it| it.name == *name)
+                })?;
+                let part = Word::of_segment(pair[0].hop.stage, pair[1].hop.stage);
+                Some((part, Timed::of(&pair[1].segment.as_ref()?.latency)?))
+            }
+        }
+    }
+}

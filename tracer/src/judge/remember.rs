@@ -1,0 +1,87 @@
+//! What the judge knows of the time before a window, for who looks at one.
+
+use super::Judge;
+use super::counters::Measured;
+use crate::detect::verdict::{Past, Slower, Watched, What};
+use crate::model::identity::{identities, of_sockets};
+use crate::model::report::{class_key, segment_name};
+use crate::model::{Parent, Reading};
+
+impl Judge {
+    /// What is watched of a reading's sockets, and what takes longer than it did. Whoever asks adds
+    /// when the window ended, and which ways changed.
+    pub fn remember(&self, reading: &Reading) -> Past {
+        let mut past = Past::default();
+        self.sockets_before(reading, &mut past);
+        if self
+            .cases
+            .all()
+            .any(crate::model::incident::Incident::is_active)
+        {
+            self.segments_before(reading, &mut past);
+        }
+        past
+    }
+
+    fn sockets_before(&self, reading: &Reading, past: &mut Past) {
+        let at_s = self.clock.at_s();
+        for connections in &reading.connections {
+            let Some(class) = reading.classes.get(connections.class) else {
+                continue;
+            };
+            let birth = reading.births.classes.get(connections.class);
+            let identity = of_sockets(class, birth, connections);
+            let Some(streams) = self.counters.sockets_streams(identity) else {
+                continue;
+            };
+            let (key, next_hop) = (class_key(class), connections.next_hop);
+            let watched = streams.iter().flatten();
+            let watched = watched.map(|&it| self.streams.watched_s(it, at_s)).max();
+            for measured in Measured::ALL {
+                let what = What::Sockets(measured.phase(class), next_hop);
+                let stream = streams[measured as usize];
+                past.slower
+                    .extend(stream.and_then(|it| self.slower(it, &key, what)));
+            }
+            past.watched.push(Watched {
+                class: key,
+                next_hop,
+                seconds: watched.unwrap_or(0),
+            });
+        }
+    }
+
+    fn segments_before(&self, reading: &Reading, past: &mut Past) {
+        for (node, identity) in reading.nodes.iter().zip(identities(reading)) {
+            let Parent::Node(parent) = node.parent else {
+                continue;
+            };
+            let class = identity.class.and_then(|it| reading.classes.get(it));
+            let stream = self.counters.node_stream(identity.node);
+            let (Some(parent), Some(class), Some(stream)) =
+                (reading.nodes.get(parent), class, stream)
+            else {
+                continue;
+            };
+            let hop = &node.hop;
+            let what = What::Segment {
+                name: segment_name(parent.hop.stage, hop.stage),
+                at: (hop.namespace.cookie, hop.ifindex),
+            };
+            past.slower
+                .extend(self.slower(stream, &class_key(class), what));
+        }
+    }
+
+    fn slower(&self, stream: u64, class: &str, what: What) -> Option<Slower> {
+        let (usual, finding, incident) = self.streams.slower(stream)?;
+        Some(Slower {
+            class: class.to_owned(),
+            what,
+            usual,
+            began: self.clock.moment(finding.change_s),
+            error_s: finding.change_error_s,
+            incident,
+        })
+    }
+}

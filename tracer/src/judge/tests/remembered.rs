@@ -1,0 +1,72 @@
+//! What is remembered of before, and what becomes of it on the one screen.
+
+use super::*;
+use crate::detect::verdict::{Claim, Fact, Window, answer};
+use crate::model::Report;
+use crate::model::answer::Case;
+
+impl Host {
+    /// What is said of the only dependency, after ten more seconds.
+    fn looked(&mut self) -> Case {
+        let report = |host: &Self| Report::from_reading(host.world.reading());
+        let begin = report(self);
+        let middle = report(self.run(5));
+        let end = report(self.run(5));
+        let mut past = self.judge.remember(self.world.reading());
+        past.at = self.at;
+        let mut found = answer(&Window::new(&begin, &middle, &end), &past);
+        assert_eq!(found.cases.len(), 1, "{found:#?}");
+        found.cases.remove(0)
+    }
+}
+
+fn asking() -> Host {
+    let mut host = Host::new(1);
+    host.world.with_exchanges = true;
+    host
+}
+
+#[test]
+fn a_peer_that_is_slower_than_it_was_is_told_with_its_before_and_its_incident() {
+    let mut host = asking();
+    host.run(LEARNT_S).world.peer = 5.0;
+    host.until_told(30);
+    let case = host.looked();
+    let judgement = &case.judgement;
+    assert_eq!(
+        (judgement.word, judgement.claim),
+        (Word::Peer, Claim::PeerGrew)
+    );
+    assert_eq!(case.incident, Some(host.only().number));
+    let grown = case.grown.iter().find(|it| it.part == Word::Peer).unwrap();
+    let near = |ns: u64, ms: u64| ns.abs_diff(ms * 1_000_000) < ms * 150_000;
+    assert!(near(grown.before.p50_ns, 20), "{grown:?}");
+    assert!(near(grown.now.p50_ns, 100), "{grown:?}");
+    // Of nothing that is said nobody knows on how much it stands.
+    assert!(grown.before.n > 1_000 && grown.now.n > 100, "{grown:?}");
+}
+
+#[test]
+fn what_grew_by_next_to_nothing_of_an_answer_is_no_complaint() {
+    let mut host = asking();
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
+    host.until_told(30);
+    let case = host.looked();
+    // Half a millisecond of 20.
+    assert!(
+        case.grown.iter().any(|it| it.part == Word::Path),
+        "{case:#?}"
+    );
+    let grew = |fact: &Fact| matches!(fact, Fact::Grew { .. });
+    assert!(!case.judgement.evidence.iter().any(grew), "{case:#?}");
+}
+
+#[test]
+fn as_usual_is_said_after_an_hour_and_not_before() {
+    let mut host = asking();
+    host.world.peer = 3.0;
+    let case = host.run(LEARNT_S).looked();
+    assert_eq!(case.judgement.claim, Claim::NothingToCompare, "{case:#?}");
+    let case = host.run(3_600).looked();
+    assert_eq!(case.judgement.word, Word::Healthy, "{case:#?}");
+}
