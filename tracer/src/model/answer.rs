@@ -154,7 +154,7 @@ impl Answer {
 impl Case {
     /// `app → db tcp/5432`
     pub fn name(&self) -> String {
-        class_name(&self.class)
+        self.class.name()
     }
 
     fn concerns(&self, target: &str) -> bool {
@@ -184,16 +184,4 @@ impl Case {
             || self.namespace == target
             || self.other_namespace.as_deref() == Some(target)
     }
-}
-
-/// What the dependency of a class of requests is called: `app → db tcp/5432`.
-pub fn class_name(class: &Class) -> String {
-    let port = class.service.map(|service| format!("/{}", service.port()));
-    format!(
-        "{} → {} {}{}",
-        class.source,
-        class.destination,
-        class.protocol.name(),
-        port.unwrap_or_default()
-    )
 }

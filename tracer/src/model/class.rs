@@ -21,6 +21,20 @@ pub struct Class {
     pub way_back: Option<usize>,
 }
 
+impl Class {
+    /// What the dependency of a class of requests is called: `app → db tcp/5432`.
+    pub fn name(&self) -> String {
+        let port = self.service.map(|service| format!("/{}", service.port()));
+        format!(
+            "{} → {} {}{}",
+            self.source,
+            self.destination,
+            self.protocol.name(),
+            port.unwrap_or_default()
+        )
+    }
+}
+
 /// One end of a class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum End {

@@ -71,6 +71,25 @@ pub fn sentence(at: Moment, what: &str, id: &str, word: &str, place: &str) -> St
     format!("{}  {id}  {what}: {word} at {place}", time::short(at))
 }
 
+/// An incident's beginning or end as a line of the agent's log.
+pub fn line(incident: &Incident, is_over: bool) -> String {
+    let id = Name(incident.number);
+    if is_over {
+        return format!(
+            "{id} is over: {} at {}",
+            incident.verdict.text(),
+            incident.place
+        );
+    }
+    let effect = incidents_text::effect(incident).map_or_else(String::new, |it| format!("; {it}"));
+    format!(
+        "{id} is critical: {} at {} since {}{effect}; tracer why {id} looks at it",
+        incident.verdict.text(),
+        incident.place,
+        time::second(incident.change),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

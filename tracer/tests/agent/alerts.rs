@@ -90,6 +90,8 @@ fn a_receiver_that_is_away_gets_each_once_afterwards() {
         "{}",
         away.log()
     );
+    let said = "INC-7 is critical: PATH at next hop";
+    wait_until("it says so itself", || away.log().contains(said));
     // Neither the receiver nor this agent lives to see it.
     assert_eq!(away.end(Signal::SIGTERM).0, Some(0));
 
@@ -121,6 +123,7 @@ fn a_receiver_that_is_away_gets_each_once_afterwards() {
     let sent = format!("tracer_alerts_sent_total{{receiver=\"webhook http://{hook}\"}}");
     wait_until("it is counted", || second.metric(&sent) == Some(1.0));
     std::thread::sleep(Duration::from_secs(1));
+    assert!(!second.log().contains(said), "it was said already");
     drop(second);
 
     let third = agent(&state, &config, &[]);

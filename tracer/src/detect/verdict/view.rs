@@ -9,7 +9,7 @@ use super::group::{Group, Trips};
 use super::past::Past;
 use super::window::Window;
 use super::{compare, connections, judge};
-use crate::model::answer::{Case, Part, Sibling, class_name};
+use crate::model::answer::{Case, Part, Sibling};
 use crate::model::connection::{Phase, Sight};
 use crate::model::forwarding::FibEntry;
 use crate::model::hop::Stage;
@@ -151,7 +151,7 @@ impl<'a> View<'a> {
 
     /// The dependency's name.
     fn name(&self) -> String {
-        class_name(&self.class())
+        self.class().name()
     }
 
     fn names(&self) -> Names {

@@ -244,7 +244,7 @@ impl Epochs {
             self.during.insert(route.id, change);
         }
         let life = Life {
-            name: name(route),
+            name: route.class.name(),
             way: way(route),
             class,
             epochs: VecDeque::from([Epoch {
@@ -304,19 +304,6 @@ fn dependences(route: &Route) -> BTreeMap<String, Dependence> {
         }
     }
     depends
-}
-
-/// `app → db tcp/5432`
-fn name(route: &Route) -> String {
-    let class = &route.class;
-    let port = class.service.map(|service| format!("/{}", service.port()));
-    format!(
-        "{} → {} {}{}",
-        class.source,
-        class.destination,
-        class.protocol.name(),
-        port.unwrap_or_default()
-    )
 }
 
 /// The namespaces that packets pass, with the device that they leave each by.

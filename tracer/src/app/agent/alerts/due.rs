@@ -12,12 +12,16 @@ use sha2::Sha256;
 use super::post::Message;
 use super::settings::Settings;
 use crate::app::agent::journal::now;
+use crate::app::log;
 use crate::model::incident::{Incident, Name, Severity, Told};
 use crate::sink::alert_json::{self, Alert};
 
 /// How often Alertmanager hears that an incident lasts, and for how long it believes that.
 const AGAIN: Duration = Duration::from_mins(1);
 const BELIEVED: Duration = Duration::from_mins(5);
+
+/// The agent's own log, which systemd's journal keeps.
+const LOG: &str = "log";
 
 /// The name of the receiver that stands for all where nobody is told.
 const SHADOW: &str = "nobody (shadow)";
@@ -40,6 +44,7 @@ enum Kind {
         url: Uri,
         ca_file: PathBuf,
     },
+    Log,
     Shadow,
 }
 
@@ -80,6 +85,10 @@ impl Receiver {
                 kind: Kind::Shadow,
             }];
         }
+        let log = Self {
+            name: LOG.to_owned(),
+            kind: Kind::Log,
+        };
         let ca_file = &settings.ca_file;
         let webhook = settings.webhook.iter().map(|url| Self {
             name: format!("webhook {}", origin(url)),
@@ -96,7 +105,10 @@ impl Receiver {
                 ca_file: ca_file.clone(),
             },
         });
-        webhook.chain(managers).collect()
+        std::iter::once(log)
+            .chain(webhook)
+            .chain(managers)
+            .collect()
     }
 
     /// Its name, without what may be a secret in a path.
@@ -142,6 +154,19 @@ impl Receiver {
         matches!(self.kind, Kind::Alertmanager { .. })
     }
 
+    /// Says it in the log, where that is the receiver.
+    pub(super) fn log(&self, incident: &Incident, due: Due) {
+        if self.kind == Kind::Log {
+            let is_over = due == Due::Resolved;
+            let said = alert_json::line(incident, is_over);
+            if is_over {
+                tracing::warn!("{said}");
+            } else {
+                tracing::error!(target: log::CRITICAL, "{said}");
+            }
+        }
+    }
+
     /// What is sent; none where nothing is.
     pub(super) fn message(&self, incident: &Incident, due: Due) -> Result<Option<Message>, String> {
         let host = rustix::system::uname();
@@ -157,7 +182,7 @@ impl Receiver {
             },
         };
         Ok(match &self.kind {
-            Kind::Shadow => None,
+            Kind::Log | Kind::Shadow => None,
             Kind::Alertmanager { url, ca_file } => Some(Message {
                 url: below(url, "/api/v2/alerts")?,
                 headers: Vec::new(),
@@ -244,9 +269,10 @@ mod tests {
         match kind {
             "webhook" => settings.webhook = Some(url),
             "alertmanager" => settings.alertmanagers.push(url),
-            _ => settings.shadow = true,
+            "shadow" => settings.shadow = true,
+            _ => {}
         }
-        Receiver::all(&settings).remove(0)
+        Receiver::all(&settings).pop().unwrap()
     }
 
     fn lasting() -> Incident {
@@ -281,7 +307,7 @@ mod tests {
 
     #[test]
     fn each_is_told_once_and_of_the_end_once() {
-        for kind in ["webhook", "alertmanager", "shadow"] {
+        for kind in ["webhook", "alertmanager", "shadow", "log"] {
             let (receiver, mut kept) = (receiver(kind), Kept::default());
             let mut incident = lasting();
             assert_eq!(
