@@ -49,6 +49,7 @@ pub use policy::{Insert, RouteSpec, RuleSpec};
 pub use recorder::{EventKind, KernelEvent, Recorder, Recording};
 pub use route::NextHop;
 pub use traffic::{
+    advertise::advertise,
     bulk::{Bulk, Totals, Until},
     garbage::inject_garbage,
     icmp::{closed_port, low_ttl, ping},

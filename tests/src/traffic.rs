@@ -1,5 +1,6 @@
 //! Traffic whose every packet, request and byte is counted by both ends.
 
+pub(crate) mod advertise;
 pub(crate) mod bulk;
 pub(crate) mod garbage;
 pub(crate) mod icmp;

@@ -137,6 +137,17 @@ pub struct Blame {
     /// Writes JSON (docs/blame.md) in place of text
     #[arg(long)]
     pub json: bool,
+    /// Reads this configuration, to learn the agent's socket and the journal's folder [default:
+    /// /etc/tracer/tracer.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The Unix socket of the agent that is asked how old a route is and who set it [default:
+    /// /run/tracer/tracer.sock]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::SOCKET))]
+    pub socket: Option<SocketPath>,
+    /// The folder of the journal that is read where no agent runs [default: /var/lib/tracer]
+    #[arg(long, value_name = "PATH", value_parser = told(value::socket, value::DIRECTORY))]
+    pub state_directory: Option<SocketPath>,
 }
 
 /// Arguments of `tracer run`.

@@ -20,7 +20,7 @@ use self::damage::is_damage;
 use crate::model::RouteId;
 use crate::model::journal::epochs::Life;
 use crate::model::journal::known::{Key, Row};
-use crate::model::journal::{Entry, Moment, book};
+use crate::model::journal::{Entry, Moment, Who, book};
 
 /// The journal's file in its folder.
 pub const FILE: &str = "journal.redb";
@@ -103,6 +103,26 @@ pub struct Past {
     pub next: u64,
     /// The boot in which it was written last (`/proc/sys/kernel/random/boot_id`).
     pub boot: Option<String>,
+}
+
+impl Past {
+    /// Forgets who made things as they are, if that was before a reboot: then whoever did it at the boot
+    /// made them so again. Returns whether it was.
+    pub fn forget_makers_before(&mut self, boot: &str) -> bool {
+        let is_before = self.boot.as_deref() != Some(boot);
+        if is_before {
+            for (_, row) in &mut self.known {
+                row.who = Who::Unknown;
+            }
+        }
+        is_before
+    }
+}
+
+/// What names this boot (`/proc/sys/kernel/random/boot_id`); empty where it can't be read.
+pub fn boot() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    boot.trim_end().to_owned()
 }
 
 /// What is to be written at once.
@@ -335,6 +355,16 @@ fn system(doing: &'static str, path: &Path, because: &str) -> Error {
             _ => "--state-directory with a folder that you may write to",
         },
     }
+}
+
+/// A row as it stands in the file, for whoever asks the agent for it.
+pub fn of_row(row: &Row) -> Vec<u8> {
+    wire::of_row(row)
+}
+
+/// The row that an agent answered with; none for what makes no sense.
+pub fn row(value: &[u8]) -> Option<Row> {
+    wire::row(value)
 }
 
 /// A row of the file, with a key of a line.

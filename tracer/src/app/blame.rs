@@ -1,12 +1,14 @@
 //! `tracer blame`: whose a route is.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Failure, screen};
+use super::{Failure, configure, screen};
 use crate::cli;
 use crate::config::value::Target;
 use crate::model::blame::{self, Configured, Verdict};
@@ -37,7 +39,7 @@ fn verdict(arguments: &cli::Blame) -> Result<Verdict, Failure> {
         .map(|link| (link.index, link.name.clone()))
         .collect();
     let configured = configured::read(&arguments.root, &devices);
-    Ok(match arguments.target {
+    let mut verdict = match arguments.target {
         Target::Prefix(prefix) => {
             let live: Vec<Route> = network
                 .routes()
@@ -59,7 +61,10 @@ fn verdict(arguments: &cli::Blame) -> Result<Verdict, Failure> {
                 ..join(&network, live, &configured, address.to_string(), concerns)
             }
         }
-    })
+    };
+    let config = configure::blame(arguments)?;
+    history::fill_in(&mut verdict.routes, &network, &namespace, &config);
+    Ok(verdict)
 }
 
 fn join(

@@ -44,6 +44,14 @@ pub(super) fn changes(arguments: &cli::Changes) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// The socket of the agent that is asked how old routes are, and the journal's folder.
+pub(super) fn blame(arguments: &cli::Blame) -> Result<Config, Error> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    replace(&mut config.agent.socket, arguments.socket.as_ref());
+    state_directory(&mut config.journal, arguments.state_directory.as_ref());
+    Ok(config)
+}
+
 /// The socket of the agent that is asked for incidents, and the folder that they are kept in.
 pub(super) fn incidents(arguments: &cli::Incidents) -> Result<Config, Error> {
     let mut config = Config::load(arguments.config.as_deref())?;

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::network::{Address, Leg, Network, Path, Route};
+use super::journal::known::Row;
+use super::journal::{self, Age, Moment, Who};
+use super::network::{Address, Fact, Leg, Network, Path, Route};
 
 /// What keeps routes in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,8 +131,59 @@ pub struct Blamed {
     pub ways: Vec<(Option<IpAddr>, String)>,
     /// Whose it is.
     pub owner: Owner,
+    /// How old it is, and who set it.
+    pub history: History,
     /// What files say of the same destinations, and what the kernel has not.
     pub unapplied: Vec<Declared>,
+}
+
+/// What the journal knows of a live route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum History {
+    /// It is as it is for so long.
+    Known {
+        /// How long.
+        age: Age,
+        /// Who made it so.
+        who: Who,
+        /// When the journal was written last, where no agent runs that goes on with it.
+        until: Option<Moment>,
+    },
+    /// Nothing, for this reason.
+    Unknown(String),
+}
+
+impl History {
+    /// What a row of the journal says of a route that is in this state now. A row of another state is
+    /// of another route: one that was there before, or beside it.
+    pub fn of(row: Option<&Row>, state: &str, now: Moment, until: Option<Moment>) -> Self {
+        match row {
+            None => Self::Unknown("the journal does not know the route".to_owned()),
+            Some(row) if row.state != state => {
+                Self::Unknown(format!("the journal knows it otherwise: {}", row.state))
+            }
+            Some(row) => Self::Known {
+                age: row.since.age(now),
+                who: row.who.clone(),
+                until,
+            },
+        }
+    }
+}
+
+/// What the journal calls a live route, and the state that it is in, as it writes it.
+pub fn in_journal(network: &Network, route: &Route) -> (journal::Subject, String) {
+    let links = network.links();
+    let devices = links.map(|link| (link.index, link.name.clone())).collect();
+    // A look-up answers with less than a dump.
+    let all = network.routes();
+    let mut same = all.filter(|it| it.table == route.table && it.slot == route.slot);
+    let first = same.next().filter(|_| same.next().is_none());
+    let fact = Fact::Route(first.unwrap_or_else(|| route.clone()));
+    (
+        journal::subject(&fact, &devices),
+        journal::text(&fact, &devices),
+    )
 }
 
 /// Whose a route is.
@@ -179,6 +232,7 @@ pub fn blame(network: &Network, routes: Vec<Route>, configured: &Configured) -> 
             .map(|leg| (leg.gateway, device(network, leg)))
             .collect(),
         owner: owner(network, route, legs, configured),
+        history: History::Unknown("no journal was asked".to_owned()),
         unapplied: configured
             .routes
             .iter()

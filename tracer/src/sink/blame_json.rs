@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::json;
-use crate::model::blame::{self, Blamed, Declared, Owner, Place, Problem, Verdict};
+use super::changes_json::Who;
+use super::{json, time};
+use crate::model::blame::{self, Blamed, Declared, History, Owner, Place, Problem, Verdict};
 use crate::model::network::names;
 
 /// The schema that the output names.
@@ -44,7 +45,18 @@ struct Route<'a> {
     metric: u32,
     ways: Vec<Way<'a>>,
     owner: Whose<'a>,
+    #[serde(flatten)]
+    history: Known<'a>,
     not_applied: Vec<Asked<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct Known<'a> {
+    age_s: Option<u64>,
+    age_exact: Option<bool>,
+    set_by: Option<Who<'a>>,
+    journal_until: Option<String>,
+    not_known: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +116,7 @@ fn route(blamed: &Blamed) -> Route<'_> {
             })
             .collect(),
         owner: whose(&blamed.owner),
+        history: known(&blamed.history),
         not_applied: blamed.unapplied.iter().map(declared).collect(),
     }
 }
@@ -126,6 +139,22 @@ fn whose(owner: &Owner) -> Whose<'_> {
         kind,
         lines: lines.iter().map(line).collect(),
         address,
+    }
+}
+
+fn known(history: &History) -> Known<'_> {
+    match history {
+        History::Known { age, who, until } => Known {
+            age_s: Some(age.seconds),
+            age_exact: Some(age.exact),
+            set_by: Some(Who::of(who)),
+            journal_until: until.map(time::utc),
+            not_known: None,
+        },
+        History::Unknown(because) => Known {
+            not_known: Some(because),
+            ..Known::default()
+        },
     }
 }
 

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::fit;
 use super::look::{Ink, Look};
-use crate::model::blame::{Blamed, Declared, Owner, Place, Verdict};
+use super::time;
+use crate::model::blame::{Blamed, Declared, History, Owner, Place, Verdict};
+use crate::model::journal::Who;
 use crate::model::network::names;
 
 /// A verdict as text for a screen.
@@ -61,6 +63,8 @@ fn route(blamed: &Blamed, look: Look) -> String {
     for one in owner {
         text += &line(ink, &format!("  {one}"), look);
     }
+    let (ink, history) = history(&blamed.history);
+    text += &line(ink, &format!("  {history}"), look);
     for declared in &blamed.unapplied {
         let have = gateways(
             &blamed
@@ -116,6 +120,27 @@ fn owner(owner: &Owner) -> (Ink, Vec<String>) {
     }
 }
 
+/// `143 days old, set by ip ← ansible-playbook ← sshd (alice)`
+fn history(history: &History) -> (Ink, String) {
+    match history {
+        History::Known { age, who, until } => {
+            let who = match who {
+                Who::Unknown => "; who set it is not known".to_owned(),
+                who => format!(", set by {who}"),
+            };
+            let until = until.map_or_else(String::new, |until| {
+                let until = time::second(until);
+                format!(" (the journal until {until}; no agent runs)")
+            });
+            (Ink::Plain, format!("{age} old{who}{until}"))
+        }
+        History::Unknown(because) => {
+            let said = "how old it is and who set it is not known";
+            (Ink::Unsure, format!("{said}: {because}"))
+        }
+    }
+}
+
 /// `/etc/netplan/50-app.yaml:12 (netplan)`
 fn said_by(place: &Place) -> String {
     format!("{}:{} ({})", place.file, place.line, place.manager.name())
@@ -159,6 +184,8 @@ pub(super) mod tests {
 
     use super::*;
     use crate::model::blame::{Manager, Problem};
+    use crate::model::example;
+    use crate::model::journal::Age;
     use crate::model::network::{Path, Route, Slot};
 
     fn route(prefix: &str, protocol: u8) -> Route {
@@ -202,6 +229,15 @@ pub(super) mod tests {
         }
     }
 
+    fn known(exact: bool, who: Who, until: Option<u64>) -> History {
+        let seconds = 143 * 86_400;
+        History::Known {
+            age: Age { seconds, exact },
+            who,
+            until,
+        }
+    }
+
     /// A route of each owner, and what was not applied.
     pub(in crate::sink) fn example() -> Verdict {
         let owners = [
@@ -220,9 +256,14 @@ pub(super) mod tests {
                 route: route("10.2.0.0/16", protocol),
                 ways: vec![(Some([10, 0, 9, 1].into()), "eth0".to_owned())],
                 owner,
+                history: History::Unknown("no agent runs".to_owned()),
                 unapplied: Vec::new(),
             })
             .collect();
+        routes[0].history = known(true, Who::Kernel, None);
+        routes[1].history = known(false, Who::Unknown, None);
+        let by_hand = example::changes().changes.remove(0).entry.who;
+        routes[7].history = known(true, by_hand, Some(1_763_880_000_000_000_000));
         routes[7].unapplied = vec![declared(12)];
         Verdict {
             target: "10.2.0.0/16".to_owned(),

@@ -52,7 +52,7 @@ struct Change<'a> {
 }
 
 #[derive(Serialize)]
-struct Who<'a> {
+pub(super) struct Who<'a> {
     kind: &'static str,
     text: String,
     ancestry: Vec<Task<'a>>,
@@ -125,7 +125,7 @@ impl<'a> Change<'a> {
 }
 
 impl<'a> Who<'a> {
-    fn of(who: &'a journal::Who) -> Self {
+    pub(super) fn of(who: &'a journal::Who) -> Self {
         let process = match who {
             who::Who::Process(process) => Some(process),
             who::Who::Kernel | who::Who::Several | who::Who::Unknown => None,

@@ -2,6 +2,7 @@
 
 mod bird;
 mod cni;
+mod drop_ins;
 mod frr;
 mod ifupdown;
 mod ini;
@@ -166,6 +167,9 @@ pub fn read(root: &Path, devices: &BTreeMap<u32, String>) -> Configured {
                 if endings.is_empty() || !names.contains(&name) {
                     names.push(name);
                     one(source, root, &path, devices, &mut all, 0);
+                    if source.manager == Manager::Networkd {
+                        drop_ins::read(source, root, &path, devices, &mut all);
+                    }
                 }
             }
         }
@@ -271,12 +275,17 @@ fn files(root: &Path, place: &str, endings: &[&str], problems: &mut Vec<Problem>
     let fits = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let ending = name.rfind('.').map_or("", |at| &name[at..]);
-        endings.contains(&ending) && path.is_file()
+        endings.contains(&ending) && (path.is_file() || is_masked(path))
     };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(fits);
     files.sort();
     files
+}
+
+/// Whether a file is a link to `/dev/null`, which hides those of its name elsewhere (systemd.network(5)).
+fn is_masked(path: &Path) -> bool {
+    fs::canonicalize(path).is_ok_and(|path| path == Path::new("/dev/null"))
 }
 
 /// Netplan writes what it was told for networkd and `NetworkManager`: netplan's line is the one to

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -247,6 +248,13 @@ impl Drop for Mirror {
 /// When there is no such file, or the namespace can't be entered.
 pub fn dump(namespace: &Path) -> io::Result<Network> {
     dump::all(&mut Asker::of_routes(&File::open(namespace)?)?)
+}
+
+/// What the agent calls the namespace of a file; none where that can't be told.
+pub fn name_of(namespace: &Path) -> Option<String> {
+    let inode = std::fs::metadata(namespace).ok()?.ino();
+    let mut found = super::netns::find::all();
+    Some(found.remove(&u32::try_from(inode).ok()?)?.name)
 }
 
 /// The route that a packet of a namespace's own to an address takes, or the kernel's refusal.

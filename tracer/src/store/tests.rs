@@ -136,6 +136,25 @@ fn what_was_written_is_there_again() {
 }
 
 #[test]
+fn who_made_things_before_a_reboot_did_not_make_them_again() {
+    let known = || Past {
+        known: news(0..1)
+            .known
+            .into_iter()
+            .map(|(key, row)| (key, row.unwrap()))
+            .collect(),
+        boot: Some("boot".to_owned()),
+        ..Past::default()
+    };
+    for (boot, who) in [("boot", Who::Kernel), ("next", Who::Unknown)] {
+        let mut past = known();
+        assert_eq!(past.forget_makers_before(boot), boot != "boot");
+        let row = &past.known[0].1;
+        assert_eq!((&row.who, row.since.at), (&who, 6));
+    }
+}
+
+#[test]
 fn it_grows_no_further_than_it_may() {
     let folder = Folder::new("bounded");
     let max_size = 16 << 20;

@@ -163,17 +163,20 @@ pub(super) fn known(key: &[u8], value: &[u8]) -> Option<(Key, KnownRow)> {
         kind: kind(parts.next()?)?,
         name: parts.next()?.to_owned(),
     };
+    Some(((namespace, subject), row(value)?))
+}
+
+pub(super) fn row(value: &[u8]) -> Option<KnownRow> {
     let row: Row = serde_json::from_slice(value).ok()?;
     let since = Since {
         at: row.since,
         exact: row.exact,
     };
-    let row = KnownRow {
+    Some(KnownRow {
         state: row.state,
         since,
         who: who(row.who),
-    };
-    Some(((namespace, subject), row))
+    })
 }
 
 pub(super) fn of_life(life: &Life) -> Vec<u8> {

@@ -87,6 +87,20 @@ impl Field {
     }
 }
 
+/// What `tracer blame` says of the one route of the app's to a prefix.
+fn blamed(field: &Field, prefix: &str, socket: &str) -> Value {
+    let out = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .args(["blame", prefix, "--json", "--netns", field.line.app.name()])
+        .args(["--socket", socket, "--state-directory"])
+        .arg(field.state.as_os_str())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["routes"].as_array().unwrap().len(), 1, "{said:#}");
+    said["routes"][0].clone()
+}
+
 fn json(agent: &Agent, path: &str) -> Value {
     serde_json::from_str(&agent.get(path).text()).unwrap()
 }
@@ -189,6 +203,7 @@ fn ages_and_epochs_outlive_the_agent() {
             known: vec![(key, Some(row))],
             next: past.next,
             heard: past.heard.unwrap(),
+            boot: past.boot.unwrap(),
             ..News::default()
         };
         store.write(&news).unwrap();
@@ -203,6 +218,13 @@ fn ages_and_epochs_outlive_the_agent() {
     let entry = field.entry(&agent).unwrap();
     assert_eq!(entry["age_s"].as_u64().unwrap() / 86_400, 143);
     assert_eq!(entry["age_exact"], true);
+    let said = blamed(&field, &prefix, agent.socket().to_str().unwrap());
+    assert_eq!(said["age_s"].as_u64().unwrap() / 86_400, 143);
+    assert_eq!(
+        (&said["age_exact"], &said["set_by"]["kind"]),
+        (&Value::from(true), &Value::from("kernel"))
+    );
+    assert_eq!(said["journal_until"], Value::Null);
     let gateway = entry["gateway"].as_str().unwrap().to_owned();
     let pid = field.ip(&format!("route replace {prefix} via {gateway} mtu 1400"));
     wait_until("it is in the journal", || !field.changes(&agent).is_empty());
@@ -211,10 +233,24 @@ fn ages_and_epochs_outlive_the_agent() {
         std::thread::sleep(Duration::from_millis(500));
         true
     });
+    let said = blamed(&field, &prefix, agent.socket().to_str().unwrap());
+    assert_eq!(said["set_by"]["ancestry"][0]["pid"], pid);
     drop(agent);
 
-    // Killed, and changed while nobody looked.
+    // Killed: the journal on disk says it.
+    let said = blamed(&field, &prefix, "off");
+    assert_eq!(said["set_by"]["ancestry"][0]["pid"], pid, "{said:#}");
+    assert!(said["journal_until"].is_string(), "{said:#}");
+
+    // Changed while nobody looked: what is on disk is of another state.
     field.ip(&format!("route replace {prefix} via {gateway} mtu 1300"));
+    let said = blamed(&field, &prefix, "off");
+    assert_eq!(
+        (&said["age_s"], &said["set_by"]),
+        (&Value::Null, &Value::Null)
+    );
+    let because = said["not_known"].as_str().unwrap();
+    assert!(because.contains("otherwise"), "{because}");
     let agent = field.agent();
     wait_until("both are known", || field.changes(&agent).len() == 2);
     let changes = field.changes(&agent);

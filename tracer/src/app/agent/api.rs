@@ -1,6 +1,7 @@
 //! What can be asked of the agent, by its path.
 
 mod incidents;
+mod known;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -74,7 +75,10 @@ impl Api {
 /// What may be asked by whom: whoever may use the socket may also say that something is normal.
 pub(super) fn router_of_socket(api: Arc<Api>) -> Router {
     let accept = post(incidents::accept).with_state(Arc::clone(&api));
-    router(api).route("/api/incidents/{id}/accept", accept)
+    let known = get(known::known).with_state(Arc::clone(&api));
+    router(api)
+        .route("/api/incidents/{id}/accept", accept)
+        .route("/api/known", known)
 }
 
 pub(super) fn router(api: Arc<Api>) -> Router {

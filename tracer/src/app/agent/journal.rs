@@ -14,7 +14,9 @@ use super::reader::Order;
 use crate::model::forwarding::FibEntry;
 use crate::model::journal::book::{Active, Noted as Note};
 use crate::model::journal::known::{Row, Snapshot};
-use crate::model::journal::{Age, Book, Changes, Entry, Epochs, Kind, Known, Moment, Since};
+use crate::model::journal::{
+    Age, Book, Changes, Entry, Epochs, Kind, Known, Moment, Since, Subject,
+};
 use crate::model::report::routes;
 use crate::model::{Hop, Reading, Report, RouteId};
 use crate::source::live::makers::Noted;
@@ -62,14 +64,19 @@ struct Told {
 
 impl Journal {
     /// Goes on from what is on disk.
-    pub(super) fn of(past: Past, older: Option<mpsc::Sender<writer::Ask>>) -> Arc<Self> {
+    pub(super) fn of(mut past: Past, older: Option<mpsc::Sender<writer::Ask>>) -> Arc<Self> {
+        let is_rebooted = past.forget_makers_before(&crate::store::boot());
+        let mut known = Known::of(past.known);
+        if is_rebooted {
+            known.write_all();
+        }
         let next = past.next;
         let book = Book::of(past.entries, next);
         Arc::new(Self {
             told: Mutex::new(Told {
                 first: book.next(),
                 book,
-                known: Known::of(past.known),
+                known,
                 epochs: Epochs::of(past.lives),
                 heard: past.heard,
                 ..Told::default()
@@ -170,6 +177,11 @@ impl Journal {
             not_on_disk: told.not_on_disk.clone(),
             ..Changes::of(entries, &told.epochs, since)
         }
+    }
+
+    /// What is known of a thing of a namespace.
+    pub(super) fn known(&self, namespace: &str, subject: &Subject) -> Option<Row> {
+        self.lock().known.row(namespace, subject).cloned()
     }
 
     /// Changes between two moments, and how many there were in the day before them, as far as they

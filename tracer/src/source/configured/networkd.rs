@@ -8,11 +8,7 @@ pub(super) fn read(text: &Text<'_>) -> Found {
     for line in wrong {
         found.problem(text, Some(line), "it is no section and no key");
     }
-    let matched = sections.iter().filter(|it| it.name == "Match");
-    let device = matched.filter_map(|it| it.get("Name")).next_back();
-    // A pattern, or several names, is nobody's name.
-    let device = device.map(|(name, _)| name.to_owned());
-    let device = device.filter(|name| !name.contains(['*', '?', '[', ' ', '!']));
+    let device = device(&sections);
     for section in &sections {
         let result = match section.name {
             "Network" => gateways(text, section, &mut found),
@@ -27,6 +23,15 @@ pub(super) fn read(text: &Text<'_>) -> Found {
         route.device.clone_from(&device);
     }
     found
+}
+
+/// The one device that a file is for.
+pub(super) fn device(sections: &[ini::Section<'_>]) -> Option<String> {
+    let matched = sections.iter().filter(|it| it.name == "Match");
+    let (name, _) = matched.filter_map(|it| it.get("Name")).next_back()?;
+    // A pattern, or several names, is nobody's name.
+    let is_one = !name.contains(['*', '?', '[', ' ', '!']);
+    is_one.then(|| name.to_owned())
 }
 
 type Wrong = (usize, String);

@@ -173,6 +173,39 @@ fn a_file_in_etc_hides_one_of_its_name_in_run() {
     assert_eq!(found.problems[0].because, "it is no UTF-8 text");
 }
 
+#[test]
+fn a_masked_file_s_drop_ins_are_not_parsed_and_a_drop_in_that_matches_more_has_no_device() {
+    let root = std::env::temp_dir().join(format!("tracer-masked-{}", std::process::id()));
+    let write = |file: &str, text: &str| {
+        let file = root.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    let route = |gateway: &str| format!("[Route]\nGateway={gateway}\n");
+    write("usr/lib/systemd/network/a.network", &route("10.0.0.1"));
+    write("etc/systemd/network/a.network.d/x.conf", &route("10.0.0.2"));
+    let masked = root.join("etc/systemd/network/a.network");
+    std::os::unix::fs::symlink("/dev/null", &masked).unwrap();
+    write("etc/systemd/network/b.network", "[Match]\nName=eth0\n");
+    let more = "[Match]\nName=eth1\n".to_owned() + &route("10.0.0.3");
+    write("etc/systemd/network/b.network.d/more.conf", &more);
+    write("run/systemd/network/b.network.d/z.conf", &route("10.0.0.4"));
+    let found = read(&root, &devices());
+    fs::remove_dir_all(&root).unwrap();
+    assert_eq!(found.problems, []);
+    let routes = found.routes.iter();
+    let found: Vec<_> = routes
+        .map(|it| (it.gateways[0].to_string(), it.device.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("10.0.0.3".to_owned(), None),
+            ("10.0.0.4".to_owned(), Some("eth0"))
+        ]
+    );
+}
+
 /// Lines of real files, cut and shuffled, with noise between.
 fn nonsense() -> impl Strategy<Value = String> {
     let mut lines: Vec<String> = Vec::new();

@@ -1,6 +1,5 @@
 //! The thread that writes the journal to disk, and tries again where it can't.
 
-use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -125,7 +124,7 @@ fn write(
     mut keeper: Keeper,
     heard: &Receiver<Ask>,
 ) {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = crate::store::boot();
     let mut alive = Instant::now().checked_sub(ALIVE).unwrap();
     let mut again = Instant::now() + AGAIN;
     loop {
@@ -146,7 +145,7 @@ fn write(
         let is_due = alive.elapsed() >= ALIVE || ends;
         if let Some(open) = &mut store {
             let news = News {
-                boot: boot.trim_end().to_owned(),
+                boot: boot.clone(),
                 ..journal.news(is_due)
             };
             let is_new = is_due || !news.entries.is_empty() || !news.known.is_empty();
