@@ -127,8 +127,9 @@ impl Drill {
         Ok(Trial::new(fault, is_disturbed, seen, recovered))
     }
 
-    /// Waits until no incident lasts; what then still does is accepted as it is now. None: there
-    /// was nothing to recover.
+    /// Waits until no incident is open; one that still is by the limit is left so, and the next
+    /// fault's incidents are those that begin or come back after. None: there was nothing to
+    /// recover.
     fn recovery(&self, witness: &mut Witness) -> Result<Option<bool>> {
         let (start, limit) = (Instant::now(), Duration::from_secs(self.recovery));
         if witness.new_incidents()?.is_empty() {

@@ -186,6 +186,7 @@ pub(super) const FAULTS: &[Fault] = &[
     },
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
 fn old_road_is_well(scene: &mut Scene) -> Result<()> {
     scene.story.wire.set_loss(0.0);
     scene.story.wire.set_delay(OLD_ROAD);
