@@ -31,6 +31,8 @@ enum Verb {
     Demo(verb::demo::Demo),
     /// Build the Debian package, and check that it installs, traces and can be purged
     Dist(verb::dist::Dist),
+    /// Set faults one after another under real traffic, and judge what the agent says of each
+    Drill(verb::drill::Drill),
     /// The kernel half's object: build it, or verify that it is what its manifest says
     #[command(subcommand)]
     Ebpf(verb::ebpf::Ebpf),
@@ -62,6 +64,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Bench(bench) => bench.run(&workspace),
         Verb::Demo(demo) => demo.run(&workspace),
         Verb::Dist(dist) => dist.run(&workspace),
+        Verb::Drill(drill) => drill.run(&workspace),
         Verb::Ebpf(ebpf) => ebpf.run(&workspace),
         Verb::Fuzz(fuzz) => fuzz.run(&workspace),
         Verb::Lint => verb::lint::run(&workspace),

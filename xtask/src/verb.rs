@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod dist;
+pub(crate) mod drill;
 pub(crate) mod ebpf;
 pub(crate) mod fuzz;
 pub(crate) mod lint;

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use lab::Lab;
+use lab::topology::{Road, Story};
+use lab::{Lab, TcpServer, Users};
 use tracer::model::Reading;
 use tracer::model::coverage::{Coverage, Direction};
 use tracer::source::live::Live;
@@ -57,4 +58,28 @@ fn what_is_stolen_is_missing() {
         assert!((found - truth).abs() < 0.01, "{percent} %: {came:?}");
         assert_eq!(came.is_poor(), percent > 5);
     }
+}
+
+#[test]
+fn what_comes_while_the_last_packets_are_waited_for_is_not_missing() {
+    let story = Story::new(Lab::new("coverage").unwrap(), Duration::ZERO).unwrap();
+    story.move_requests(Road::Old).unwrap();
+    // Whoever is lost on the wire is waited for at the end, and never comes.
+    story.wire.set_loss(0.05);
+    let db = TcpServer::start(&story.db, (story.db_at.v4, 5432).into()).unwrap();
+    let from = (&story.app, story.app_at.v4.into());
+    let users = Users::start(from, db.address(), 8, Duration::from_millis(20));
+    let mut live = Live::open(&Settings::default()).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    live.read().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let reading = Box::new(live).finish().unwrap();
+    drop(users);
+
+    let mut all = reading.coverage.iter();
+    let sent = all
+        .find(|it| it.device == "a-r2" && it.direction == Direction::Transmit)
+        .unwrap_or_else(|| panic!("{:?}", reading.coverage));
+    println!("{sent:?}");
+    assert!(sent.carried >= 100 && !sent.is_poor(), "{sent:?}");
 }

@@ -138,8 +138,7 @@ impl Live {
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);
             self.names.tell(&mut reading, ways.mirror());
-            let is_last = self.orders.closing != 0;
-            self.coverage.tell(ways.mirror(), &mut reading, is_last);
+            self.coverage.tell(ways.mirror(), &mut reading);
         }
         let (room, assembly) = (&mut self.room, &mut self.assembly);
         room.look(&self.memory, &mut self.ebpf, assembly, &reading, now_ns)?;
@@ -208,6 +207,9 @@ impl Source for Live {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
+        if let Some(ways) = &self.ways {
+            self.coverage.close(ways.mirror());
+        }
         self.orders.closing = 1;
         load::order(&mut self.ebpf, self.orders)?;
         let deadline = Instant::now() + LAST_CALL;

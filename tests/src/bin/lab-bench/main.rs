@@ -4,6 +4,7 @@ mod agent;
 mod bars;
 mod detect;
 mod dice;
+mod drill;
 mod fault;
 mod mirror;
 mod path;
@@ -28,6 +29,8 @@ enum Bench {
     Agent(agent::Agent),
     /// Judge the detector: false alarms, delays, stress, cost; or print its alarms on a file
     Detect(detect::Detect),
+    /// Set faults one after another, and judge what the agent says of them
+    Drill(drill::Drill),
     /// Measure the data path: ns a hop, packets a second, how long requests take; beside peers
     Path(path::Path),
     /// Measure the mirror: a million routes, beside a dump that nobody keeps; and changes followed
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Agent(agent) => agent.run(),
         Bench::Detect(detect) => detect.run(),
+        Bench::Drill(drill) => drill.run(),
         Bench::Path(path) => path.run(),
         Bench::Mirror(mirror) => mirror.run(),
         Bench::MirrorAlone(alone) => alone.run(),

@@ -10,6 +10,9 @@ use crate::model::coverage::{Coverage, Direction};
 use crate::source::Settings;
 use crate::source::mirror::{Mirror, counters};
 
+/// Devices with their counters, by namespace and number.
+type Devices = BTreeMap<(u64, u32), counters::Device>;
+
 /// How often devices are asked: it takes a dump in each namespace.
 const EACH: Duration = Duration::from_secs(5);
 
@@ -21,6 +24,8 @@ pub(super) struct Watch {
     began: HashMap<(u64, u32), Both>,
     latest: Vec<Coverage>,
     at: Option<Instant>,
+    /// What devices had counted when the last packets began.
+    closed: Option<Devices>,
 }
 
 /// A device's counters and what was seen at its hops, received and sent.
@@ -39,24 +44,32 @@ impl Watch {
         }
     }
 
-    /// Adds what is known of coverage to a reading; `is_last` asks the devices in any case.
-    pub(super) fn tell(&mut self, mirror: &Mirror, reading: &mut Reading, is_last: bool) {
+    /// Asks the devices for the last time, before no more packets are followed: what they carry
+    /// while those on their way are waited for is not at their hops.
+    pub(super) fn close(&mut self, mirror: &Mirror) {
+        if !self.is_partial {
+            self.closed = Some(counters::read(mirror));
+        }
+    }
+
+    /// Adds what is known of coverage to a reading.
+    pub(super) fn tell(&mut self, mirror: &Mirror, reading: &mut Reading) {
         if self.is_partial || reading.followed < 1.0 {
             self.began.clear();
             self.latest.clear();
             return;
         }
-        let is_due = self.at.is_none_or(|at| at.elapsed() >= EACH);
-        if is_due || is_last {
+        if let Some(devices) = self.closed.take() {
+            self.compare(devices, reading);
+        } else if self.at.is_none_or(|at| at.elapsed() >= EACH) {
             self.at = Some(Instant::now());
-            self.compare(mirror, reading);
+            self.compare(counters::read(mirror), reading);
         }
         reading.coverage.clone_from(&self.latest);
     }
 
-    fn compare(&mut self, mirror: &Mirror, reading: &Reading) {
+    fn compare(&mut self, devices: Devices, reading: &Reading) {
         let seen = at_hops(reading);
-        let devices = counters::read(mirror);
         self.began.retain(|key, _| devices.contains_key(key));
         self.latest.clear();
         for (key, device) in devices {

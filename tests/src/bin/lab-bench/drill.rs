@@ -1,0 +1,157 @@
+//! `bench drill`: faults that we set, one after another in a seeded order, under real traffic and
+//! before the real agent, against a table of what can be known at best.
+
+mod fault;
+mod scene;
+mod score;
+mod witness;
+
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::json;
+
+use crate::dice::Dice;
+use fault::{FAULTS, Fault};
+use scene::Scene;
+use score::{Summary, Trial};
+use witness::Witness;
+
+#[derive(Args)]
+pub(crate) struct Drill {
+    /// Where the order, and the unrelated changes, begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The faults to set, by their names [default: all]
+    #[arg(value_name = "FAULT", value_parser = known)]
+    faults: Vec<String>,
+    /// For how many seconds the agent learns what is normal before the first fault
+    #[arg(long, default_value_t = 60)]
+    warm: u64,
+    /// For how many seconds a fault lasts
+    #[arg(long, default_value_t = 20)]
+    lasts: u64,
+    /// For how many seconds its incidents may take to recover
+    #[arg(long, default_value_t = 90)]
+    recovery: u64,
+    /// Write all that was measured as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn known(name: &str) -> Result<String, String> {
+    let names: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+    if names.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("there are {}", names.join(", ")))
+}
+
+/// How long it is quiet before each fault.
+const QUIET: Duration = Duration::from_secs(5);
+
+impl Drill {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut dice = Dice::new(self.seed, 7);
+        let faults = self.order(&mut dice);
+        println!(
+            "\n## drill: {} faults and innocents, seed {}\n",
+            faults.len(),
+            self.seed
+        );
+        let mut scene = Scene::new()?;
+        let mut witness = Witness::start()?;
+        sleep(Duration::from_secs(self.warm));
+        let noise = witness.incidents()?;
+        for incident in &noise {
+            println!("before the first fault: {}", incident.text());
+        }
+        println!("{}", Trial::HEAD);
+        let mut trials = Vec::new();
+        for (number, fault) in faults.into_iter().enumerate() {
+            let is_disturbed = !fault.is_change && dice.unit() < 0.5;
+            let trial = self.trial(&mut scene, &mut witness, fault, is_disturbed);
+            let trial = trial.with_context(|| format!("try {}, number {number}", fault.name))?;
+            println!("{trial}");
+            trials.push(trial);
+        }
+        let summary = Summary::of(&trials);
+        println!("\n{summary}");
+        if let Some(path) = &self.json {
+            write(path, &trials, &summary, noise.len())?;
+        }
+        ensure!(
+            summary.false_claims() == 0 && summary.wrong_words() == 0,
+            "pass the drill: {} false claims, {} first words that are not right",
+            summary.false_claims(),
+            summary.wrong_words()
+        );
+        Ok(())
+    }
+
+    /// The faults in a random order (Fisher and Yates).
+    fn order(&self, dice: &mut Dice) -> Vec<&'static Fault> {
+        let is_wanted =
+            |it: &&Fault| self.faults.is_empty() || self.faults.iter().any(|name| name == it.name);
+        let mut faults: Vec<_> = FAULTS.iter().filter(is_wanted).collect();
+        for last in (1..faults.len()).rev() {
+            let other = (dice.unit() * (last + 1) as f64) as usize;
+            faults.swap(last, other);
+        }
+        faults
+    }
+
+    /// One fault, from quiet to quiet.
+    fn trial(
+        &self,
+        scene: &mut Scene,
+        witness: &mut Witness,
+        fault: &'static Fault,
+        is_disturbed: bool,
+    ) -> Result<Trial> {
+        sleep(QUIET);
+        witness.forget()?;
+        if is_disturbed {
+            scene.unrelated_change()?;
+            sleep(Duration::from_secs(1));
+        }
+        (fault.set)(scene)?;
+        let seen = witness.watch(Duration::from_secs(self.lasts));
+        (fault.clear)(scene)?;
+        let seen = seen?;
+        scene.replace_users_that_gave_up();
+        let recovered = self.recovery(witness)?;
+        Ok(Trial::new(fault, is_disturbed, seen, recovered))
+    }
+
+    /// Waits until no incident is open; one that still is by the limit is left so, and the next
+    /// fault's incidents are those that begin or come back after. None: there was nothing to
+    /// recover.
+    fn recovery(&self, witness: &mut Witness) -> Result<Option<bool>> {
+        let (start, limit) = (Instant::now(), Duration::from_secs(self.recovery));
+        if witness.new_incidents()?.is_empty() {
+            return Ok(None);
+        }
+        while witness.any_open()? {
+            if start.elapsed() >= limit {
+                return Ok(Some(false));
+            }
+            sleep(Duration::from_millis(500));
+        }
+        Ok(Some(true))
+    }
+}
+
+fn write(path: &Path, trials: &[Trial], summary: &Summary, noise: usize) -> Result<()> {
+    let page = json!({
+        "schema": "tracer.drill/1",
+        "before_the_first_fault": noise,
+        "trials": trials.iter().map(Trial::json).collect::<Vec<_>>(),
+        "summary": summary.json(),
+    });
+    std::fs::write(path, format!("{page:#}\n"))
+        .with_context(|| format!("write what was measured to {}", path.display()))
+}

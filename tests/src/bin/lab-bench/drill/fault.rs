@@ -1,0 +1,209 @@
+//! The faults and the innocents, as data: how each is set and cleared, and the table of truth.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+use lab::topology::{Address, Road};
+use lab::{Direction, Hook, Protocol};
+
+use super::scene::{OLD_ROAD, Scene, THINKS};
+
+/// Something that happens.
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    /// Whether setting it is itself a change that the agent sees.
+    pub(super) is_change: bool,
+    pub(super) truth: Truth,
+    pub(super) set: fn(&mut Scene) -> Result<()>,
+    pub(super) clear: fn(&mut Scene) -> Result<()>,
+}
+
+/// The strongest that can be known where everything is visible.
+pub(super) enum Truth {
+    /// Nothing is wrong.
+    Innocent,
+    /// The first word, and what its place has to name: any of these.
+    Guilty {
+        word: &'static str,
+        place: &'static [&'static str],
+    },
+}
+
+const fn guilty(word: &'static str, place: &'static [&'static str]) -> Truth {
+    Truth::Guilty { word, place }
+}
+
+/// What both roads' routers are called wherever a place is named.
+const OLD: &[&str] = &["10.12.0.1", "drill-r2", "a-r2", "db-r2"];
+
+/// The table of truth. The network: see `Scene`.
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "route-moved",
+        is_change: true,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            scene.story.wire.set_delay(Duration::from_millis(5));
+            scene.story.move_requests(Road::Old)
+        },
+        clear: |scene| {
+            scene.story.move_requests(Road::Fast)?;
+            old_road_is_well(scene)
+        },
+    },
+    Fault {
+        name: "route-outdated",
+        is_change: false,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            scene.story.wire.set_delay(OLD_ROAD * 40);
+            scene.story.wire.set_loss(0.03);
+            Ok(())
+        },
+        clear: old_road_is_well,
+    },
+    Fault {
+        name: "old-road-slow",
+        is_change: false,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            scene.story.wire.set_delay(Duration::from_millis(30));
+            Ok(())
+        },
+        clear: old_road_is_well,
+    },
+    Fault {
+        name: "old-road-dead",
+        is_change: false,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            scene.story.wire.set_loss(1.0);
+            Ok(())
+        },
+        clear: old_road_is_well,
+    },
+    Fault {
+        name: "answers-slow",
+        is_change: true,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            let wire = &scene.story.wire;
+            wire.set_delay_of(Direction::Back, Duration::from_millis(30));
+            scene.story.move_answers(Road::Old)
+        },
+        clear: |scene| {
+            scene.story.move_answers(Road::Fast)?;
+            old_road_is_well(scene)
+        },
+    },
+    Fault {
+        name: "firewall-drops",
+        is_change: false,
+        truth: guilty("THIS HOST", &["drill-r1"]),
+        set: |scene| {
+            let r1 = &scene.story.r1;
+            r1.drop_port(Hook::Forward, Protocol::Tcp, scene.db.address().port())
+        },
+        clear: |scene| scene.story.r1.clear_firewall(),
+    },
+    Fault {
+        name: "wrong-neighbour",
+        is_change: true,
+        // The frame leaves, and the router's device takes it for another host's.
+        truth: guilty("PATH", &["10.32.0.1", "a2-r1", "r1-a2"]),
+        set: |scene| {
+            let wrong = scene.story.db.mac("db-r1")?;
+            let at = Address::new(32, 1).v4.into();
+            scene.colleagues[0].0.neighbour("a2-r1", at, wrong)
+        },
+        clear: |scene| {
+            let right = scene.story.r1.mac("r1-a2")?;
+            let at = Address::new(32, 1).v4.into();
+            scene.colleagues[0].0.neighbour("a2-r1", at, right)
+        },
+    },
+    Fault {
+        name: "queue",
+        is_change: true,
+        truth: guilty("THIS HOST", &["a-r1"]),
+        set: |scene| scene.story.app.token_bucket("a-r1", 7_000, 1_600, 20_000),
+        clear: |scene| scene.story.app.remove_qdisc("a-r1"),
+    },
+    Fault {
+        name: "database-10x",
+        is_change: false,
+        truth: guilty("PEER", &["db"]),
+        set: |scene| {
+            scene.db.set_think(THINKS * 10);
+            Ok(())
+        },
+        clear: |scene| {
+            scene.db.set_think(THINKS);
+            Ok(())
+        },
+    },
+    Fault {
+        name: "reads-late",
+        is_change: false,
+        truth: guilty("APP", &["5434"]),
+        set: |scene| reads_late(scene, 40_000_000),
+        clear: |scene| reads_late(scene, 0),
+    },
+    Fault {
+        name: "innocent-nothing",
+        is_change: false,
+        truth: Truth::Innocent,
+        set: |_| Ok(()),
+        clear: |_| Ok(()),
+    },
+    Fault {
+        name: "innocent-route",
+        is_change: true,
+        truth: Truth::Innocent,
+        set: Scene::unrelated_change,
+        clear: |_| Ok(()),
+    },
+    Fault {
+        name: "innocent-traffic-10x",
+        is_change: false,
+        truth: Truth::Innocent,
+        set: |scene| {
+            scene.more_users(36);
+            Ok(())
+        },
+        clear: everybody_leaves,
+    },
+    Fault {
+        name: "innocent-mix",
+        is_change: false,
+        truth: Truth::Innocent,
+        set: |scene| {
+            scene.large_answers(Duration::from_secs(20));
+            Ok(())
+        },
+        clear: everybody_leaves,
+    },
+];
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
+fn old_road_is_well(scene: &mut Scene) -> Result<()> {
+    scene.story.wire.set_loss(0.0);
+    scene.story.wire.set_delay(OLD_ROAD);
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a row's `set` and `clear`")]
+fn reads_late(scene: &mut Scene, ns: u64) -> Result<()> {
+    scene.reads_late_ns.store(ns, Ordering::Relaxed);
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
+fn everybody_leaves(scene: &mut Scene) -> Result<()> {
+    scene.guests.clear();
+    for visit in scene.visits.drain(..) {
+        let _ = visit.join();
+    }
+    Ok(())
+}

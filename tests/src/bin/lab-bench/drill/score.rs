@@ -1,0 +1,310 @@
+//! Who was right: the incidents, the screen, and the naive judge beside them.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde_json::{Value, json};
+
+use super::fault::{Fault, Truth};
+use super::witness::Seen;
+use crate::table::quantile;
+
+/// What a judge's answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// The strongest that can be known.
+    Hit,
+    /// The word is right; the place does not name what it has to.
+    Vague,
+    /// Nobody is accused, and somebody should be.
+    Miss,
+    /// An innocent is accused.
+    False,
+}
+
+impl Worth {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Vague => "vague",
+            Self::Miss => "miss",
+            Self::False => "FALSE",
+        }
+    }
+}
+
+/// All words that a judge said at once, with their places, against the truth.
+fn worth<'a>(truth: &Truth, said: impl Iterator<Item = (&'a str, &'a str)>) -> Worth {
+    let accused: Vec<_> = said
+        .filter(|(word, _)| !matches!(*word, "HEALTHY" | "CAN'T TELL"))
+        .collect();
+    let Truth::Guilty { word, place } = truth else {
+        return if accused.is_empty() {
+            Worth::Hit
+        } else {
+            Worth::False
+        };
+    };
+    if accused.iter().any(|(it, _)| it != word) {
+        return Worth::False;
+    }
+    let is_there = |at: &str| place.iter().any(|part| at.contains(part));
+    match accused.iter().any(|(_, at)| is_there(at)) {
+        true => Worth::Hit,
+        false if accused.is_empty() => Worth::Miss,
+        false => Worth::Vague,
+    }
+}
+
+/// One fault, and what was said of it.
+pub(super) struct Trial {
+    fault: &'static Fault,
+    /// Whether an unrelated route appeared a second before.
+    is_disturbed: bool,
+    seen: Seen,
+    /// None where there was no incident.
+    recovered: Option<bool>,
+    by_incidents: Worth,
+    by_screen: Worth,
+    is_first_word_right: bool,
+    naive: &'static str,
+    by_naive: Worth,
+}
+
+impl Trial {
+    pub(super) const HEAD: &'static str = "\
+fault                 change view  detected first word (claim)            screen incidents recovered naive  where";
+
+    pub(super) fn new(
+        fault: &'static Fault,
+        is_disturbed: bool,
+        seen: Seen,
+        recovered: Option<bool>,
+    ) -> Self {
+        let truth = &fault.truth;
+        let incidents = seen.incidents.iter();
+        let incidents = incidents.map(|it| (it.word.as_str(), it.place.as_str()));
+        let accused = seen.screen.accused.iter();
+        let accused = accused.map(|(word, place)| (word.as_str(), place.as_str()));
+        let naive = if fault.is_change || is_disturbed {
+            "PATH"
+        } else {
+            "PEER"
+        };
+        // It names no place, and none is asked of it.
+        let named = match truth {
+            Truth::Guilty { place, .. } => place[0],
+            Truth::Innocent => "",
+        };
+        let is_first_word_right = match truth {
+            Truth::Guilty { word, .. } => seen.screen.word == *word,
+            Truth::Innocent => seen.screen.word == "HEALTHY",
+        };
+        Self {
+            by_incidents: worth(truth, incidents),
+            by_screen: worth(truth, accused),
+            by_naive: worth(truth, [(naive, named)].into_iter()),
+            is_first_word_right,
+            naive,
+            fault,
+            is_disturbed,
+            seen,
+            recovered,
+        }
+    }
+
+    fn is_guilty(&self) -> bool {
+        matches!(self.fault.truth, Truth::Guilty { .. })
+    }
+
+    fn recovered(&self) -> &'static str {
+        match self.recovered {
+            None => "–",
+            Some(true) => "yes",
+            Some(false) => "no",
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let incidents = self.seen.incidents.iter();
+        json!({
+            "fault": self.fault.name,
+            "view": "all",
+            "change": self.fault.is_change,
+            "unrelated_change": self.is_disturbed,
+            "detected_s": self.seen.detected.map(|it| it.as_secs_f64()),
+            "first_word": self.seen.screen.word,
+            "first_word_right": self.is_first_word_right,
+            "claim": self.seen.screen.claim,
+            "where": self.seen.screen.place,
+            "accused": self.seen.screen.accused,
+            "incidents": incidents.map(|it| json!({"word": it.word, "where": it.place}))
+                .collect::<Vec<_>>(),
+            "by_screen": self.by_screen.name(),
+            "by_incidents": self.by_incidents.name(),
+            "naive": self.naive,
+            "by_naive": self.by_naive.name(),
+            "recovered": self.recovered,
+        })
+    }
+}
+
+impl Display for Trial {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let change = match (self.fault.is_change, self.is_disturbed) {
+            (true, _) => "own",
+            (false, true) => "other",
+            (false, false) => "none",
+        };
+        let detected = self.seen.detected;
+        let detected = detected.map_or("–".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()));
+        let said = format!("{} ({})", self.seen.screen.word, self.seen.screen.claim);
+        let place: String = self.seen.screen.place.chars().take(60).collect();
+        write!(
+            f,
+            "{:<21} {change:<6} all   {detected:<8} {said:<30} {:<6} {:<9} {:<9} {:<6} {place}",
+            self.fault.name,
+            self.by_screen.name(),
+            self.by_incidents.name(),
+            self.recovered(),
+            self.by_naive.name(),
+        )?;
+        for incident in &self.seen.incidents {
+            write!(f, "\n    {:.150}", incident.text())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a judge did altogether.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    hits: usize,
+    vague: usize,
+    misses: usize,
+    false_claims: usize,
+}
+
+impl Marks {
+    fn of(worths: impl Iterator<Item = Worth>) -> Self {
+        let mut marks = Self::default();
+        for worth in worths {
+            *match worth {
+                Worth::Hit => &mut marks.hits,
+                Worth::Vague => &mut marks.vague,
+                Worth::Miss => &mut marks.misses,
+                Worth::False => &mut marks.false_claims,
+            } += 1;
+        }
+        marks
+    }
+
+    fn json(self) -> Value {
+        json!({"hits": self.hits, "vague": self.vague, "misses": self.misses,
+            "false_claims": self.false_claims})
+    }
+}
+
+pub(super) struct Summary {
+    trials: usize,
+    judges: [(&'static str, Marks); 3],
+    right_words: usize,
+    /// Guilty ones that were detected, in seconds; and of how many.
+    detected: Vec<f64>,
+    guilty: usize,
+}
+
+impl Summary {
+    pub(super) fn of(trials: &[Trial]) -> Self {
+        let guilty = trials.iter().filter(|it| it.is_guilty());
+        let detected = guilty.clone().filter_map(|it| it.seen.detected);
+        Self {
+            trials: trials.len(),
+            judges: [
+                ("screen", Marks::of(trials.iter().map(|it| it.by_screen))),
+                (
+                    "incidents",
+                    Marks::of(trials.iter().map(|it| it.by_incidents)),
+                ),
+                ("naive", Marks::of(trials.iter().map(|it| it.by_naive))),
+            ],
+            right_words: trials.iter().filter(|it| it.is_first_word_right).count(),
+            detected: detected.map(|it| it.as_secs_f64()).collect(),
+            guilty: guilty.count(),
+        }
+    }
+
+    /// Of the screen and the incidents.
+    pub(super) fn false_claims(&self) -> usize {
+        self.judges[..2].iter().map(|(_, it)| it.false_claims).sum()
+    }
+
+    pub(super) fn wrong_words(&self) -> usize {
+        self.trials - self.right_words
+    }
+
+    fn detection_s(&self, q: f64) -> Option<f64> {
+        quantile(&mut self.detected.clone(), q)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "trials": self.trials,
+            "judges": self.judges.iter().map(|(name, it)| json!({"judge": name, "marks": it.json()}))
+                .collect::<Vec<_>>(),
+            "first_word_right": self.right_words,
+            "guilty": self.guilty,
+            "detected": self.detected.len(),
+            "detection_p50_s": self.detection_s(0.5),
+            "detection_p95_s": self.detection_s(0.95),
+        })
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        writeln!(f, "judge       hits vague misses false claims   of")?;
+        for (name, it) in &self.judges {
+            writeln!(
+                f,
+                "{name:<10} {:>5} {:>5} {:>6} {:>12} {:>4}",
+                it.hits, it.vague, it.misses, it.false_claims, self.trials
+            )?;
+        }
+        writeln!(
+            f,
+            "first word right: {} of {}",
+            self.right_words, self.trials
+        )?;
+        write!(f, "detected: {} of {}", self.detected.len(), self.guilty)?;
+        if let (Some(p50), Some(p95)) = (self.detection_s(0.5), self.detection_s(0.95)) {
+            write!(f, ", after {p50:.1} s (p50), {p95:.1} s (p95)")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: Truth = Truth::Guilty {
+        word: "PATH",
+        place: &["r2"],
+    };
+
+    #[test]
+    fn less_is_a_miss_and_more_is_a_false_claim() {
+        let of = |said: &[(&'static str, &'static str)]| worth(&SLOW, said.iter().copied());
+        assert_eq!(of(&[("PATH", "behind r2")]), Worth::Hit);
+        assert_eq!(of(&[("PATH", "somewhere")]), Worth::Vague);
+        assert_eq!(of(&[("HEALTHY", "r2"), ("CAN'T TELL", "r2")]), Worth::Miss);
+        assert_eq!(of(&[("PATH", "r2"), ("PEER", "db")]), Worth::False);
+    }
+
+    #[test]
+    fn of_an_innocent_nothing_may_be_said() {
+        let of = |word| worth(&Truth::Innocent, [(word, "")].into_iter());
+        assert_eq!(of("CAN'T TELL"), Worth::Hit);
+        assert_eq!(of("PEER"), Worth::False);
+    }
+}

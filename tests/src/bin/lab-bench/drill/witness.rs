@@ -1,0 +1,190 @@
+//! The agent, and what it says: its incidents as they come, and the screen when somebody asks.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tracer::model::verdict::Word;
+
+use crate::running::{Agent, Answer};
+
+const CONFIG: &str = "\
+[agent]
+max_cpu = \"off\"
+[filter]
+prefix = \"10.0.0.0/8\"
+protocol = \"tcp\"
+[[component]]
+name = \"app\"
+prefixes = [\"10.1.0.3\"]
+[[component]]
+name = \"app2\"
+prefixes = [\"10.32.0.2\"]
+[[component]]
+name = \"app3\"
+prefixes = [\"10.33.0.2\"]
+[[component]]
+name = \"db\"
+prefixes = [\"10.2.0.2\"]
+[[component]]
+name = \"archive\"
+prefixes = [\"10.3.0.2\"]
+";
+
+/// The look of whoever asks for the screen, and how long after the fault began he asks.
+const LOOK: &str = "/api/verdict?duration=8s&form=json";
+const ASKED_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) struct Witness {
+    agent: Agent,
+    /// Incidents of earlier faults, and how often each had come.
+    old: BTreeMap<String, u64>,
+}
+
+/// What was said of a fault.
+pub(super) struct Seen {
+    /// From the moment it was set to the first incident.
+    pub(super) detected: Option<Duration>,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) screen: Screen,
+}
+
+pub(super) struct Incident {
+    id: String,
+    episodes: u64,
+    is_open: bool,
+    pub(super) word: String,
+    pub(super) place: String,
+}
+
+impl Incident {
+    fn of(json: &Value) -> Option<Self> {
+        let text = |key: &str| Some(json.get(key)?.as_str()?.to_owned());
+        let findings = json.get("findings")?.as_array()?;
+        let about = findings
+            .iter()
+            .flat_map(|it| [it.get("place"), it.get("class")]);
+        let about: Vec<_> = about.flatten().filter_map(Value::as_str).collect();
+        Some(Self {
+            id: text("id")?,
+            episodes: json.get("episodes")?.as_u64()?,
+            is_open: text("state")? == "open",
+            word: text("first_word")?,
+            place: format!("{} [{}]", text("place")?, about.join("; ")),
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{} {}: {}", self.id, self.word, self.place)
+    }
+}
+
+/// What `tracer` would show.
+pub(super) struct Screen {
+    pub(super) word: String,
+    pub(super) claim: String,
+    pub(super) place: String,
+    /// The words of all dependencies that are accused.
+    pub(super) accused: Vec<(String, String)>,
+}
+
+impl Screen {
+    fn of(answer: &Answer) -> Result<Self> {
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(answer.code == 200, "ask for the screen: {text}");
+        let json: Value = serde_json::from_str(&text).context("read the screen")?;
+        let text = |of: &Value, key: &str| of[key].as_str().unwrap_or("–").to_owned();
+        let cases = json["cases"].as_array().cloned().unwrap_or_default();
+        let place = |case: &Value| {
+            let keys = ["name", "netns", "device", "next_hop", "next_hop_mac"];
+            format!(
+                "{}: {}",
+                keys.map(|key| text(case, key)).join(" "),
+                case["evidence"]
+            )
+        };
+        let first = cases.first().cloned().unwrap_or_default();
+        let said = cases.iter().map(|case| (text(case, "word"), place(case)));
+        Ok(Self {
+            word: spelled(&text(&json, "word")),
+            claim: text(&first, "claim"),
+            place: place(&first),
+            accused: said
+                .map(|(word, place)| (spelled(&word), place))
+                .filter(|(word, _)| !matches!(word.as_str(), "HEALTHY" | "CAN'T TELL"))
+                .collect(),
+        })
+    }
+}
+
+/// A word as people read it.
+fn spelled(name: &str) -> String {
+    match Word::from_name(name) {
+        Some(word) => word.text().to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+impl Witness {
+    pub(super) fn start() -> Result<Self> {
+        Ok(Self {
+            agent: Agent::start(CONFIG, &["--state-directory", ""])?,
+            old: BTreeMap::new(),
+        })
+    }
+
+    /// All incidents that the agent knows.
+    pub(super) fn incidents(&self) -> Result<Vec<Incident>> {
+        let body = self.agent.get("/api/incidents")?.body;
+        let page: Value = serde_json::from_slice(&body).context("read the incidents")?;
+        let all = page["incidents"].as_array().context("read the incidents")?;
+        Ok(all.iter().filter_map(Incident::of).collect())
+    }
+
+    /// Those that began, or came back, since the last [`Witness::forget`].
+    pub(super) fn new_incidents(&self) -> Result<Vec<Incident>> {
+        let mut all = self.incidents()?;
+        all.retain(|it| self.old.get(&it.id) != Some(&it.episodes));
+        Ok(all)
+    }
+
+    pub(super) fn any_open(&self) -> Result<bool> {
+        Ok(self.new_incidents()?.iter().any(|it| it.is_open))
+    }
+
+    /// What is known by now belongs to no later fault.
+    pub(super) fn forget(&mut self) -> Result<()> {
+        let all = self.incidents()?;
+        self.old = all.into_iter().map(|it| (it.id, it.episodes)).collect();
+        Ok(())
+    }
+
+    /// Watches for so long, from the moment that a fault is set.
+    pub(super) fn watch(&self, time: Duration) -> Result<Seen> {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let screen = scope.spawn(|| {
+                sleep(ASKED_AFTER);
+                Screen::of(&self.agent.get(LOOK)?)
+            });
+            let mut detected = None;
+            while start.elapsed() < time {
+                if detected.is_none() && !self.new_incidents()?.is_empty() {
+                    detected = Some(start.elapsed());
+                }
+                sleep(Duration::from_millis(200));
+            }
+            let screen = match screen.join() {
+                Ok(screen) => screen?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            Ok(Seen {
+                detected,
+                incidents: self.new_incidents()?,
+                screen,
+            })
+        })
+    }
+}
