@@ -46,12 +46,12 @@ struct Route<'a> {
     ways: Vec<Way<'a>>,
     owner: Whose<'a>,
     #[serde(flatten)]
-    history: Known<'a>,
+    history: Past<'a>,
     not_applied: Vec<Asked<'a>>,
 }
 
 #[derive(Default, Serialize)]
-struct Known<'a> {
+struct Past<'a> {
     age_s: Option<u64>,
     age_exact: Option<bool>,
     set_by: Option<Who<'a>>,
@@ -116,7 +116,7 @@ fn route(blamed: &Blamed) -> Route<'_> {
             })
             .collect(),
         owner: whose(&blamed.owner),
-        history: known(&blamed.history),
+        history: past(&blamed.history),
         not_applied: blamed.unapplied.iter().map(declared).collect(),
     }
 }
@@ -142,18 +142,18 @@ fn whose(owner: &Owner) -> Whose<'_> {
     }
 }
 
-fn known(history: &History) -> Known<'_> {
+fn past(history: &History) -> Past<'_> {
     match history {
-        History::Known { age, who, until } => Known {
+        History::Known { age, who, until } => Past {
             age_s: Some(age.seconds),
             age_exact: Some(age.exact),
             set_by: Some(Who::of(who)),
             journal_until: until.map(time::utc),
             not_known: None,
         },
-        History::Unknown(because) => Known {
+        History::Unknown(because) => Past {
             not_known: Some(because),
-            ..Known::default()
+            ..Past::default()
         },
     }
 }

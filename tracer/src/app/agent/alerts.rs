@@ -168,14 +168,12 @@ async fn tell(
     incident: &Incident,
     due: Due,
 ) -> Result<(), String> {
-    match receiver.message(incident, due)? {
-        Some(message) => client.post(&message).await,
-        // The log hears it at once; in shadow nobody does.
-        None => {
-            receiver.log(incident, due);
-            Ok(())
-        }
+    if let Some(message) = receiver.message(incident, due)? {
+        return client.post(&message).await;
     }
+    // The log hears it at once; in shadow nobody does.
+    receiver.log(incident, due);
+    Ok(())
 }
 
 fn taken(receiver: &Receiver, docket: &Docket, incident: &Incident, due: Due) {

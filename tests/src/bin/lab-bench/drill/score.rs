@@ -47,11 +47,11 @@ fn worth<'a>(truth: &Truth, said: impl Iterator<Item = (&'a str, &'a str)>) -> W
     if accused.iter().any(|(it, _)| it != word) {
         return Worth::False;
     }
-    let is_there = |at: &str| place.iter().any(|part| at.contains(part));
-    match accused.iter().any(|(_, at)| is_there(at)) {
-        true => Worth::Hit,
-        false if accused.is_empty() => Worth::Miss,
-        false => Worth::Vague,
+    // What is said first is what the answer is about.
+    match accused.first() {
+        Some((_, at)) if place.iter().any(|part| at.contains(part)) => Worth::Hit,
+        Some(_) => Worth::Vague,
+        None => Worth::Miss,
     }
 }
 
@@ -297,6 +297,7 @@ mod tests {
         let of = |said: &[(&'static str, &'static str)]| worth(&SLOW, said.iter().copied());
         assert_eq!(of(&[("PATH", "behind r2")]), Worth::Hit);
         assert_eq!(of(&[("PATH", "somewhere")]), Worth::Vague);
+        assert_eq!(of(&[("PATH", "r1"), ("PATH", "r2")]), Worth::Vague);
         assert_eq!(of(&[("HEALTHY", "r2"), ("CAN'T TELL", "r2")]), Worth::Miss);
         assert_eq!(of(&[("PATH", "r2"), ("PEER", "db")]), Worth::False);
     }
