@@ -96,6 +96,8 @@ fn blamed(field: &Field, prefix: &str, socket: &str) -> Value {
         .output()
         .unwrap();
     let said = String::from_utf8(out.stdout).unwrap();
+    let problem = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{problem}");
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["routes"].as_array().unwrap().len(), 1, "{said:#}");
     said["routes"][0].clone()
@@ -238,13 +240,13 @@ fn ages_and_epochs_outlive_the_agent() {
     drop(agent);
 
     // Killed: the journal on disk says it.
-    let said = blamed(&field, &prefix, "off");
+    let said = blamed(&field, &prefix, "");
     assert_eq!(said["set_by"]["ancestry"][0]["pid"], pid, "{said:#}");
     assert!(said["journal_until"].is_string(), "{said:#}");
 
     // Changed while nobody looked: what is on disk is of another state.
     field.ip(&format!("route replace {prefix} via {gateway} mtu 1300"));
-    let said = blamed(&field, &prefix, "off");
+    let said = blamed(&field, &prefix, "");
     assert_eq!(
         (&said["age_s"], &said["set_by"]),
         (&Value::Null, &Value::Null)

@@ -171,3 +171,22 @@ fn is_carrier_alone(change: &Change) -> bool {
         (after.carrier, after.running, after.speed_mbps);
     same == *after
 }
+
+/// Whether it is what the kernel does without telling anyone: it sets the hop limit and the MTU of an
+/// advertised route after it told of the route (`ndisc_router_discovery`, `net/ipv6/ndisc.c`, 6.18).
+pub fn is_set_in_silence(change: &Change) -> bool {
+    /// `RTAX_MTU`, `RTAX_HOPLIMIT`.
+    const SET: [u16; 2] = [2, 10];
+    let (Some(Fact::Route(before)), Some(Fact::Route(after))) = (&change.before, &change.after)
+    else {
+        return false;
+    };
+    let without = |path: &Path| {
+        let mut path = path.clone();
+        path.metrics.retain(|(kind, _)| !SET.contains(kind));
+        path
+    };
+    after.path.protocol == Path::BY_ADVERTISEMENT
+        && before.slot == after.slot
+        && without(&before.path) == without(&after.path)
+}

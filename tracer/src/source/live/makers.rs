@@ -24,7 +24,7 @@ pub(in crate::source) use listeners::Place;
 use self::processes::Processes;
 use self::settle::{Head, Socket};
 use super::{kernel_types, rights};
-use crate::model::journal::who::{Current, Process, Telling};
+use crate::model::journal::who::{Current, Process, Telling, is_set_in_silence};
 use crate::model::journal::{Kind, Who};
 use crate::model::network::{Fact, How};
 use crate::source::Error;
@@ -182,7 +182,9 @@ impl Makers {
 
     /// Who made what no message told: the kernel, if that shows from the change itself.
     fn untold(changed: &Changed) -> Who {
-        if changed.change.how == How::Found && kind(changed) != Kind::Neighbour {
+        let change = &changed.change;
+        let shows = kind(changed) == Kind::Neighbour || is_set_in_silence(change);
+        if change.how == How::Found && !shows {
             return Who::Unknown;
         }
         let telling = Telling {
@@ -190,7 +192,7 @@ impl Makers {
             current: None,
             by_hand: false,
         };
-        telling.who(&changed.change)
+        telling.who(change)
     }
 
     fn hear(&mut self, heard: Heard) {
