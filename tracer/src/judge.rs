@@ -28,6 +28,7 @@ use crate::model::incident::{Event, Incident, Name, State, Told};
 use crate::model::journal::Moment;
 use crate::model::{Parent, Reading};
 
+pub use cases::Looked;
 pub use saved::{News, Past, Saved};
 pub use settings::Settings;
 
@@ -312,6 +313,11 @@ impl Judge {
     /// All incidents that are kept, oldest first.
     pub fn incidents(&self) -> impl DoubleEndedIterator<Item = &Incident> {
         self.cases.all()
+    }
+
+    /// Somebody looked at what an incident does now, and says whose it is.
+    pub fn looked(&mut self, number: u64, looked: Looked) {
+        self.cases.looked(number, looked);
     }
 
     /// What changed on the network before an incident.

@@ -6,6 +6,7 @@ pub mod class;
 pub mod connection;
 pub mod counts;
 pub mod coverage;
+pub mod drops;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod forgotten;

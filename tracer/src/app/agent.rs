@@ -11,6 +11,7 @@ mod incidents;
 mod journal;
 mod listen;
 pub(super) mod lock;
+mod looker;
 mod notify;
 mod pages;
 mod process;
@@ -31,6 +32,8 @@ use std::time::Duration;
 pub(super) use api::REVISION;
 pub(super) use journal::now;
 pub use settings::{Budget, Settings};
+
+use tokio::task::JoinSet;
 
 use self::alerts::Alerts;
 use self::api::Api;
@@ -88,6 +91,8 @@ struct Agent {
     config: Config,
     state: Arc<State>,
     api: Arc<Api>,
+    /// Ends with the agent.
+    _looker: JoinSet<()>,
     doors: Doors,
     reader: Reader,
     writer: Writer,
@@ -170,11 +175,14 @@ impl Agent {
         } = prepared;
         let api = Api::new(Arc::clone(&state), reader.look());
         let doors = Doors::open(plan(&config, &api, &state)?).await?;
+        let mut looker = JoinSet::new();
+        looker.spawn(looker::run(Arc::clone(&api)));
         Ok(Self {
             given,
             config,
             state,
             api,
+            _looker: looker,
             doors,
             reader,
             writer,

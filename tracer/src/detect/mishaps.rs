@@ -21,6 +21,13 @@ const ENOUGH: f64 = 0.005;
 /// An alarm takes at least this many seconds.
 const SECONDS: f64 = 3.0;
 
+/// From this rate per packet on hardly anything gets through, which no burst does: nobody waits for
+/// its end.
+const DEAD: f64 = 0.5;
+
+/// So many mishaps tell that, and no fewer.
+const DEAD_LEAST: f32 = 4.0;
+
 /// Evidence in nats that the excursion paused.
 const PAUSED: f64 = 3.0;
 
@@ -59,14 +66,29 @@ impl Mishaps {
         f64::from(self.count) / f64::from(self.packets).max(1.0)
     }
 
+    /// Whether hardly anything got through since the sum left zero.
+    fn is_dead(&self) -> bool {
+        self.sum > 0.0 && self.count >= DEAD_LEAST && self.rate_since() >= DEAD
+    }
+
     /// Weighs an interval; says whether it spoke for a change.
     pub fn weigh(&mut self, at_s: u32, count: f64, packets: f64, threshold: f64) -> bool {
         self.fresh += count as f32;
         self.fresh_packets += packets as f32;
         // A mishap may be counted for a packet that was timed in the second before.
         let packets = packets.max(count);
+        let cap = threshold / SECONDS;
         if packets <= 0.0 {
-            return false;
+            // Who waits for an answer sends again after 1, 2, 4 … s; the silence in between says as
+            // much.
+            if self.is_dead() {
+                self.sum = (f64::from(self.sum) + cap).min(20.0 * threshold) as f32;
+                self.peak = self.peak.max(self.sum);
+            }
+            return self.raised && self.is_dead();
+        }
+        if self.since_s == 0 {
+            (self.since_s, self.streak_from_s) = (at_s, at_s);
         }
         if count <= 0.0 && self.peak <= 0.0 && !self.raised {
             (self.since_s, self.streak_from_s) = (at_s, at_s);
@@ -74,7 +96,6 @@ impl Mishaps {
         }
         let rate = self.rate();
         let evidence = (count * LN_10 - packets * rate * (TIMES - 1.0)) / self.clumping();
-        let cap = threshold / SECONDS;
         self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, 20.0 * threshold) as f32;
         if self.sum <= 0.0 {
             if !self.raised {
@@ -102,6 +123,11 @@ impl Mishaps {
     /// Whether the evidence passes, has lasted, lasts now, and is of so many times the usual rate.
     pub fn passes(&self, at_s: u32, threshold: f64, times: f64, patience_s: f64) -> bool {
         let peak = OVER_PEAK * f64::from(self.excursion);
+        let patience_s = if self.is_dead() {
+            patience_s.min(SECONDS)
+        } else {
+            patience_s
+        };
         let lasts =
             self.back <= 0.0 && f64::from(at_s.saturating_sub(self.streak_from_s)) >= patience_s;
         let matters = self.rate_since() >= (times * self.rate()).min(ENOUGH);

@@ -17,7 +17,7 @@ mod window;
 
 pub use evidence::{Covered, Dropped, Evidence, HostTime, RouteState, Siblings};
 pub use gather::answer;
-pub use past::{Moved, Past, Slower, Watched, What};
+pub use past::{Moved, Part, Past, Slower, Watched, What};
 pub use sign::{ENOUGH, LONG_NS, Sign};
 
 pub use window::Window;
@@ -66,11 +66,14 @@ const fn rule(
 pub const TABLE: &[Rule] = &[
     rule(&[S::Few],                            &[],                 Word::CantTell, C::TooFew,           Surely),
     rule(&[S::HostDrops],                      &[],                 Word::ThisHost, C::HostDrops,        Surely),
+    rule(&[S::Misdelivered],                   &[],                 Word::Path,     C::WrongNeighbour,   Surely),
     rule(&[S::HostWaits],                      &[S::Usual],         Word::ThisHost, C::HostWaits,        Surely),
     rule(&[S::WindowShut],                     &[],                 Word::App,      C::ReadsLate,        Surely),
     rule(&[S::ReadsLate],                      &[S::Usual],         Word::App,      C::ReadsLate,        Surely),
     rule(&[S::Refused],                        &[],                 Word::Peer,     C::PeerRefuses,      Surely),
     rule(&[S::PeerWindowShut],                 &[],                 Word::Peer,     C::PeerReadsLate,    Likely),
+    rule(&[S::NextHopWorse, S::BackSlow],      &[],                 Word::Path,     C::WayBackSlow,      Surely),
+    rule(&[S::PathGrew, S::BackSlow],          &[S::PeerGrew],      Word::Path,     C::WayBackSlow,      Surely),
     rule(&[S::NextHopWorse, S::RouteOld],      &[],                 Word::Path,     C::StaleRoute,       Surely),
     rule(&[S::NextHopWorse, S::ChangedBefore], &[],                 Word::Path,     C::AfterChange,      Surely),
     rule(&[S::NextHopWorse, S::RouteYoung],    &[],                 Word::Path,     C::AfterChange,      Likely),
@@ -150,6 +153,10 @@ fn against(rule: &Rule, seen: &Evidence) -> Vec<Fact> {
     // What passes unseen clears no path, and takes nothing away from what was seen of it.
     if !matches!(rule.word, Word::CantTell | Word::Path) {
         signs.push(S::Unseen);
+    }
+    // Siblings differ, and may always have.
+    if rule.when.contains(&S::NextHopWorse) {
+        signs.push(S::Usual);
     }
     signs.retain(|sign| !rule.when.contains(sign));
     let mut facts: Vec<Fact> = Vec::new();

@@ -8,6 +8,8 @@ use crate::model::incident::{
     End, Event, FINDINGS, Found, Incident, KINDS, Marks, Name, Part, Severity, State, Told,
 };
 
+use crate::model::verdict::Word;
+
 use super::cause::Culprit;
 use super::clock::Clock;
 use super::effect::Gauge;
@@ -33,12 +35,23 @@ pub(super) struct Case {
     /// When it was last asked which, and of which revision.
     pub(super) asked: (u64, u64),
     pub(super) effect: Gauge,
+    /// What whoever looked at it said.
+    pub(super) looked: Option<Looked>,
     /// Seconds in which the old level was back while packets passed.
     back_s: u64,
     /// When that was counted last, and when a packet passed last.
     stepped_s: u64,
     traffic_s: u64,
     dirty: bool,
+}
+
+/// What whoever looked at an incident says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Whose it is.
+    pub word: Word,
+    /// The claim, and what speaks for it.
+    pub evidence: Vec<String>,
 }
 
 /// All of them, oldest first.
@@ -285,6 +298,25 @@ impl Cases {
         }
     }
 
+    pub(super) fn looked(&mut self, number: u64, looked: Looked) {
+        let Some(case) = self.get(number).filter(|it| it.incident.is_active()) else {
+            return;
+        };
+        case.looked = Some(looked);
+        let (word, evidence) = (case.incident.verdict, case.incident.evidence.clone());
+        super::cause::say(case);
+        if (word, &evidence) != (case.incident.verdict, &case.incident.evidence) {
+            case.dirty = true;
+            if word != case.incident.verdict {
+                self.revision += 1;
+                let revision = self.revision;
+                if let Some(case) = self.get(number) {
+                    case.incident.revision = revision;
+                }
+            }
+        }
+    }
+
     pub(super) fn precede(&mut self, number: u64, events: Vec<Event>) {
         if let Some(case) = self.get(number) {
             case.incident.preceded_by = events;
@@ -370,6 +402,8 @@ impl Case {
         if let State::Recovering { .. } = incident.state {
             incident.state = State::Open;
             incident.episodes += 1;
+            // It may be another's this time.
+            self.looked = None;
             incident.note(now, "it is back".to_owned());
         }
         if is_new || (!lasts && incident.found <= FINDINGS as u64) {

@@ -141,7 +141,11 @@ pub(super) fn say(case: &mut Case) {
     if lasting.is_empty() {
         return;
     }
-    let (word, evidence) = judgement(&lasting, case.culprit.as_ref());
+    // Whoever looked saw more: siblings, both ways, the route's age.
+    let (word, evidence) = match &case.looked {
+        Some(looked) => (looked.word, looked.evidence.clone()),
+        None => judgement(&lasting, case.culprit.as_ref()),
+    };
     let incident = &mut case.incident;
     if incident.verdict.accuses() && !word.accuses() {
         // What was known once, such as before a restart, is better than nothing.
@@ -240,6 +244,7 @@ fn grown(found: &Found, culprit: Option<&Culprit>) -> Option<(Grown, String)> {
         part,
         before: timed(0),
         now: timed(1),
+        whole: false,
     };
     Some((grown, sentence))
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use crate::detect::{Increase, Mishap};
 use crate::model::connection::{Connections, Phase, Sight};
+use crate::model::drops::Blame;
 use crate::model::identity::{identities, of_sockets};
 use crate::model::{Class, Counts, Histogram, Node, Parent, Reading, Service};
 
@@ -226,7 +227,9 @@ impl NodePast {
     fn rise_to(&mut self, node: &Node, increase: &mut Increase) {
         increase.clear();
         let packets = node.packets.saturating_add(node.born);
-        let dropped: u64 = node.ends.dropped.values().sum();
+        let ours = node.ends.dropped.iter();
+        let ours = ours.filter(|(reason, _)| Blame::of(reason) == Some(Blame::Host));
+        let dropped: u64 = ours.map(|(_, count)| count).sum();
         if packets < self.packets || dropped < self.dropped {
             (self.packets, self.dropped, self.latency) = (0, 0, Times::default());
         }

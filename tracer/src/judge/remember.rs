@@ -2,7 +2,7 @@
 
 use super::Judge;
 use super::counters::Measured;
-use crate::detect::verdict::{Past, Slower, Watched, What};
+use crate::detect::verdict::{Part, Past, Slower, Watched, What};
 use crate::model::identity::{identities, of_sockets};
 use crate::model::report::{class_key, segment_name};
 use crate::model::{Parent, Reading};
@@ -42,6 +42,12 @@ impl Judge {
                 let stream = streams[measured as usize];
                 past.slower
                     .extend(stream.and_then(|it| self.slower(it, &key, what)));
+                let incident = stream.and_then(|it| self.streams.case(it));
+                past.parts.extend(incident.map(|incident| Part {
+                    class: key.clone(),
+                    next_hop: Some(next_hop),
+                    incident,
+                }));
             }
             past.watched.push(Watched {
                 class: key,
@@ -53,14 +59,21 @@ impl Judge {
 
     fn segments_before(&self, reading: &Reading, past: &mut Past) {
         for (node, identity) in reading.nodes.iter().zip(identities(reading)) {
+            let class = identity.class.and_then(|it| reading.classes.get(it));
+            let stream = self.counters.node_stream(identity.node);
+            let (Some(class), Some(stream)) = (class.map(class_key), stream) else {
+                continue;
+            };
+            let incident = self.streams.case(stream);
+            past.parts.extend(incident.map(|incident| Part {
+                class: class.clone(),
+                next_hop: None,
+                incident,
+            }));
             let Parent::Node(parent) = node.parent else {
                 continue;
             };
-            let class = identity.class.and_then(|it| reading.classes.get(it));
-            let stream = self.counters.node_stream(identity.node);
-            let (Some(parent), Some(class), Some(stream)) =
-                (reading.nodes.get(parent), class, stream)
-            else {
+            let Some(parent) = reading.nodes.get(parent) else {
                 continue;
             };
             let hop = &node.hop;
@@ -68,20 +81,18 @@ impl Judge {
                 name: segment_name(parent.hop.stage, hop.stage),
                 at: (hop.namespace.cookie, hop.ifindex),
             };
-            past.slower
-                .extend(self.slower(stream, &class_key(class), what));
+            past.slower.extend(self.slower(stream, &class, what));
         }
     }
 
     fn slower(&self, stream: u64, class: &str, what: What) -> Option<Slower> {
-        let (usual, finding, incident) = self.streams.slower(stream)?;
+        let (usual, finding) = self.streams.slower(stream)?;
         Some(Slower {
             class: class.to_owned(),
             what,
             usual,
             began: self.clock.moment(finding.change_s),
             error_s: finding.change_error_s,
-            incident,
         })
     }
 }

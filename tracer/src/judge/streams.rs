@@ -157,9 +157,15 @@ impl Streams {
         ready.map_or(0, |it| it.watched_s(at_s))
     }
 
-    /// What a stream's middle used to be, its open finding, and that one's incident, where the middle
-    /// or a share of it is slower.
-    pub(super) fn slower(&self, key: u64) -> Option<(Timed, &Finding, Option<u64>)> {
+    /// The incident of its open finding.
+    pub(super) fn case(&self, key: u64) -> Option<u64> {
+        let watched = self.watched.get(&key)?;
+        watched.finding().and(watched.case)
+    }
+
+    /// What a stream's middle used to be, and its open finding, where the middle or a share of it is
+    /// slower.
+    pub(super) fn slower(&self, key: u64) -> Option<(Timed, &Finding)> {
         let watched = self.watched.get(&key)?;
         let finding = watched.finding()?;
         if !matches!(finding.kind, Kind::Shift | Kind::Share) {
@@ -170,7 +176,7 @@ impl Streams {
             p99_ns: finding.p99_ns[0] as u64,
             n: watched.stream.baseline().packets() as u64,
         };
-        Some((usual, finding, watched.case))
+        Some((usual, finding))
     }
 
     pub(super) fn growth(&self, key: u64) -> Option<Growth> {

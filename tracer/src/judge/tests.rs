@@ -131,6 +131,28 @@ fn drops_are_found_and_this_host_s() {
 }
 
 #[test]
+fn whoever_looked_knows_better_and_is_believed() {
+    let mut host = Host::new(2);
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("xmit", 20.0));
+    host.until_told(30);
+    let before = host.only();
+    let looked = Looked {
+        word: Word::Path,
+        evidence: vec!["the way back is slow".to_owned()],
+    };
+    host.judge.looked(before.number, looked.clone());
+    host.run(30);
+    let after = host.only();
+    assert_eq!(
+        (after.verdict, &after.evidence),
+        (Word::Path, &looked.evidence)
+    );
+    assert!(after.revision > before.revision);
+    host.judge.looked(99, looked);
+    assert_eq!(host.only(), after, "there is no such incident");
+}
+
+#[test]
 fn a_thousand_routes_behind_one_next_hop_are_one_incident() {
     let mut host = Host::new(1_000);
     host.world.packets = 6;

@@ -69,8 +69,8 @@ pub struct Case {
     pub judgement: Judgement,
     /// What takes longer than it did.
     pub grown: Vec<Grown>,
-    /// The incident that this is a part of.
-    pub incident: Option<u64>,
+    /// The incidents that this is a part of, the oldest first.
+    pub incidents: Vec<u64>,
     /// Where an exchange's time goes.
     pub parts: Vec<Part>,
     /// The way there and the way back, where both are wholly on this host.
@@ -139,7 +139,7 @@ impl Answer {
     pub fn about(&mut self, target: &str) {
         self.about = Some(target.to_owned());
         match Name::from_full_text(target) {
-            Some(name) => self.cases.retain(|case| case.incident == Some(name.0)),
+            Some(name) => self.cases.retain(|case| case.incidents.contains(&name.0)),
             None => self.cases.retain(|case| case.concerns(target)),
         }
     }

@@ -127,6 +127,9 @@ pub struct Grown {
     pub before: Timed,
     /// Now.
     pub now: Timed,
+    /// Whether `before` is that of the whole exchange, which the part alone exceeds now: of a way that
+    /// is new there is no other.
+    pub whole: bool,
 }
 
 /// One side against the rest.
@@ -190,6 +193,19 @@ impl Lost {
     }
 }
 
+/// The way there and the way back, and the wire that takes longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// From the one who asks to the one who answers.
+    pub there: Timed,
+    /// And back.
+    pub back: Timed,
+    /// Between which devices the slowest wire is: `drill-db db-r2 → drill-r2 r2-db`.
+    pub wire: String,
+    /// How long it takes.
+    pub time: Timed,
+}
+
 /// Something that was observed, with its counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -210,7 +226,13 @@ pub enum Fact {
         part: Word,
         before: Timed,
         now: Timed,
+        /// Whether `before` is that of the whole exchange.
+        whole: bool,
     },
+    /// One of the two ways takes most of the round trip, as seen at all their hops.
+    BackSlow(Ways),
+    /// Frames have another's Ethernet address.
+    Misdelivered { place: String, packets: Share },
     /// Packets of exchanges were lost or came late.
     Loses { exchanges: Share, way: Lost },
     /// Segments of a stream are sent again.
@@ -279,6 +301,10 @@ pub enum Claim {
     PathGrew,
     /// The path loses packets.
     PathLoses,
+    /// The way back is slow.
+    WayBackSlow,
+    /// Frames have another's Ethernet address.
+    WrongNeighbour,
     /// This host drops packets.
     HostDrops,
     /// Packets wait in this host's kernel.
@@ -326,6 +352,8 @@ impl Claim {
             Self::BehindNextHop => "behind_next_hop",
             Self::PathGrew => "path_grew",
             Self::PathLoses => "path_loses",
+            Self::WayBackSlow => "way_back_slow",
+            Self::WrongNeighbour => "wrong_neighbour",
             Self::HostDrops => "host_drops",
             Self::HostWaits => "host_waits",
             Self::HostGrew => "host_grew",

@@ -109,6 +109,7 @@ struct Grown {
     part: &'static str,
     before: Timed,
     now: Timed,
+    before_is_whole: bool,
 }
 
 #[derive(Serialize)]
@@ -182,7 +183,7 @@ impl<'a> Case<'a> {
                 })
                 .collect(),
             grown: case.grown.iter().map(Grown::of).collect(),
-            incident: case.incident.map(|it| Name(it).to_string()),
+            incident: case.incidents.first().map(|&it| Name(it).to_string()),
             there: case.ways.map(|ways| ways[0].into()),
             back: case.ways.map(|ways| ways[1].into()),
             answer: case.answer.map(Into::into),
@@ -231,6 +232,7 @@ impl Grown {
             part: grown.part.name(),
             before: grown.before.into(),
             now: grown.now.into(),
+            before_is_whole: grown.whole,
         }
     }
 }
@@ -282,9 +284,22 @@ fn fact(fact: &Fact) -> Value {
         }
         Fact::ChangedBefore { seconds } => json!({"fact": "changed_before", "seconds": seconds}),
         Fact::RouteYoung(age) => json!({"fact": "route_young", "age_s": age.seconds}),
-        Fact::Grew { part, before, now } => json!({
+        Fact::Grew {
+            part,
+            before,
+            now,
+            whole,
+        } => json!({
             "fact": "grew", "part": part.name(), "before": timed(*before), "now": timed(*now),
+            "before_is_whole": whole,
         }),
+        Fact::BackSlow(ways) => json!({
+            "fact": "back_slow", "there": timed(ways.there), "back": timed(ways.back),
+            "wire": ways.wire, "time": timed(ways.time),
+        }),
+        Fact::Misdelivered { place, packets } => {
+            json!({"fact": "misdelivered", "place": place, "packets": share(*packets)})
+        }
         Fact::Loses { exchanges, way } => {
             json!({"fact": "loses", "exchanges": share(*exchanges), "way": way.name()})
         }

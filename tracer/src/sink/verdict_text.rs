@@ -59,6 +59,13 @@ pub fn to_long_text(answer: &Answer, look: Look) -> String {
     pages.join("\n") + &foot(answer, look)
 }
 
+/// What is claimed of a dependency, and what speaks for it.
+pub fn sentences(case: &Case) -> Vec<String> {
+    let claim = claim::sentence(case).replace('\u{a0}', " ");
+    let facts = case.judgement.evidence.iter().map(fact::text);
+    std::iter::once(claim).chain(facts).collect()
+}
+
 fn page(
     head: &str,
     sections: &[(&'static str, Vec<String>)],

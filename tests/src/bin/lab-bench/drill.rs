@@ -29,7 +29,7 @@ pub(crate) struct Drill {
     #[arg(value_name = "FAULT", value_parser = known)]
     faults: Vec<String>,
     /// For how many seconds the agent learns what is normal before the first fault
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 150)]
     warm: u64,
     /// For how many seconds a fault lasts
     #[arg(long, default_value_t = 20)]

@@ -2,6 +2,7 @@
 
 mod keeper;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +11,9 @@ pub(super) use self::keeper::Keeper;
 use super::journal::{Journal, now};
 use super::state::since_1970_ns;
 use crate::detect;
-use crate::judge::{self, Judge, News, Past};
+use crate::judge::{self, Judge, Looked, News, Past};
 use crate::model::Reading;
-use crate::model::incident::{Event, Incident, Name, Severity, Told};
+use crate::model::incident::{Event, Incident, Name, Severity, State, Told};
 use crate::model::journal::{Entry, Moment};
 use crate::model::verdict::Word;
 use crate::sink::incidents_json::About;
@@ -101,6 +102,19 @@ impl Docket {
         let last = all.map(|it| it.revision).max().unwrap_or(0);
         let changed = bench.judge.incidents().filter(|it| it.revision > after);
         (changed.cloned().collect(), last)
+    }
+
+    /// The incidents that are open, each with how often it came.
+    pub(super) fn open(&self) -> HashSet<(u64, u32)> {
+        let bench = self.lock();
+        let open = bench.judge.incidents();
+        let open = open.filter(|it| it.state == State::Open);
+        open.map(|it| (it.number, it.episodes)).collect()
+    }
+
+    /// Somebody looked at what an incident does now.
+    pub(super) fn looked(&self, number: u64, looked: Looked) {
+        self.lock().judge.looked(number, looked);
     }
 
     /// What is known of the time before a window that ends with this reading.

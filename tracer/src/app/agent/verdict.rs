@@ -120,7 +120,7 @@ fn not_now(api: &Api, about: &str) -> Option<Response> {
 }
 
 /// At the beginning, in the middle, and at the end.
-async fn readings(api: &Api, duration: Duration) -> Option<[Arc<Reading>; 3]> {
+pub(super) async fn readings(api: &Api, duration: Duration) -> Option<[Arc<Reading>; 3]> {
     let begin = api.look.now().await?;
     tokio::time::sleep(duration / 2).await;
     let middle = api.look.now().await?;
@@ -129,6 +129,15 @@ async fn readings(api: &Api, duration: Duration) -> Option<[Arc<Reading>; 3]> {
 }
 
 fn answer(api: &Api, readings: &[Arc<Reading>; 3], about: &str) -> Answer {
+    let mut answer = judged(api, readings);
+    if !about.is_empty() {
+        answer.about(about);
+    }
+    answer
+}
+
+/// What was seen from the first reading to the last, with all that the agent knows beside.
+pub(super) fn judged(api: &Api, readings: &[Arc<Reading>; 3]) -> Answer {
     let [begin, middle, mut end] = readings.each_ref().map(|it| Report::from_reading(it));
     api.state.journal.date(&mut end);
     let window = Window::new(&begin, &middle, &end);
@@ -142,9 +151,6 @@ fn answer(api: &Api, readings: &[Arc<Reading>; 3], about: &str) -> Answer {
     answer.incidents = api.state.docket.incidents(0).0;
     let is_recent = |it: &Incident| it.recovered().is_none_or(|at| at + BACK_NS >= past.at);
     answer.incidents.retain(is_recent);
-    if !about.is_empty() {
-        answer.about(about);
-    }
     answer.by_agent = true;
     answer.changes = Some(changes);
     answer

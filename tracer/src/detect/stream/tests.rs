@@ -169,6 +169,25 @@ fn lost_packets_are_counted_against_the_usual_loss() {
 }
 
 #[test]
+fn where_hardly_anything_passes_nobody_waits_for_the_end_of_a_burst() {
+    let mut run = Run::new();
+    run.go(1_800, 0.0, 0);
+    let before = run.at_s;
+    // It knows nothing of bursts, and fears long ones.
+    run.thresholds = Budget::for_streams(50).thresholds(&Habit::default());
+    // Four connections that send again after 0.2, 0.4, 0.8 … s.
+    for again in [8, 4, 0, 4, 0, 0, 4, 0, 0, 0, 0, 0, 4] {
+        run.second.clear();
+        run.second.add_mishaps(Mishap::Retransmit, again);
+        run.observe();
+    }
+    let opened = run.opened();
+    assert_eq!(opened.kind, Kind::Loss(Mishap::Retransmit));
+    assert!(opened.raised_s <= before + 8, "{opened:?}");
+    assert!(opened.change_s.abs_diff(before) <= 2, "{opened:?}");
+}
+
+#[test]
 fn more_and_slower_packets_beside_the_usual_ones_wake_nobody() {
     let mut run = Run::new();
     run.go(1_800, 0.0, 0);

@@ -7,24 +7,35 @@ use crate::detect::siblings::{Comparison, Contrast, Sibling, Why, compare};
 use crate::model::Histogram;
 use crate::model::verdict::{Odd, Share, Side, Timed};
 
-/// Round trips differ for many reasons; from this difference on it matters to anyone.
-const MATTERS_NS: u64 = 1_000_000;
+/// Round trips differ for many reasons, such as the length of the way: from this difference on it
+/// matters to anyone, in ns.
+const MATTERS_NS: u64 = 5_000_000;
+
+/// What siblings are compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// How long this one's peer takes at most.
+    pub(super) peer: Option<Timed>,
+    /// Whether its path takes longer than it did.
+    pub(super) is_longer: bool,
+}
 
 /// What siblings say of one of them.
-///
-/// `peer` is how long this one's peer takes at most, where that is known.
 pub(super) fn siblings(
     group: &Group<'_>,
     all: &[Group<'_>],
     window: &Window,
-    peer: Option<Timed>,
+    known: Known,
 ) -> Siblings {
     let same: Vec<Group<'_>> = all
         .iter()
         .filter(|it| it.asks == group.asks && it.is_alike(group))
         .copied()
         .collect();
-    let said = among(group, &same, window, peer);
+    if let Some(odd) = by_silence(group, &same) {
+        return Siblings::Worse(odd);
+    }
+    let said = among(group, &same, window, known);
     if matches!(said, Siblings::None | Siblings::Alike(_)) {
         // Those that do other work may have other times, but lose no packets.
         let side: Vec<Group<'_>> = all
@@ -39,7 +50,27 @@ pub(super) fn siblings(
     said
 }
 
-fn among(group: &Group<'_>, same: &[Group<'_>], window: &Window, peer: Option<Timed>) -> Siblings {
+/// Nothing comes back to this one, while others get their answers of the same service.
+fn by_silence(group: &Group<'_>, same: &[Group<'_>]) -> Option<Odd> {
+    let trips = Trips::OrMore;
+    let came = |it: &Group<'_>| it.exchanges() + it.trips(trips).count();
+    if !group.asks || came(group) > 0 || group.mishaps() < super::sign::REPEATED {
+        return None;
+    }
+    let is_well = |it: &Group<'_>| came(it) >= super::ENOUGH && 20 * it.mishaps() <= came(it);
+    let numbers = 0..same.len();
+    let (well, silent): (Vec<usize>, Vec<usize>) = numbers
+        .filter(|&at| is_well(&same[at]) || came(&same[at]) == 0)
+        .partition(|&at| is_well(&same[at]));
+    (!well.is_empty()).then(|| Odd {
+        by_loss: true,
+        by_next_hop: is_by_next_hop(same, &silent, &well),
+        worse: sum(same, &silent, trips),
+        rest: sum(same, &well, trips),
+    })
+}
+
+fn among(group: &Group<'_>, same: &[Group<'_>], window: &Window, known: Known) -> Siblings {
     let trips = common_trips(same, window);
     let judged: Vec<Sibling> = same
         .iter()
@@ -50,7 +81,7 @@ fn among(group: &Group<'_>, same: &[Group<'_>], window: &Window, peer: Option<Ti
         Comparison::Insufficient => Siblings::None,
         Comparison::Alike => Siblings::Alike(others),
         Comparison::Different => Siblings::Different(others),
-        Comparison::Bad(contrast) => side(group, same, &contrast, (trips, peer)),
+        Comparison::Bad(contrast) => side(group, same, &contrast, (trips, known)),
     }
 }
 
@@ -62,7 +93,11 @@ fn by_loss(group: &Group<'_>, all: &[Group<'_>], window: &Window) -> Option<Sibl
         .collect();
     match compare(&judged) {
         Comparison::Bad(contrast) if contrast.why == Why::Loses => {
-            Some(side(group, all, &contrast, (Trips::OrMore, None)))
+            let known = Known {
+                peer: None,
+                is_longer: false,
+            };
+            Some(side(group, all, &contrast, (Trips::OrMore, known)))
         }
         _ => None,
     }
@@ -97,17 +132,14 @@ fn side(
     group: &Group<'_>,
     all: &[Group<'_>],
     contrast: &Contrast,
-    (trips, peer): (Trips, Option<Timed>),
+    (trips, known): (Trips, Known),
 ) -> Siblings {
     let is_bad = |at: &usize| contrast.bad.contains(at);
     let (bad, rest): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(is_bad);
     let by_loss = contrast.why == Why::Loses;
     let odd = Odd {
         by_loss,
-        by_next_hop: bad.iter().all(|&bad| {
-            let mine = by(&all[bad]);
-            rest.iter().all(|&other| by(&all[other]) != mine)
-        }),
+        by_next_hop: is_by_next_hop(all, &bad, &rest),
         worse: sum(all, &bad, trips),
         rest: sum(all, &rest, trips),
     };
@@ -117,7 +149,7 @@ fn side(
     if !own.is_some_and(|own| bad.contains(&own)) {
         return Siblings::Better(odd);
     }
-    if by_loss || is_the_networks(odd, trips, peer) {
+    if by_loss || is_the_networks(odd, trips, known) {
         Siblings::Worse(odd)
     } else {
         Siblings::Different(rest.len())
@@ -134,12 +166,25 @@ fn by(group: &Group<'_>) -> (u64, u32, Option<std::net::IpAddr>) {
     }
 }
 
+/// Whether some send by next hops that none of the rest uses.
+fn is_by_next_hop(all: &[Group<'_>], bad: &[usize], rest: &[usize]) -> bool {
+    bad.iter().all(|&bad| {
+        let mine = by(&all[bad]);
+        rest.iter().all(|&other| by(&all[other]) != mine)
+    })
+}
+
 /// Whether the difference is the network's time, and large enough to matter: where round trips may
 /// hold the peer's time, that must be known, and explain less than half.
-fn is_the_networks(odd: Odd, trips: Trips, peer: Option<Timed>) -> bool {
+fn is_the_networks(odd: Odd, trips: Trips, known: Known) -> bool {
     let more_ns = odd.worse.time.p50_ns.saturating_sub(odd.rest.time.p50_ns);
-    let is_explained = peer.is_none_or(|peer| peer.p50_ns > more_ns / 2);
-    more_ns >= MATTERS_NS && (trips == Trips::Pure || !is_explained)
+    let is_explained = known.peer.is_none_or(|peer| peer.p50_ns > more_ns / 2);
+    let matters_ns = if known.is_longer {
+        super::sign::MATTERS_NS
+    } else {
+        MATTERS_NS
+    };
+    more_ns >= matters_ns && (trips == Trips::Pure || !is_explained)
 }
 
 fn sum(all: &[Group<'_>], which: &[usize], trips: Trips) -> Side {

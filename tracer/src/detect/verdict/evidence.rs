@@ -1,7 +1,7 @@
 //! What is known of one dependency in one window of time: plain facts, each with its counts.
 
 use crate::model::journal::Age;
-use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed};
+use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed, Ways};
 
 /// What was seen of one dependency: a client's connections to a service, by one next hop.
 ///
@@ -53,6 +53,10 @@ pub struct Evidence {
     pub host: Option<HostTime>,
     /// What this host's kernel drops, the most frequent first.
     pub drops: Vec<Dropped>,
+    /// Frames that this host dropped since they have another's Ethernet address.
+    pub misdelivered: Vec<Dropped>,
+    /// The way there and back, where both are seen at all their hops.
+    pub ways: Option<Ways>,
     /// This next hop, leg or source against its siblings.
     pub siblings: Siblings,
     /// Some of its connections are unlike the others.

@@ -15,6 +15,8 @@ pub struct Past {
     pub watched: Vec<Watched>,
     /// What takes longer than it did.
     pub slower: Vec<Slower>,
+    /// What has a part in incidents that are open.
+    pub parts: Vec<Part>,
     /// When packets of a dependency began to go another way.
     pub moved: Vec<Moved>,
 }
@@ -43,8 +45,17 @@ pub struct Slower {
     pub began: Moment,
     /// … give or take so many seconds.
     pub error_s: f32,
-    /// The incident that it is a part of.
-    pub incident: Option<u64>,
+}
+
+/// Something that has a part in an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The key of the class of its packets.
+    pub class: String,
+    /// The gateway that its sockets send by; of hops it is any.
+    pub next_hop: Option<Option<IpAddr>>,
+    /// Which.
+    pub incident: u64,
 }
 
 /// What was measured.

@@ -7,10 +7,13 @@ use crate::model::verdict::{Fact, Grown, Share, Timed, Word};
 pub const ENOUGH: u64 = 20;
 
 /// So many times something must have happened before it is no accident.
-const REPEATED: u64 = 5;
+pub(super) const REPEATED: u64 = 5;
 
 /// Waits shorter than this, in ns, are nobody's complaint where there is no before.
 pub const LONG_NS: u64 = 20_000_000;
+
+/// Ways that differ by less, in ns, are nobody's complaint.
+pub(super) const MATTERS_NS: u64 = 1_000_000;
 
 /// Exchanges that are disturbed where nothing is wrong, as a share.
 const DISTURBED: f64 = 0.02;
@@ -60,6 +63,10 @@ pub enum Sign {
     Silent,
     /// The peer refuses.
     Refused,
+    /// The way back takes most of the round trip.
+    BackSlow,
+    /// Frames have another's address.
+    Misdelivered,
     /// This host drops.
     HostDrops,
     /// Packets wait in this host.
@@ -117,6 +124,12 @@ impl Sign {
             }
             Self::Silent => "five requests or SYNs are sent again, and nothing comes back",
             Self::Refused => "half of the connections or more, and five, are refused",
+            Self::BackSlow => {
+                "both ways are seen, and the way back takes three times the way there and 1 ms more"
+            }
+            Self::Misdelivered => {
+                "1 % of the packets or more, and five, are dropped since their frames have another's Ethernet address"
+            }
             Self::HostDrops => "this host's kernel drops 1 % of the packets or more, and five",
             Self::HostWaits => {
                 "packets wait in this host's kernel for most of a wait of 20 ms or more"
@@ -168,6 +181,8 @@ impl Sign {
             Self::SomeConnections => seen.connections.map(Fact::SomeConnections),
             Self::Silent => silent(seen),
             Self::Refused => refused(seen),
+            Self::BackSlow => back_slow(seen),
+            Self::Misdelivered => misdelivered(seen),
             Self::HostDrops => host_drops(seen),
             Self::HostWaits => host_waits(seen),
             Self::HostShort => host_short(seen),
@@ -224,6 +239,8 @@ fn few(seen: &Evidence) -> Option<Fact> {
         Sign::Refused,
         Sign::WindowShut,
         Sign::PeerWindowShut,
+        Sign::HostDrops,
+        Sign::Misdelivered,
     ];
     let is_few = seen_most < ENOUGH && !repeats.iter().any(|sign| sign.holds(seen));
     is_few.then_some(Fact::Few {
@@ -268,6 +285,7 @@ fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
         part,
         before: most.before,
         now: most.now,
+        whole: most.whole,
     })
 }
 
@@ -310,9 +328,26 @@ fn refused(seen: &Evidence) -> Option<Fact> {
     is_much.then_some(Fact::Refused { connections })
 }
 
+fn back_slow(seen: &Evidence) -> Option<Fact> {
+    let ways = seen.ways.as_ref()?;
+    let (there, back) = (ways.there.p50_ns, ways.back.p50_ns);
+    let is_slow = ways.back.n >= ENOUGH && back >= 3 * there && back >= there + MATTERS_NS;
+    is_slow.then(|| Fact::BackSlow(ways.clone()))
+}
+
+fn is_much(dropped: &&super::Dropped) -> bool {
+    dropped.packets.part >= REPEATED && dropped.packets.ratio() >= DROPPED
+}
+
+fn misdelivered(seen: &Evidence) -> Option<Fact> {
+    let most = seen.misdelivered.iter().find(is_much)?;
+    Some(Fact::Misdelivered {
+        place: most.place.clone(),
+        packets: most.packets,
+    })
+}
+
 fn host_drops(seen: &Evidence) -> Option<Fact> {
-    let is_much =
-        |it: &&super::Dropped| it.packets.part >= REPEATED && it.packets.ratio() >= DROPPED;
     let most = seen.drops.iter().find(is_much)?;
     Some(Fact::HostDrops {
         reason: most.reason.clone(),

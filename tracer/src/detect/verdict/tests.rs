@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::model::journal::Age;
-use crate::model::verdict::{Lost, Odd, Share, Side, SomeConnections, Timed};
+use crate::model::verdict::{Lost, Odd, Share, Side, SomeConnections, Timed, Ways};
 use rstest::rstest;
 
 const MS: u64 = 1_000_000;
@@ -110,6 +110,7 @@ fn grown(part: Word) -> Evidence {
             part,
             before: time(MS),
             now: time(9 * MS),
+            whole: false,
         }],
         ..healthy()
     }
@@ -151,6 +152,15 @@ fn dropped(packets: u64) -> Vec<Dropped> {
     }]
 }
 
+fn ways(there_ns: u64, back_ns: u64) -> Option<Ways> {
+    Some(Ways {
+        there: timed(there_ns, 300)?,
+        back: timed(back_ns, 300)?,
+        wire: "db eth0 → router eth1".to_owned(),
+        time: timed(there_ns.max(back_ns), 300)?,
+    })
+}
+
 fn queued(p50_ns: u64) -> Option<HostTime> {
     Some(HostTime {
         time: timed(p50_ns, 300)?,
@@ -170,6 +180,10 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_sibling_is_worse(Evidence { siblings: match odd(false) { Siblings::Worse(it) => Siblings::Better(it), it => it }, ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::siblings_differ(Evidence { siblings: Siblings::Different(3), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_full_queue(Evidence { drops: dropped(60), ..healthy() }, Word::ThisHost, Claim::HostDrops)]
+#[case::frames_for_another(Evidence { misdelivered: dropped(60), sent_again: 60, ..Evidence::default() }, Word::Path, Claim::WrongNeighbour)]
+#[case::a_slow_way_back(Evidence { ways: ways(MS / 5, 30 * MS), ..slow_next_hop() }, Word::Path, Claim::WayBackSlow)]
+#[case::a_way_back_that_grew(Evidence { ways: ways(MS / 5, 9 * MS), ..grown(Word::Path) }, Word::Path, Claim::WayBackSlow)]
+#[case::a_slow_way_there(Evidence { ways: ways(30 * MS, MS / 5), ..slow_next_hop() }, Word::Path, Claim::BehindNextHop)]
 #[case::a_few_drops(Evidence { drops: dropped(4), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_long_queue(Evidence { host: queued(30 * MS), answer: timed(32 * MS, 300), ..healthy() }, Word::ThisHost, Claim::HostWaits)]
 #[case::a_host_that_grew(grown(Word::ThisHost), Word::ThisHost, Claim::HostGrew)]

@@ -8,12 +8,13 @@ use super::gather::turned;
 use super::group::{Group, Trips};
 use super::past::Past;
 use super::window::Window;
-use super::{compare, connections, judge};
+use super::{ENOUGH, Word, compare, connections, judge};
 use crate::model::answer::{Case, Part, Sibling};
 use crate::model::connection::{Phase, Sight};
+use crate::model::drops::Blame;
 use crate::model::forwarding::FibEntry;
 use crate::model::hop::Stage;
-use crate::model::verdict::Timed;
+use crate::model::verdict::{Timed, Ways};
 use crate::model::{Class, Histogram, Hop, Names, Route, Step};
 
 use self::before::Before;
@@ -84,7 +85,7 @@ impl<'a> View<'a> {
             waits_for: None,
             waited_ns: group.waited_ns(),
             coverage: evidence.coverage.as_ref().map(|it| it.packets),
-            incident: before.incident,
+            incidents: before.incidents.clone(),
             judgement: judge(&evidence),
             grown: before.grown,
         }
@@ -124,8 +125,18 @@ impl<'a> View<'a> {
             thinking,
             reading: self.reading(),
             host: self.host(),
-            drops: self.drops(),
-            siblings: compare::siblings(group, self.all, self.window, peer.filter(|_| group.asks)),
+            drops: self.drops(Blame::Host),
+            misdelivered: self.drops(Blame::Sender),
+            ways: self.slowest_wire(),
+            siblings: compare::siblings(
+                group,
+                self.all,
+                self.window,
+                compare::Known {
+                    peer: peer.filter(|_| group.asks),
+                    is_longer: before.grown.iter().any(|it| it.part == Word::Path),
+                },
+            ),
             connections: connections::odd(group, self.window),
             route: RouteState {
                 age: self.entry().and_then(|entry| entry.age),
@@ -219,6 +230,28 @@ impl<'a> View<'a> {
             )
         };
         Some([requests?, answers?])
+    }
+
+    /// Both ways, with the wire that takes longest.
+    fn slowest_wire(&self) -> Option<Ways> {
+        let [there, back] = self.ways()?;
+        let wires = self.routes().flat_map(|route| {
+            route.steps.windows(2).filter_map(|pair| {
+                let [from, to] = [&pair[0].hop, &pair[1].hop];
+                let is_wire = Word::of_segment(from.stage, to.stage) == Word::Path;
+                let time = Timed::of(&pair[1].segment.as_ref()?.latency).filter(|_| is_wire)?;
+                let [from, to] =
+                    [from, to].map(|hop| format!("{} {}", hop.namespace.name, hop.device));
+                Some((format!("{from} → {to}"), time))
+            })
+        });
+        let (wire, time) = wires.max_by_key(|(_, time)| (time.n >= ENOUGH, time.p50_ns))?;
+        Some(Ways {
+            there,
+            back,
+            wire,
+            time,
+        })
     }
 
     /// The step at which this group's packets are sent to the next hop.

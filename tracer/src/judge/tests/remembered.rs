@@ -37,7 +37,7 @@ fn a_peer_that_is_slower_than_it_was_is_told_with_its_before_and_its_incident() 
         (judgement.word, judgement.claim),
         (Word::Peer, Claim::PeerGrew)
     );
-    assert_eq!(case.incident, Some(host.only().number));
+    assert_eq!(case.incidents, [host.only().number]);
     let grown = case.grown.iter().find(|it| it.part == Word::Peer).unwrap();
     let near = |ns: u64, ms: u64| ns.abs_diff(ms * 1_000_000) < ms * 150_000;
     assert!(near(grown.before.p50_ns, 20), "{grown:?}");

@@ -93,7 +93,7 @@ fn case(client: &str, server: &str, port: u16, judgement: Judgement) -> Case {
         coverage: None,
         judgement,
         grown: Vec::new(),
-        incident: None,
+        incidents: Vec::new(),
     }
 }
 
@@ -252,11 +252,12 @@ pub(crate) fn remembered() -> Answer {
         }
     }
     let case = &mut answer.cases[0];
-    case.incident = lasting.first().map(|it| it.number);
+    case.incidents = lasting.iter().take(1).map(|it| it.number).collect();
     case.grown = vec![Grown {
         part: Word::Path,
         before: timed(310_000, 86_000),
         now: timed(20_400_000, 312),
+        whole: false,
     }];
     case.judgement.unknown.retain(|it| *it != Unknown::Baseline);
     answer.by_agent = true;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Answer, Case};
-use crate::model::verdict::{Fact, Judgement};
+use crate::model::verdict::{Fact, Judgement, Ways};
 use crate::model::{End, Names};
 
 /// What stands for a place on this host.
@@ -55,7 +55,7 @@ impl Case {
             HERE.clone_into(&mut sibling.namespace);
         }
         case.waits_for = None;
-        case.incident = None;
+        case.incidents.clear();
         redact(&mut case.judgement);
         case
     }
@@ -75,7 +75,10 @@ fn redact(judgement: &mut Judgement) {
     let cleared = cleared.iter_mut().map(|(_, fact)| fact);
     for fact in evidence.iter_mut().chain(against).chain(cleared) {
         match fact {
-            Fact::HostDrops { place, .. } | Fact::HostWaits { place, .. } => {
+            Fact::HostDrops { place, .. }
+            | Fact::HostWaits { place, .. }
+            | Fact::Misdelivered { place, .. }
+            | Fact::BackSlow(Ways { wire: place, .. }) => {
                 HERE.clone_into(place);
             }
             Fact::Unseen { device, .. } => "a device".clone_into(device),

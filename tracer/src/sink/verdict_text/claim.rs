@@ -25,6 +25,10 @@ pub(super) fn sentence(case: &Case) -> String {
         Claim::BehindNextHop => format!("{name} {} {by}, its siblings are fine", worse(case)),
         Claim::PathGrew => format!("{name} takes longer than it did {by}"),
         Claim::PathLoses => format!("{name} loses packets {by}"),
+        Claim::WayBackSlow => format!("the way back of {name} is slow"),
+        Claim::WrongNeighbour => format!(
+            "packets of {name} carry another's Ethernet address: a neighbour entry is wrong {by}"
+        ),
         Claim::HostDrops => format!("this host drops packets of {name}"),
         Claim::HostWaits => format!("packets of {name} wait in this host"),
         Claim::HostGrew => format!("packets of {name} take longer in this host than they did"),

@@ -27,11 +27,26 @@ pub(super) fn text(fact: &Fact) -> String {
         Fact::RouteYoung(age) => {
             format!("its route changed {age} ago; since when it is bad is not known")
         }
-        Fact::Grew { part, before, now } => format!(
-            "{} takes {}, {} before",
-            whose(*part),
-            timed(*now),
-            timed(*before)
+        Fact::Grew {
+            part,
+            before,
+            now,
+            whole,
+        } => {
+            let what = if *whole { "the whole answer " } else { "" };
+            let (part, now, before) = (whose(*part), timed(*now), timed(*before));
+            format!("{part} takes {now}, {what}{before} before")
+        }
+        Fact::BackSlow(ways) => format!(
+            "the way back takes {}, there {}; {}: {}",
+            timed(ways.back),
+            timed(ways.there),
+            ways.wire,
+            timed(ways.time)
+        ),
+        Fact::Misdelivered { place, packets } => format!(
+            "{} packets dropped at {place}: their frames are for another Ethernet address",
+            share(*packets)
         ),
         Fact::Loses { exchanges, way } => {
             format!("{} exchanges disturbed{}", share(*exchanges), lost(*way))

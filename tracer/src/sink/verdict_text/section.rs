@@ -97,9 +97,21 @@ fn since(answer: &Answer, case: &Case) -> Vec<String> {
         evidence.any(|it| matches!(it, Fact::Grew { part, .. } if *part == grown.part))
     };
     let grown = case.grown.iter().filter(|it| !is_said(it)).take(2);
-    lines.extend(
-        grown.map(|&Grown { part, before, now }| fact::text(&Fact::Grew { part, before, now })),
-    );
+    lines.extend(grown.map(
+        |&Grown {
+             part,
+             before,
+             now,
+             whole,
+         }| {
+            fact::text(&Fact::Grew {
+                part,
+                before,
+                now,
+                whole,
+            })
+        },
+    ));
     let is_few = case
         .judgement
         .evidence
@@ -123,7 +135,7 @@ fn since(answer: &Answer, case: &Case) -> Vec<String> {
 
 /// The incident that a dependency is a part of.
 fn incident<'a>(answer: &'a Answer, case: &Case) -> Option<&'a Incident> {
-    let number = case.incident?;
+    let number = *case.incidents.first()?;
     answer.incidents.iter().find(|it| it.number == number)
 }
 
@@ -267,7 +279,9 @@ fn how_many(answer: &Answer, case: &Case) -> Vec<String> {
         ));
     }
     let open = answer.incidents.iter().filter(|it| it.is_active());
-    let others = open.filter(|it| case.incident != Some(it.number)).count();
+    let others = open
+        .filter(|it| !case.incidents.contains(&it.number))
+        .count();
     if others > 0 {
         let others = units::counted(others as u64, "other incident");
         lines.push(format!("{others} not over: tracer incidents"));

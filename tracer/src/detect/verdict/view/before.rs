@@ -3,7 +3,7 @@
 use super::View;
 use crate::detect::verdict::ENOUGH;
 use crate::detect::verdict::group::Group;
-use crate::detect::verdict::past::{Past, Slower, What};
+use crate::detect::verdict::past::{Part, Past, Slower, What};
 use crate::model::connection::Phase;
 use crate::model::journal::Moment;
 use crate::model::report::class_key;
@@ -26,8 +26,8 @@ pub(super) struct Before {
     pub(super) grown: Vec<Grown>,
     /// The first sign of that, and its error in seconds.
     first: Option<(Moment, f32)>,
-    /// The oldest incident that any of it is a part of.
-    pub(super) incident: Option<u64>,
+    /// The incidents that it is a part of, the oldest first.
+    pub(super) incidents: Vec<u64>,
 }
 
 impl View<'_> {
@@ -44,14 +44,16 @@ impl View<'_> {
                 part: whose,
                 before: slower.usual,
                 now,
+                whole: false,
             });
             let first = (slower.began, slower.error_s);
             before.first = before.first.filter(|it| it.0 <= first.0).or(Some(first));
-            let incident = slower
-                .incident
-                .filter(|&it| before.incident.is_none_or(|old| it < old));
-            before.incident = incident.or(before.incident);
         }
+        before.grown.extend(self.outgrown(past, &before.grown));
+        let parts = past.parts.iter().filter(|it| self.has(it));
+        before.incidents = parts.map(|it| it.incident).collect();
+        before.incidents.sort_unstable();
+        before.incidents.dedup();
         let own = self.group.sockets;
         let was_watched = past.watched.iter().any(|it| {
             it.seconds >= WATCHED_S
@@ -60,6 +62,63 @@ impl View<'_> {
         });
         before.is_known = was_watched || !before.grown.is_empty();
         before
+    }
+
+    /// Whether it is a part of this dependency.
+    fn has(&self, part: &Part) -> bool {
+        let is_it = |it: &&Group<'_>| {
+            class_key(&it.sockets.class) == part.class
+                && part.next_hop.is_none_or(|by| by == it.next_hop())
+        };
+        let all = [&self.group].into_iter().chain(self.other.iter().copied());
+        all.into_iter().any(|it| is_it(&it))
+            || part.next_hop.is_none() && self.routes().any(|it| class_key(&it.class) == part.class)
+    }
+
+    /// Parts that alone take longer now than whole answers did, where these take longer: a way that is
+    /// new has no past of its own.
+    fn outgrown(&self, past: &Past, grown: &[Grown]) -> Vec<Grown> {
+        let whole = past.slower.iter().find_map(|slower| {
+            let What::Sockets(Phase::Answer, next_hop) = slower.what else {
+                return None;
+            };
+            let is_own = self.group.asks
+                && self.group.next_hop() == next_hop
+                && class_key(&self.group.sockets.class) == slower.class;
+            is_own.then_some(slower.usual)
+        });
+        let answer = self.group.times(Phase::Answer);
+        let (Some(before), Some(answer)) = (whole, answer) else {
+            return Vec::new();
+        };
+        let more_ns = answer.p50_ns.saturating_sub(before.p50_ns);
+        let thinking = self
+            .serving(Phase::Thinking)
+            .or(self.serving(Phase::Service));
+        let parts = [
+            (Word::Path, self.round_trip()),
+            (Word::ThisHost, self.host().map(|it| it.time)),
+            (
+                Word::Peer,
+                thinking.or(self.group.times(Phase::PeerAtLeast)),
+            ),
+            (
+                Word::App,
+                later(self.serving(Phase::Waiting), self.reading()),
+            ),
+        ];
+        let outgrown = parts.into_iter().filter_map(|(part, now)| {
+            let now = now.filter(|it| it.n >= ENOUGH)?;
+            let is_more = now.p50_ns > before.p50_ns && 2 * (now.p50_ns - before.p50_ns) >= more_ns;
+            let is_known = grown.iter().any(|it| it.part == part);
+            (is_more && more_ns > 0 && !is_known).then_some(Grown {
+                part,
+                before,
+                now,
+                whole: true,
+            })
+        });
+        outgrown.collect()
     }
 
     /// How long before the first sign the way changed, where that was just before.
@@ -112,4 +171,9 @@ impl View<'_> {
             }
         }
     }
+}
+
+/// The longer of two times.
+fn later(one: Option<Timed>, other: Option<Timed>) -> Option<Timed> {
+    one.into_iter().chain(other).max_by_key(|it| it.p50_ns)
 }

@@ -4,26 +4,8 @@ use super::View;
 use crate::detect::verdict::evidence::{Covered, Dropped, HostTime};
 use crate::detect::verdict::{ENOUGH, Word};
 use crate::model::Hop;
+use crate::model::drops::Blame;
 use crate::model::verdict::{Share, Timed};
-
-/// Reasons of drops that this host itself is the cause of: full queues, its firewall, its memory, no
-/// route. Others are the protocols' daily work (a segment that came twice), or the sender's fault.
-const OF_THE_HOST: [&str; 14] = [
-    "QDISC_",
-    "CPU_BACKLOG",
-    "FULL_RING",
-    "NETFILTER_",
-    "TC_",
-    "XDP",
-    "BPF_CGROUP_EGRESS",
-    "IP_RPFILTER",
-    "IP_OUTNOROUTES",
-    "IP_INNOROUTES",
-    "NOMEM",
-    "PROTO_MEM",
-    "DEV_READY",
-    "NEIGH_QUEUEFULL",
-];
 
 impl View<'_> {
     pub(super) fn host(&self) -> Option<HostTime> {
@@ -42,16 +24,14 @@ impl View<'_> {
         segments.max_by_key(|it| (it.time.n >= ENOUGH, it.time.p50_ns))
     }
 
-    pub(super) fn drops(&self) -> Vec<Dropped> {
+    /// What was dropped on the ways, the most frequent first, as far as its reason blames so.
+    pub(super) fn drops(&self, blame: Blame) -> Vec<Dropped> {
         let steps = self.routes().flat_map(|route| &route.steps);
         let mut drops: Vec<Dropped> = steps
-            .flat_map(|step| {
-                let ours = step
-                    .ends
-                    .dropped
-                    .iter()
-                    .filter(|(reason, _)| is_ours(reason));
-                ours.map(|(reason, &count)| Dropped {
+            .flat_map(move |step| {
+                let dropped = step.ends.dropped.iter();
+                let dropped = dropped.filter(move |(reason, _)| Blame::of(reason) == Some(blame));
+                dropped.map(move |(reason, &count)| Dropped {
                     reason: reason.clone(),
                     place: place(&step.hop),
                     packets: Share {
@@ -82,10 +62,6 @@ impl View<'_> {
             },
         })
     }
-}
-
-fn is_ours(reason: &str) -> bool {
-    OF_THE_HOST.iter().any(|ours| reason.starts_with(ours))
 }
 
 fn place(hop: &Hop) -> String {

@@ -1,0 +1,54 @@
+//! Whom a drop's reason blames.
+
+/// Who is to blame for a drop. Of most reasons nobody: they are the protocols' daily work, such as a
+/// segment that came twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// This host: a full queue, its firewall, its memory, no route.
+    Host,
+    /// Whoever sent the frame: it has another's Ethernet address, so that a neighbour entry is wrong.
+    Sender,
+}
+
+/// How the reasons that blame the host begin (`include/net/dropreason-core.h`, 6.18).
+const OF_THE_HOST: [&str; 14] = [
+    "QDISC_",
+    "CPU_BACKLOG",
+    "FULL_RING",
+    "NETFILTER_",
+    "TC_",
+    "XDP",
+    "BPF_CGROUP_EGRESS",
+    "IP_RPFILTER",
+    "IP_OUTNOROUTES",
+    "IP_INNOROUTES",
+    "NOMEM",
+    "PROTO_MEM",
+    "DEV_READY",
+    "NEIGH_QUEUEFULL",
+];
+
+const OF_THE_SENDER: &str = "OTHERHOST";
+
+impl Blame {
+    /// Whom a reason blames.
+    pub fn of(reason: &str) -> Option<Self> {
+        let is_the_hosts = OF_THE_HOST.iter().any(|ours| reason.starts_with(ours));
+        match reason {
+            OF_THE_SENDER => Some(Self::Sender),
+            _ => is_the_hosts.then_some(Self::Host),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daily_work_blames_nobody() {
+        assert_eq!(Blame::of("NETFILTER_DROP"), Some(Blame::Host));
+        assert_eq!(Blame::of("OTHERHOST"), Some(Blame::Sender));
+        assert_eq!(Blame::of("TCP_OLD_DATA"), None);
+    }
+}
