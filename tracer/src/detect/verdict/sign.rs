@@ -335,12 +335,12 @@ fn back_slow(seen: &Evidence) -> Option<Fact> {
     is_slow.then(|| Fact::BackSlow(ways.clone()))
 }
 
-fn is_much(dropped: &&super::Dropped) -> bool {
+fn is_much(dropped: &super::Dropped) -> bool {
     dropped.packets.part >= REPEATED && dropped.packets.ratio() >= DROPPED
 }
 
 fn misdelivered(seen: &Evidence) -> Option<Fact> {
-    let most = seen.misdelivered.iter().find(is_much)?;
+    let most = seen.misdelivered.iter().find(|it| is_much(it))?;
     Some(Fact::Misdelivered {
         place: most.place.clone(),
         packets: most.packets,
@@ -348,7 +348,7 @@ fn misdelivered(seen: &Evidence) -> Option<Fact> {
 }
 
 fn host_drops(seen: &Evidence) -> Option<Fact> {
-    let most = seen.drops.iter().find(is_much)?;
+    let most = seen.drops.iter().find(|it| is_much(it))?;
     Some(Fact::HostDrops {
         reason: most.reason.clone(),
         place: most.place.clone(),
