@@ -1,5 +1,7 @@
 //! The agent as monitoring and its operator meet it; a recording stands for the kernel.
 
+#[path = "agent/alertmanager.rs"]
+mod alertmanager;
 #[path = "agent/alerts.rs"]
 mod alerts;
 #[path = "agent/asked.rs"]

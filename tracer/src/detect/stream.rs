@@ -335,6 +335,8 @@ impl Stream {
             return Verdict::Quiet;
         };
         self.raise(at_s, thresholds);
+        // What was there from the first second on has no zero before it.
+        let since_s = since_s.max((ROOM_S as u32).min(at_s));
         let took_s = at_s.saturating_sub(since_s);
         let mut finding = Finding {
             kind,

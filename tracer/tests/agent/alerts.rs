@@ -12,10 +12,10 @@ use super::incidents::{post, written};
 use super::running::{Agent, Folder, Start, folder, wait_until, write};
 
 /// What a receiver got: heads and bodies, by path.
-type Got = Arc<Mutex<Vec<(String, Value)>>>;
+pub(crate) type Got = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Takes what is posted; the first request gets nonsense.
-fn receive(at: SocketAddr) -> Got {
+pub(crate) fn receive(at: SocketAddr) -> Got {
     let listener = TcpListener::bind(at).unwrap();
     let got = Got::default();
     let all = Arc::clone(&got);
@@ -52,14 +52,14 @@ fn receive(at: SocketAddr) -> Got {
 }
 
 /// A port that nobody listens on.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
 }
 
-fn agent(state: &Folder, config: &str, more: &[&str]) -> Agent {
+pub(crate) fn agent(state: &Folder, config: &str, more: &[&str]) -> Agent {
     let config = write(state, "tracer.toml", config);
     let places = [
         "--config",

@@ -63,7 +63,7 @@ fn the_rules_are_understood_and_say_what_they_should() {
     let rules = folder.join("rules.yml");
     let rules = rules.to_str().unwrap();
     for arguments in [&["check", "rules", rules][..], &["test", "rules", &tests]] {
-        let output = Command::new(program("promtool"))
+        let output = Command::new(program("prometheus", "promtool"))
             .args(arguments)
             .output()
             .unwrap();

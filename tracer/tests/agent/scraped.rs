@@ -14,11 +14,11 @@ use tracer::model::bucket;
 use super::asked::ask;
 use super::running::{Agent, Folder, folder, recording, wait_until, write};
 
-/// A program of Debian's package, which `cargo xtask setup` unpacks into the target folder.
-pub(crate) fn program(name: &str) -> PathBuf {
+/// A program of a Debian package, which `cargo xtask setup` unpacks into the target folder.
+pub(crate) fn program(package: &str, name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_tracer")).ancestors().nth(2);
-    let folder = target.unwrap().join("tools/prometheus/usr/bin");
-    let program = folder.join(name);
+    let tools = target.unwrap().join("tools");
+    let program = tools.join(package).join("usr/bin").join(name);
     assert!(
         program.exists(),
         "{} is missing: run cargo xtask setup",
@@ -49,7 +49,7 @@ impl Prometheus {
         let port = free.local_addr().unwrap().port();
         drop(free);
         let log = File::create(folder.join("log")).unwrap();
-        let child = Command::new(program("prometheus"))
+        let child = Command::new(program("prometheus", "prometheus"))
             .arg(format!("--config.file={config}"))
             .arg(format!(
                 "--storage.tsdb.path={}",
@@ -229,7 +229,7 @@ fn its_quantiles_of_native_histograms_are_the_commands() {
 fn promtool_is_content() {
     let agent = Agent::start(&[]);
     let page = agent.get_as("/metrics", "text/plain;version=0.0.4");
-    let mut promtool = Command::new(program("promtool"))
+    let mut promtool = Command::new(program("prometheus", "promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

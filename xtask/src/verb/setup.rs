@@ -65,9 +65,10 @@ pub(crate) const FUZZ: Needs = Needs {
 /// To run the workspace's tests.
 pub(crate) const TESTS: Needs = Needs {
     what: "to run the tests",
-    // They judge the agent's unit, start the agent with its rights, and have it scraped.
+    // They judge the agent's unit, start the agent with its rights, have it scraped, and
+    // alert.
     packages: &["systemd", "util-linux"],
-    unpacked: &["prometheus"],
+    unpacked: &["prometheus", "prometheus-alertmanager"],
     tools: &[Tool {
         program: "cargo-nextest",
         version: None,

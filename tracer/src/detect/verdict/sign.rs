@@ -12,7 +12,7 @@ pub(super) const REPEATED: u64 = 5;
 /// Waits shorter than this, in ns, are nobody's complaint where there is no before.
 pub const LONG_NS: u64 = 20_000_000;
 
-/// Ways that differ by less, in ns, are nobody's complaint.
+/// What differs, or grew, by less, in ns, is nobody's complaint.
 pub(super) const MATTERS_NS: u64 = 1_000_000;
 
 /// Exchanges that are disturbed where nothing is wrong, as a share.
@@ -277,7 +277,12 @@ fn route_young(seen: &Evidence) -> Option<Fact> {
 fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
     let by = |grown: &&Grown| grown.now.p50_ns.saturating_sub(grown.before.p50_ns);
     // What is next to nothing of what users wait for is nobody's complaint.
-    let is_felt = |grown: &&Grown| by(grown) >= waited_ns(seen) / FELT;
+    let felt_ns = match waited_ns(seen) {
+        // Who waits for it, and how long, is not seen here.
+        0 => 0,
+        waited_ns => (waited_ns / FELT).max(MATTERS_NS),
+    };
+    let is_felt = |grown: &&Grown| by(grown) >= felt_ns;
     let all = seen.grown.iter().filter(|grown| grown.part == part);
     let all = all.filter(is_felt);
     let most = all.max_by_key(by)?;
