@@ -18,5 +18,7 @@ mod sampled;
 mod seen;
 #[path = "traced/spread.rs"]
 mod spread;
+#[path = "traced/together.rs"]
+mod together;
 #[path = "traced/truth.rs"]
 mod truth;

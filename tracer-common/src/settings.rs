@@ -27,6 +27,8 @@ pub struct Offsets {
     pub skb_data: u32,
     /// `sk_buff.end`
     pub skb_end: u32,
+    /// `sk_buff.prev`, where one CPU may put datagrams of others into a socket's queue; else 0.
+    pub skb_prev: u32,
     /// `skb_shared_info.gso_size`
     pub shinfo_gso_size: u32,
     /// `skb_shared_info.gso_segs`
@@ -134,6 +136,7 @@ impl Offsets {
         skb_head: 0,
         skb_data: 0,
         skb_end: 0,
+        skb_prev: 0,
         shinfo_gso_size: 0,
         shinfo_gso_segs: 0,
         dev_ifindex: 0,
@@ -186,7 +189,7 @@ impl Settings {
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 29 * 4 && size_of::<Settings>() == 34 * 4);
+const _: () = assert!(size_of::<Offsets>() == 30 * 4 && size_of::<Settings>() == 34 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

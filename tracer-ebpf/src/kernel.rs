@@ -56,6 +56,13 @@ pub(crate) fn cpu() -> u32 {
     unsafe { bpf_get_smp_processor_id() }
 }
 
+/// Whether one CPU may put datagrams of others into a socket's queue and tell the socket of each
+/// (`__udp_enqueue_schedule_skb` of net/ipv4/udp.c, since Linux 6.18).
+#[inline(always)]
+pub(crate) fn tells_of_others() -> bool {
+    offset!(skb_prev) != 0
+}
+
 /// A number that stands for an address: its distance from a static of ours.
 ///
 /// The verifier refuses arithmetic on the kernel's pointers, and lets one be subtracted.
@@ -231,6 +238,12 @@ impl Skb {
             self.0,
             offset!(skb_network_header),
         )))
+    }
+
+    /// The one before it in a queue; only where a CPU [tells of others](tells_of_others).
+    #[inline(always)]
+    pub(crate) fn previous(self) -> Self {
+        Self(member(self.0, offset!(skb_prev)))
     }
 
     /// The length of the network header, as the kernel noted it on the way in.

@@ -215,6 +215,34 @@ fn is_free(packet: &Packet, now: u64) -> bool {
         || packet.flags & flag::ENDED != 0 && !may_be_read
 }
 
+/// Whether a datagram's delivery is this CPU's to count, and no other one has: where a CPU tells of
+/// others' datagrams too, two may come to the same.
+#[inline(always)]
+pub(crate) fn claim(noted: &Packet) -> bool {
+    !kernel::tells_of_others() || claim_at(noted.tag, noted.first_ns) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_at(tag: u64, first_ns: u64) -> u32 {
+    let place = place_of(tag);
+    let Some(set) = PACKETS.get_ptr_mut(place) else {
+        return 1;
+    };
+    // Where its holder stands still the lock is not waited for: he is at another entry.
+    let _lock = Lock::of_packets(place);
+    let Some(packet) = entry_of(set, tag) else {
+        return 1;
+    };
+    // Its reader was faster, and the address is another packet's by now.
+    if packet.first_ns != first_ns || packet.node == NO_NODE {
+        return 1;
+    }
+    let is_first = packet.flags & flag::ENDED == 0;
+    packet.flags |= flag::ENDED;
+    u32::from(is_first)
+}
+
 /// Tells the table that a datagram was delivered which may be gone by now: a reader on another CPU
 /// is fast, and its address may be in use again.
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! Hops at sockets: a packet is delivered, and read.
 
+use core::hint::cold_path;
+
 use tracer_common::{
     hop::Stage,
     layout::{End, NO_NODE, Packet, flag},
@@ -49,7 +51,8 @@ fn unknown(hop: &Hop) {
 /// A socket has something to read: the datagram that this CPU received last.
 ///
 /// Where datagrams come in by lists all are received before the first one is delivered; then it is
-/// the one that the socket queued last.
+/// the one that the socket queued last. Where a CPU tells of others' datagrams too it is told once
+/// for each that it put into the queue.
 #[inline(always)]
 pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     let family = sock.family();
@@ -88,9 +91,14 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
         }
         if protocol == u16::from(UDP) && note < WAITING {
             let note = &mut waiting[(note & (WAITING - 1)) as usize];
-            deliver_noted(note, 0, program);
+            let is_ours = table::claim(note);
+            if is_ours {
+                deliver_noted(note, 0, program);
+            }
             note.tag = 0;
-            return;
+            if is_ours {
+                return;
+            }
         }
     }
     let is_its = u16::from(received.protocol) == protocol
@@ -98,8 +106,48 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
     if received.tag != 0 && received.stage == Stage::Receive as u8 && is_its {
         // A raw socket got a copy; what becomes of this one is no end any more.
         let copied = if is_listed { flag::COPIED } else { 0 };
-        deliver_noted(received, copied, program);
+        if table::claim(received) {
+            return deliver_noted(received, copied, program);
+        }
+        received.stage = 0;
     }
+    if kernel::tells_of_others() && protocol == u16::from(UDP) {
+        cold_path();
+        if take_untold(sock, port, listed) {
+            deliver_noted(listed, 0, program);
+        }
+    }
+}
+
+/// How far back in a socket's queue datagrams of other CPUs are looked for.
+const BATCH: u32 = 32;
+
+/// Notes a datagram in the queue of a socket that it was not told of yet.
+#[inline(always)]
+fn take_untold(sock: Sock, port: u32, listed: &mut Packet) -> bool {
+    let mut skb = sock.last_queued();
+    let mut steps = 0;
+    while steps < BATCH {
+        let tag = skb.tag();
+        let entry = table::set_of(tag).and_then(|set| table::entry_of(set, tag));
+        if let Some(packet) = entry
+            && packet.stage == Stage::Receive as u8
+            && packet.node != NO_NODE
+            && packet.protocol == UDP
+            && packet.flags & flag::ENDED == 0
+            && is_for(packet, port)
+        {
+            // SAFETY: a valid reference.
+            unsafe { table::copy_all_but_tag(packet, listed) };
+            listed.tag = tag;
+            if table::claim(listed) {
+                return true;
+            }
+        }
+        skb = skb.previous();
+        steps += 1;
+    }
+    false
 }
 
 /// The note of the datagram at an address; without one, that of the oldest datagram of this list
@@ -153,7 +201,7 @@ fn take_listed(tag: u64, protocol: u8, listed: &mut Packet) -> bool {
         // SAFETY: a valid reference.
         unsafe { table::copy_all_but_tag(packet, listed) };
         listed.tag = tag;
-        return true;
+        return packet.flags & flag::ENDED == 0 && table::claim(listed);
     }
     false
 }

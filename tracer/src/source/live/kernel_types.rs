@@ -115,6 +115,10 @@ impl KernelTypes {
         for wanted in &FINER_OFFSETS {
             (wanted.set)(&mut offsets, self.offset_of(wanted).unwrap_or_default());
         }
+        // The queues that several CPUs fill and one empties (include/linux/udp.h, since Linux 6.18).
+        if self.has_type("udp_prod_queue") {
+            offsets.skb_prev = self.offset("sk_buff", "prev").unwrap_or_default();
+        }
         Ok(offsets)
     }
 
@@ -145,6 +149,11 @@ impl KernelTypes {
         self.btf
             .resolve_ids_by_name(&format!("btf_trace_{name}"))
             .is_ok_and(|ids| !ids.is_empty())
+    }
+
+    fn has_type(&self, name: &str) -> bool {
+        let found = self.btf.resolve_ids_by_name(name);
+        found.is_ok_and(|ids| !ids.is_empty())
     }
 
     /// Whether the kernel knows a function that fentry can be attached to.
