@@ -36,6 +36,20 @@ pub trait Source {
         Ok(())
     }
 
+    /// Whether it has hops that it can leave out while the others go on: the finer ones.
+    fn has_finer(&self) -> bool {
+        false
+    }
+
+    /// Leaves the finer hops out from now on, or watches them again.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn watch_finer(&mut self, watched: bool) -> Result<(), Error> {
+        let _ = watched;
+        Ok(())
+    }
+
     /// Stops taking new packets, lets those on their way end, and takes the last reading.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ pub struct Live {
     log: Option<load::KernelLog>,
     orders: Orders,
     fine: bool,
+    finer: finer::Links,
     started: Instant,
 }
 
@@ -93,6 +94,7 @@ impl Live {
             log: loaded.log,
             orders: load::OPEN,
             fine: settings.fine,
+            finer: loaded.finer,
             started: Instant::now(),
         })
     }
@@ -132,6 +134,7 @@ impl Live {
         let mut reading = self
             .assembly
             .read(&self.memory, &drops, recursion, elapsed, now_ns);
+        self.finer.mark(&mut reading.availability);
         self.room.tell(&mut reading, &self.assembly.places);
         reading.programs = work::done(&self.memory.work, self.fine);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
@@ -206,6 +209,18 @@ impl Source for Live {
         Live::follow(self, share)
     }
 
+    fn has_finer(&self) -> bool {
+        !self.finer.is_empty()
+    }
+
+    fn watch_finer(&mut self, watched: bool) -> Result<(), Error> {
+        if watched {
+            return self.finer.take_up(&mut self.ebpf);
+        }
+        self.finer.let_go();
+        Ok(())
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
         if let Some(ways) = &self.ways {
             self.coverage.close(ways.mirror());
@@ -218,6 +233,7 @@ impl Source for Live {
             std::thread::sleep(LOOK);
         }
         let recursion = load::recursion_misses(&self.ebpf);
+        self.finer.let_go();
         load::detach(&mut self.ebpf);
         if let Some(passages) = self.passages.take() {
             passages.finish()?;

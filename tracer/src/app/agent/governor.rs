@@ -1,4 +1,4 @@
-//! How many packets may be followed for the budget, or whether none may.
+//! How many packets may be followed for the budget, at which hops, or whether none may.
 //!
 //! Time arrives in what it is told: it neither waits nor measures.
 
@@ -17,6 +17,10 @@ pub(super) enum Step {
     Down(u32),
     /// Follow 1 packet in so many, which is more packets than before.
     Up(u32),
+    /// Leave the finer hops out.
+    FewerHops,
+    /// Take the finer hops in again.
+    AllHops,
     /// Detach.
     Detach,
     /// Attach again, and follow 1 packet in so many.
@@ -29,6 +33,7 @@ pub(super) struct Governor {
     budget: Option<Budget>,
     /// 1 packet in so many is followed, also where nothing is attached now.
     each: u32,
+    finer: Finer,
     rest: Option<Rest>,
     /// Readings within the budget since the last step down.
     calm: u32,
@@ -44,6 +49,15 @@ pub(super) struct Governor {
     patience: u32,
     /// How long to rest the next time.
     back_off: Duration,
+}
+
+/// The hops that can be done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finer {
+    /// Nobody asks for them, or this kernel has none.
+    None,
+    Watched,
+    LeftOut,
 }
 
 /// A time without programs.
@@ -82,6 +96,7 @@ impl Governor {
         Self {
             budget,
             each: 1,
+            finer: Finer::None,
             rest: None,
             calm: 0,
             before: 0.0,
@@ -113,6 +128,21 @@ impl Governor {
         self.rest.is_some()
     }
 
+    /// Whether what is attached from now on has finer hops; where there was too much, they are to be
+    /// left out from the start.
+    pub(super) fn found(&mut self, has_finer: bool) {
+        self.finer = match (has_finer, self.finer) {
+            (false, _) => Finer::None,
+            (true, Finer::LeftOut) => Finer::LeftOut,
+            (true, _) => Finer::Watched,
+        };
+    }
+
+    /// Whether finer hops are left out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.finer == Finer::LeftOut
+    }
+
     /// Somebody else attached.
     pub(super) fn attached(&mut self) {
         self.rest = None;
@@ -127,7 +157,7 @@ impl Governor {
         self.held = self.held.saturating_add(1);
         let before = std::mem::replace(&mut self.before, load);
         if self.each == FEWEST && load.min(before) > TOLERATED {
-            Some(self.detach(load, rush))
+            Some(self.fewer_hops().unwrap_or_else(|| self.detach(load, rush)))
         } else if self.each < FEWEST && load > 1.0 {
             Some(self.down(load))
         } else {
@@ -168,6 +198,27 @@ impl Governor {
         Some(((following / left).ceil() as u32).clamp(1, FEWEST))
     }
 
+    /// A program takes time for a packet that it does not follow too: the fewer, the less.
+    fn fewer_hops(&mut self) -> Option<Step> {
+        if self.finer != Finer::Watched {
+            return None;
+        }
+        self.finer = Finer::LeftOut;
+        self.from = None;
+        (self.calm, self.held) = (0, 0);
+        Some(Step::FewerHops)
+    }
+
+    /// What the finer hops take is not known until they are watched: a guess.
+    fn all_hops(&mut self, load: f64) -> Option<Step> {
+        if self.finer != Finer::LeftOut || self.calm < self.patience || load > GUESS {
+            return None;
+        }
+        self.finer = Finer::Watched;
+        (self.held, self.guessed) = (0, true);
+        Some(Step::AllHops)
+    }
+
     /// The more there was too much in a second, the longer is the rest, so that seconds of trying
     /// don't add up to more than the budget.
     fn detach(&mut self, load: f64, rush: Option<f64>) -> Step {
@@ -186,8 +237,11 @@ impl Governor {
     /// Part of what a program takes does not depend on how many packets are followed, so the step
     /// that is sure is short of what is possible; guesses find the rest.
     fn up(&mut self, load: f64) -> Option<Step> {
-        if self.each == 1 || self.calm < CALM {
+        if self.calm < CALM {
             return None;
+        }
+        if self.each == 1 {
+            return self.all_hops(load);
         }
         let sure = self.times(load / SURE).max(1);
         let mut next = sure;

@@ -62,7 +62,7 @@ impl Following {
     }
 }
 
-const DIRECTIONS: [&str; 4] = ["down", "up", "detach", "attach"];
+const DIRECTIONS: [&str; 6] = ["down", "up", "detach", "attach", "fewer_hops", "all_hops"];
 
 impl State {
     pub(super) fn new(settings: Settings, journal: Arc<Journal>, docket: Arc<Docket>) -> Self {
@@ -172,6 +172,8 @@ impl State {
             Step::Up(_) => 1,
             Step::Detach => 2,
             Step::Attach(_) => 3,
+            Step::FewerHops => 4,
+            Step::AllHops => 5,
         };
         told.steps[direction] += 1;
         self.generation.fetch_add(1, Ordering::Relaxed);

@@ -82,6 +82,8 @@ impl<'a> Watch<'a> {
         let took = format!("the programs took {used:.2} % of the processors' time, of {budget} %");
         match step {
             Some(Step::Down(each)) => tracing::warn!("{took}: 1 packet in {each} is followed now"),
+            Some(Step::FewerHops) => tracing::warn!("{took}: finer hops are left out for a while"),
+            Some(Step::AllHops) => tracing::info!("{took}: finer hops are watched again"),
             Some(Step::Detach) => tracing::warn!("{took}: they are detached for a while"),
             Some(Step::Up(1)) => tracing::info!("{took}: every packet is followed again"),
             Some(Step::Up(each)) => tracing::info!("{took}: 1 packet in {each} is followed now"),
@@ -93,6 +95,8 @@ impl<'a> Watch<'a> {
         let done = match step {
             Step::Down(each) => self.follow_fewer(each),
             Step::Up(each) => self.follow(each),
+            Step::FewerHops => self.watch_finer(false),
+            Step::AllHops => self.watch_finer(true),
             Step::Detach => {
                 self.detach();
                 Ok(())
@@ -130,6 +134,14 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
+    fn watch_finer(&mut self, watched: bool) -> Result<(), Error> {
+        if let Some(source) = &mut self.source {
+            source.watch_finer(watched)?;
+        }
+        self.meter.forget_pace();
+        Ok(())
+    }
+
     fn detach(&mut self) {
         if let Some(source) = self.source.take() {
             finish(source, self.state);
@@ -142,7 +154,7 @@ impl<'a> Watch<'a> {
         let Some(open) = &self.open else {
             return Ok(());
         };
-        match opened(open, self.governor.each()) {
+        match opened(open, &mut self.governor) {
             Ok(source) => {
                 self.source = Some(source);
                 self.state.follow(self.governor.each());
@@ -162,7 +174,7 @@ impl<'a> Watch<'a> {
     ///
     /// Both see what comes between: what the new one counted until then is not counted again.
     pub(super) fn open(&mut self, open: Open) -> Result<(), Error> {
-        let mut new = opened(&open, self.governor.each())?;
+        let mut new = opened(&open, &mut self.governor)?;
         if let Some(old) = self.source.take() {
             // The first reading looks up every name; the second is quick, and the old one ends right
             // after it.
@@ -190,10 +202,14 @@ fn share(each: u32) -> f64 {
     1.0 / f64::from(each)
 }
 
-fn opened(open: &Open, each: u32) -> Result<Box<dyn Source>, Error> {
+fn opened(open: &Open, governor: &mut Governor) -> Result<Box<dyn Source>, Error> {
     let mut source = open()?;
-    if each > 1 {
-        source.follow(share(each))?;
+    governor.found(source.has_finer());
+    if governor.leaves_out() {
+        source.watch_finer(false)?;
+    }
+    if governor.each() > 1 {
+        source.follow(share(governor.each()))?;
     }
     Ok(source)
 }

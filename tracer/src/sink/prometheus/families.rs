@@ -295,7 +295,7 @@ pub const FAMILIES: [Family; 50] = [
         unit: "",
         kind: Kind::Counter,
         labels: &["direction"],
-        help: "Steps of the governor, to fewer packets or to more",
+        help: "Steps of the governor, to fewer packets or hops or to more",
         samples: Samples::Each(|page, take| {
             for (direction, n) in &page.health.governor.steps {
                 take(Values::Plain(&[direction]), Value::Count(*n));

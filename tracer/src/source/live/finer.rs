@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use aya::Ebpf;
+use aya::programs::fentry::FEntryLink;
+use aya::programs::{Program, ProgramError};
 use tracer_common::hop::{FINER, PROBES, Probe};
 
+use super::load::{WRONG_OBJECT, chain};
 use crate::model::{Availability, State};
+use crate::source::Error;
 
 const ADVICE: &str = "a kernel with CONFIG_FUNCTION_TRACER, or without --fine";
 
@@ -12,6 +17,74 @@ const ADVICE: &str = "a kernel with CONFIG_FUNCTION_TRACER, or without --fine";
 /// are asked for.
 pub(super) fn probes(fine: bool) -> impl Iterator<Item = &'static Probe> {
     PROBES.iter().chain(FINER.iter().filter(move |_| fine))
+}
+
+/// What attaches the finer programs: without it they are detached, and stay loaded.
+#[derive(Default)]
+pub(super) struct Links {
+    programs: Vec<&'static str>,
+    attached: Vec<FEntryLink>,
+}
+
+impl Links {
+    /// Attaches one more.
+    pub(super) fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        program: &'static str,
+    ) -> Result<(), ProgramError> {
+        self.attached.push(attach(ebpf, program)?);
+        self.programs.push(program);
+        Ok(())
+    }
+
+    /// Whether there are any, attached or not.
+    pub(super) fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+
+    /// Detaches all of them.
+    pub(super) fn let_go(&mut self) {
+        self.attached.clear();
+    }
+
+    /// Attaches those that were let go.
+    pub(super) fn take_up(&mut self, ebpf: &mut Ebpf) -> Result<(), Error> {
+        if self.attached.is_empty() {
+            let again = self.programs.iter().map(|program| attach(ebpf, program));
+            self.attached = again
+                .collect::<Result<_, _>>()
+                .map_err(|cause| Error::Kernel {
+                    doing: "attach the finer hops again".to_owned(),
+                    because: chain(&cause),
+                    advice: ADVICE.to_owned(),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Says of those that work whether they are watched now.
+    pub(super) fn mark(&self, availability: &mut [Availability]) {
+        if !self.attached.is_empty() {
+            return;
+        }
+        let mine = |row: &&mut Availability| self.programs.contains(&&*row.name);
+        for row in availability.iter_mut().filter(mine) {
+            row.state = State::Unavailable {
+                because: "it is left out while the programs would take more than they may"
+                    .to_owned(),
+                advice: "more in agent.max_cpu".to_owned(),
+            };
+        }
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, program: &str) -> Result<FEntryLink, ProgramError> {
+    let Program::FEntry(program) = ebpf.program_mut(program).expect(WRONG_OBJECT) else {
+        unreachable!("{WRONG_OBJECT}");
+    };
+    let link = program.attach()?;
+    program.take_link(link)
 }
 
 /// Of a finer hop whose program the kernel does not take.

@@ -33,6 +33,7 @@ pub(super) struct Loaded {
     pub room: Room,
     pub drop_reasons: BTreeMap<u32, String>,
     pub availability: Vec<Availability>,
+    pub finer: finer::Links,
     pub log: Option<KernelLog>,
 }
 
@@ -90,7 +91,8 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .flatten();
     // What passes between the first attachment and the last has no beginning, and is no loss.
     order(&mut ebpf, CLOSED)?;
-    let mut availability = attach_all(&mut ebpf, settings.fine, &btf, &types)?;
+    let mut finer = finer::Links::default();
+    let mut availability = attach_all(&mut ebpf, settings.fine, &mut finer, &btf, &types)?;
     finer::tell(&availability);
     availability.push(connections);
     order(&mut ebpf, OPEN)?;
@@ -100,6 +102,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         room,
         drop_reasons,
         availability,
+        finer,
         log,
     })
 }
@@ -261,6 +264,7 @@ unsafe impl aya::Pod for PodOrders {}
 fn attach_all(
     ebpf: &mut Ebpf,
     fine: bool,
+    finer: &mut finer::Links,
     btf: &Btf,
     types: &KernelTypes,
 ) -> Result<Vec<Availability>, Error> {
@@ -283,7 +287,11 @@ fn attach_all(
         availability.push((probe, state));
     }
     for probe in loaded.into_iter().rev() {
-        if let Err(cause) = attach_program(ebpf, probe) {
+        let attached = match probe.at {
+            At::Entry(_) => finer.attach(ebpf, probe.program),
+            At::Tracepoint(_) | At::Function { .. } => attach_program(ebpf, probe),
+        };
+        if let Err(cause) = attached {
             let state = refused(probe, "attach", &cause)?;
             availability
                 .iter_mut()
@@ -318,7 +326,7 @@ fn target(probe: &Probe, types: &KernelTypes) -> Option<&'static str> {
     }
 }
 
-const WRONG_OBJECT: &str = "the object has a program of this type for each row";
+pub(super) const WRONG_OBJECT: &str = "the object has a program of this type for each row";
 
 fn load_program(
     ebpf: &mut Ebpf,

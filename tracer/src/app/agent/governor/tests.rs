@@ -7,11 +7,12 @@ use super::*;
 /// One percent.
 const BUDGET: f64 = 0.01;
 
-/// A host: what its programs take with no packet followed, and what following all adds, as shares
-/// of its processor time.
+/// A host: what its programs take with no packet followed, those of finer hops besides, and what
+/// following all adds, as shares of its processor time.
 struct Host {
     governor: Governor,
     running: f64,
+    finer: f64,
     following: f64,
     rush: f64,
 }
@@ -21,16 +22,30 @@ impl Host {
         Self {
             governor: Governor::new(Some(Budget::share_of(BUDGET))),
             running,
+            finer: 0.0,
             following,
             rush: 100_000.0,
         }
+    }
+
+    /// The same with finer hops, which take as much again.
+    fn with_finer(running: f64, finer: f64, following: f64) -> Self {
+        let mut host = Self::new(running, following);
+        host.finer = finer;
+        host.governor.found(true);
+        host
     }
 
     fn used(&self) -> f64 {
         if self.governor.rests() {
             return 0.0;
         }
-        self.running + self.following / f64::from(self.governor.each())
+        let finer = if self.governor.leaves_out() {
+            0.0
+        } else {
+            self.finer
+        };
+        self.running + finer + self.following / f64::from(self.governor.each())
     }
 
     /// A second; what was used in it.
@@ -75,6 +90,32 @@ fn programs_that_cost_too_much_when_they_only_run_are_detached_and_tried_again()
         }
     }
     assert_eq!(rests, [5, 10, 20, 40, 60, 60, 60]);
+}
+
+#[test]
+fn finer_hops_are_left_out_before_all_are_and_come_back() {
+    let mut host = Host::with_finer(0.006, 0.02, 0.1);
+    let steps = host.seconds(4);
+    assert_eq!(steps, [Step::Down(14), Step::Down(64), Step::FewerHops]);
+    let steps = host.seconds(60);
+    assert!(!steps.contains(&Step::Detach), "{steps:?}");
+    assert!(host.governor.leaves_out());
+
+    (host.running, host.finer, host.following) = (0.001, 0.001, 0.002);
+    let steps = host.seconds(10);
+    assert_eq!(steps.last(), Some(&Step::AllHops), "{steps:?}");
+    assert_eq!(host.governor.each(), 1);
+    assert_eq!(host.seconds(60), []);
+}
+
+#[test]
+fn where_the_usual_hops_are_too_much_too_all_are_detached() {
+    let mut host = Host::with_finer(0.05, 0.05, 0.1);
+    let steps = host.seconds(4);
+    assert_eq!(steps[1..], [Step::Down(64), Step::FewerHops, Step::Detach]);
+    host.governor.set(None);
+    let steps = host.seconds(6);
+    assert_eq!(steps, [Step::Attach(64), Step::Up(1), Step::AllHops]);
 }
 
 #[test]
