@@ -9,6 +9,7 @@ pub mod doctor_json;
 pub mod doctor_text;
 pub mod export;
 mod fit;
+mod host_text;
 pub mod incident_report;
 pub mod incidents_json;
 pub mod incidents_text;

@@ -7,7 +7,7 @@ use super::coverage::Coverage;
 use super::forgotten::Forgotten;
 use super::forwarding::Forwarding;
 use super::hop::Stage;
-use super::{Class, Histogram, Hop, Names, Tuple};
+use super::{Class, Histogram, Hop, HostStack, Names, Tuple};
 
 /// All that a source knows at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Reading {
     pub connections: Vec<Connections>,
     /// What devices carried against what was seen of it, where all packets are asked for.
     pub coverage: Vec<Coverage>,
+    /// What this host's own stack had to bear.
+    pub host: HostStack,
     /// What was lost, by reason, and not known to belong to a node.
     pub losses: Losses,
     /// Hops and features with their state here.
@@ -51,6 +53,7 @@ impl Default for Reading {
             nodes: Vec::new(),
             connections: Vec::new(),
             coverage: Vec::new(),
+            host: HostStack::default(),
             losses: Losses::default(),
             availability: Vec::new(),
             forwarding: BTreeMap::new(),

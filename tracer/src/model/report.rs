@@ -11,8 +11,8 @@ use super::connection::{Connections, Sockets, Totals};
 use super::coverage::Coverage;
 use super::hop::{Stage, mac_text};
 use super::{
-    Availability, Balance, Class, Ends, Forgotten, Losses, Names, Node, Reading, Route, RouteId,
-    Segment, Service, Step,
+    Availability, Balance, Class, Ends, Forgotten, HostStack, Losses, Names, Node, Reading, Route,
+    RouteId, Segment, Service, Step,
 };
 use shares::Shares;
 use tree::Tree;
@@ -32,6 +32,8 @@ pub struct Report {
     pub sockets: Vec<Sockets>,
     /// What devices carried against what was seen of it.
     pub coverage: Vec<Coverage>,
+    /// What this host's own stack had to bear.
+    pub host: HostStack,
     /// What was lost, by reason, and not known to belong to a route.
     pub losses: Losses,
     /// What was counted at hops that are forgotten since.
@@ -58,6 +60,7 @@ impl Report {
             routes: routes.into_iter().map(|(_, route)| route).collect(),
             sockets: Sockets::all(reading),
             coverage: reading.coverage.clone(),
+            host: reading.host.clone(),
             losses: reading.losses.clone(),
             forgotten: reading.forgotten.clone(),
             availability: reading.availability.clone(),

@@ -1,6 +1,8 @@
 //! Routes as JSON, in the schema `tracer.routes/1` that `docs/routes-json.md` describes.
 
 mod coverage;
+mod dependents;
+mod host;
 mod name;
 mod sockets;
 
@@ -10,6 +12,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use self::coverage::Coverage;
+use self::dependents::Dependents;
+use self::host::Host;
 use self::sockets::{Sockets, Totals};
 use super::json;
 use crate::model::forwarding::{self, Role};
@@ -34,6 +38,8 @@ struct Frame<'a> {
     routes: Vec<Route<'a>>,
     sockets: Vec<Sockets<'a>>,
     coverage: Vec<Coverage<'a>>,
+    dependents: Vec<Dependents>,
+    host: Host<'a>,
     losses: &'a BTreeMap<String, u64>,
     forgotten: Forgotten,
     unavailable: Vec<Unavailable<'a>>,
@@ -180,6 +186,12 @@ impl<'a> Frame<'a> {
             routes: report.routes.iter().map(Route::of).collect(),
             sockets: report.sockets.iter().map(Sockets::of).collect(),
             coverage: report.coverage.iter().map(Coverage::of).collect(),
+            dependents: report
+                .dependents()
+                .into_iter()
+                .map(Dependents::of)
+                .collect(),
+            host: Host::of(&report.host),
             losses: &report.losses,
             forgotten: Forgotten {
                 hops: report.forgotten.nodes,
@@ -374,18 +386,19 @@ mod tests {
     }
 
     #[test]
-    fn sockets_and_coverage_as_json() {
+    fn sockets_coverage_and_the_host_as_json() {
         let report = Report::from_reading(&crate::model::connection::example::lab());
         let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
         let told = serde_json::json!({
             "sockets": value["sockets"],
             "coverage": value["coverage"],
+            "host": value["host"],
         });
         insta::assert_snapshot!(serde_json::to_string_pretty(&told).unwrap());
     }
 
     #[test]
     fn an_empty_report_as_json() {
-        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"dependents":[],"host":{"watched_s":0.0,"troubles":[],"processors":{"count":0,"busy_share":null,"softirq_share":null,"steal_share":null,"busy_ns":0,"softirq_ns":0,"steal_ns":0,"waiting_ns":null,"busiest":null},"softnet":{"dropped":0,"flow_limit":0,"processed":0,"time_squeeze":0},"devices":[],"sockets":[]},"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
     }
 }

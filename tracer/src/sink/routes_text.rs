@@ -2,11 +2,13 @@
 
 mod account;
 mod class;
+mod dependents;
 mod row;
 mod sockets;
 mod way;
 
 use super::fit;
+use super::host_text;
 use super::look::{Ink, Look};
 use super::units;
 use crate::model::report::class_key;
@@ -29,6 +31,7 @@ pub fn to_text(report: &Report, look: Look) -> String {
         }
     }
     blocks.push(sockets::without_routes(report, look));
+    blocks.push(dependents::text(report, look));
     if report.routes.is_empty() {
         blocks.push("no packet was seen; try a longer --duration or fewer filters\n".to_owned());
     }
@@ -97,6 +100,11 @@ fn losses(report: &Report, look: Look) -> String {
             units::count(poor.seen),
             units::count(poor.carried),
         );
+        text += &look.paint(Ink::Bad, &fit::wrap(&line, look.width, 2));
+        text.push('\n');
+    }
+    for trouble in &report.host.troubles() {
+        let line = format!("this host: {}", host_text::trouble(trouble));
         text += &look.paint(Ink::Bad, &fit::wrap(&line, look.width, 2));
         text.push('\n');
     }

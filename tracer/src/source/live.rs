@@ -5,6 +5,7 @@ mod connections;
 mod coverage;
 pub mod doctor;
 mod finer;
+mod host;
 mod kernel_types;
 mod load;
 pub mod loaded;
@@ -49,6 +50,7 @@ pub struct Live {
     ways: Option<Ways>,
     names: Names,
     coverage: coverage::Watch,
+    host: host::Watch,
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
@@ -82,10 +84,16 @@ impl Live {
             None => Mirror::start(Box::new(|note| warn(&note))),
             Some(tell) => telling_mirror(&mut loaded.ebpf, settings, tell),
         };
+        let ways = ways(mirror);
+        let mut host = host::Watch::default();
+        if let Some(ways) = &ways {
+            host.begin(ways.mirror());
+        }
         Ok(Self {
-            ways: ways(mirror),
+            ways,
             names: Names::default(),
             coverage: coverage::Watch::new(settings),
+            host,
             memory: loaded.memory,
             room: loaded.room,
             assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
@@ -141,7 +149,9 @@ impl Live {
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);
             self.names.tell(&mut reading, ways.mirror());
-            self.coverage.tell(ways.mirror(), &mut reading);
+            let look = self.host.look(ways.mirror(), false);
+            self.coverage.tell(look.map(|it| it.devices), &mut reading);
+            reading.host = self.host.told();
         }
         let (room, assembly) = (&mut self.room, &mut self.assembly);
         room.look(&self.memory, &mut self.ebpf, assembly, &reading, now_ns)?;
@@ -223,7 +233,9 @@ impl Source for Live {
 
     fn finish(mut self: Box<Self>) -> Result<Reading, Error> {
         if let Some(ways) = &self.ways {
-            self.coverage.close(ways.mirror());
+            // What devices carry while packets on their way are waited for is not at their hops.
+            let look = self.host.look(ways.mirror(), true);
+            self.coverage.close(look.map(|it| it.devices));
         }
         self.orders.closing = 1;
         load::order(&mut self.ebpf, self.orders)?;

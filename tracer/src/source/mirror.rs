@@ -8,6 +8,7 @@ mod attributes;
 pub mod counters;
 mod decode;
 mod dump;
+mod ethtool;
 mod follow;
 mod look_up;
 mod namespace;

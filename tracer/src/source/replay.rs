@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod host;
 mod names;
 mod wire;
 

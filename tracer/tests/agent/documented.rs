@@ -8,10 +8,10 @@ use super::running::Agent;
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
-/// A recording has no programs, and this one no FIB entries, no sockets and no counts of devices: what
+/// A recording has no programs, and this one no FIB entries, no sockets, no counts of devices and no host: what
 /// a page says of them stands in the sink's own tests. Nobody is told of incidents here: alerts have
 /// tests of their own.
-const NOT_RECORDED: [&str; 9] = [
+const NOT_RECORDED: [&str; 10] = [
     "tracer_alert",
     "tracer_probe_",
     "tracer_route_age_",
@@ -21,6 +21,7 @@ const NOT_RECORDED: [&str; 9] = [
     "tracer_exchanges_",
     "tracer_tcp_events_",
     "tracer_coverage_",
+    "tracer_host_",
 ];
 
 /// The rows of the page's tables that name a metric: name, kind, labels, meaning.

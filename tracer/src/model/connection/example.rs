@@ -74,6 +74,7 @@ pub(crate) fn lab() -> Reading {
             seen: 700,
             carried: 1_000,
         }],
+        host: crate::model::host::example::starved(),
         ..lab
     }
 }

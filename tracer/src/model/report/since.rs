@@ -19,6 +19,7 @@ impl Report {
             .collect();
         let mut report = self.clone();
         report.duration_ns = self.duration_ns.saturating_sub(earlier.duration_ns);
+        report.host = self.host.since(&earlier.host);
         for route in &mut report.routes {
             if let Some(before) = routes.get(&route.id) {
                 *route = route_since(route, before);

@@ -7,6 +7,7 @@ use super::family::{Family, Kind, Samples, Take, Value, Values};
 use super::health::Process;
 use super::ledger::{AllSeries, Ledger, Series};
 use super::sparse::Sparse;
+use crate::model::coverage::Direction;
 
 /// The labels of what is told of sockets, with one of its own at the end.
 const fn of_sockets(own: &'static str) -> [&'static str; 8] {
@@ -38,7 +39,7 @@ const ROUTE: [&str; 7] = [
 ];
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 50] = [
+pub const FAMILIES: [Family; 56] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -186,6 +187,90 @@ pub const FAMILIES: [Family; 50] = [
                     let labels = [&*coverage.namespace.name, &coverage.device, direction];
                     take(Values::Plain(&labels), Value::Number(ratio));
                 }
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_processor",
+        unit: "seconds",
+        kind: Kind::Counter,
+        labels: &["state"],
+        help: "Time of all processors together by what they did, and time that tasks waited for one",
+        samples: Samples::Each(|page, take| {
+            for (state, &ns) in &ledger(page).host.processors {
+                take(Values::Plain(&[state]), Value::Number(ns as f64 / 1e9));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_softnet",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["event"],
+        help: "Packets on their way from cards to protocols, and times that the budget was used up",
+        samples: Samples::Each(|page, take| {
+            for (event, &n) in &ledger(page).host.softnet {
+                take(Values::Plain(&[event]), Value::Count(n));
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_link_speed",
+        unit: "bytes",
+        kind: Kind::Gauge,
+        labels: &["namespace", "device"],
+        help: "What a link carries in a second, where its driver tells",
+        samples: Samples::Each(|page, take| {
+            for ([namespace, device], (bps, _)) in &ledger(page).host.links {
+                take(
+                    Values::Plain(&[namespace, device]),
+                    Value::Number(*bps as f64 / 8.0),
+                );
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_link_use",
+        unit: "ratio",
+        kind: Kind::Gauge,
+        labels: &["namespace", "device", "direction"],
+        help: "Share of a link's speed that was used in the last seconds",
+        samples: Samples::Each(|page, take| {
+            for ([namespace, device], (_, used)) in &ledger(page).host.links {
+                for (direction, used) in [Direction::Receive, Direction::Transmit].iter().zip(used)
+                {
+                    if let Some(used) = used {
+                        let labels = [&**namespace, &**device, direction.name()];
+                        take(Values::Plain(&labels), Value::Number(*used));
+                    }
+                }
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_device_trouble",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["namespace", "device", "counter"],
+        help: "What went wrong at a device, by the kernel's counter or its driver's",
+        samples: Samples::Each(|page, take| {
+            for ([namespace, device, counter], &n) in &ledger(page).host.devices {
+                take(
+                    Values::Plain(&[namespace, device, counter]),
+                    Value::Count(n),
+                );
+            }
+        }),
+    },
+    Family {
+        stem: "tracer_host_socket_trouble",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["namespace", "counter"],
+        help: "What sockets, or their queues, had no room for, by the kernel's counter",
+        samples: Samples::Each(|page, take| {
+            for ([namespace, counter], &n) in &ledger(page).host.sockets {
+                take(Values::Plain(&[namespace, counter]), Value::Count(n));
             }
         }),
     },

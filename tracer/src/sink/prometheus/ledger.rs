@@ -1,5 +1,6 @@
 //! What was counted since the agent started, by series: it only grows, whatever readings do.
 
+mod host;
 mod infos;
 mod names;
 mod past;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
+use self::host::Host;
 use self::infos::Infos;
 use self::names::{Interned, Names};
 use self::past::{Past, Place};
@@ -38,6 +40,7 @@ pub struct Ledger {
     pub(super) lost: Losses,
     pub(super) work: BTreeMap<String, Work>,
     pub(super) coverage: Vec<Coverage>,
+    pub(super) host: Host,
     /// Hops and classes of the route trees that made room for others.
     pub(super) forgotten: [u64; 2],
     last_forgotten: [u64; 2],
@@ -142,6 +145,7 @@ impl Ledger {
         }
         self.add_work(reading);
         self.coverage.clone_from(&reading.coverage);
+        self.host.add(&reading.host);
         self.sockets
             .add(reading, &mut self.series, &mut self.names, now);
         let room = self.series.max.saturating_sub(self.series.len());
@@ -169,6 +173,7 @@ impl Ledger {
         };
         self.last_work = work(reading).collect();
         self.sockets.go_on_from(reading, self.readings);
+        self.host.go_on_from(&reading.host);
         self.last_forgotten = forgotten(reading);
     }
 

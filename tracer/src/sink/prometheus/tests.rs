@@ -59,7 +59,7 @@ fn samples(text: &str) -> Vec<(String, f64)> {
 }
 
 #[test]
-fn sockets_and_coverage_are_told() {
+fn sockets_coverage_and_the_host_are_told() {
     let text = text(&page(&[crate::model::connection::example::lab()]));
     let told = |line: &&str| {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
@@ -69,6 +69,7 @@ fn sockets_and_coverage_are_told() {
             "exchanges_",
             "tcp_events_",
             "coverage_",
+            "host_",
         ]
         .iter()
         .any(|it| {

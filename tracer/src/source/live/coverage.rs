@@ -1,20 +1,16 @@
 //! What devices counted against what was seen at their hops.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
 
 use tracer_common::hop::Stage;
 
 use crate::model::Reading;
 use crate::model::coverage::{Coverage, Direction};
 use crate::source::Settings;
-use crate::source::mirror::{Mirror, counters};
+use crate::source::mirror::counters;
 
 /// Devices with their counters, by namespace and number.
 type Devices = BTreeMap<(u64, u32), counters::Device>;
-
-/// How often devices are asked: it takes a dump in each namespace.
-const EACH: Duration = Duration::from_secs(5);
 
 /// Compares both since a device was seen first.
 #[derive(Default)]
@@ -23,7 +19,6 @@ pub(super) struct Watch {
     is_partial: bool,
     began: HashMap<(u64, u32), Both>,
     latest: Vec<Coverage>,
-    at: Option<Instant>,
     /// What devices had counted when the last packets began.
     closed: Option<Devices>,
 }
@@ -44,26 +39,22 @@ impl Watch {
         }
     }
 
-    /// Asks the devices for the last time, before no more packets are followed: what they carry
-    /// while those on their way are waited for is not at their hops.
-    pub(super) fn close(&mut self, mirror: &Mirror) {
-        if !self.is_partial {
-            self.closed = Some(counters::read(mirror));
-        }
+    /// Keeps what devices counted before no more packets are followed: what they carry while those on
+    /// their way are waited for is not at their hops.
+    pub(super) fn close(&mut self, devices: Option<Devices>) {
+        self.closed = devices;
     }
 
-    /// Adds what is known of coverage to a reading.
-    pub(super) fn tell(&mut self, mirror: &Mirror, reading: &mut Reading) {
+    /// Adds what is known of coverage to a reading; with it come devices' counters of now, if they
+    /// were asked.
+    pub(super) fn tell(&mut self, devices: Option<Devices>, reading: &mut Reading) {
         if self.is_partial || reading.followed < 1.0 {
             self.began.clear();
             self.latest.clear();
             return;
         }
-        if let Some(devices) = self.closed.take() {
+        if let Some(devices) = self.closed.take().or(devices) {
             self.compare(devices, reading);
-        } else if self.at.is_none_or(|at| at.elapsed() >= EACH) {
-            self.at = Some(Instant::now());
-            self.compare(counters::read(mirror), reading);
         }
         reading.coverage.clone_from(&self.latest);
     }

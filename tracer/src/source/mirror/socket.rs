@@ -1,5 +1,6 @@
 //! A namespace's two netlink sockets: one asks, one listens.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,6 +12,7 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE, protocols::NETLINK_SOCK_DIAG
 
 use tracer_common::maker::HEAD;
 
+use super::ethtool;
 use crate::source::live::makers::{Listeners, Place};
 use crate::source::netns::{self, cookie, inside};
 
@@ -94,6 +96,17 @@ impl Asker {
         inside(namespace, || Self::open(NETLINK_ROUTE))
     }
 
+    /// The same, and what else is to be learned on a thread inside the namespace.
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub(super) fn of_routes_with<T: Send>(
+        namespace: &File,
+        learn: impl FnOnce() -> T + Send,
+    ) -> io::Result<(Self, T)> {
+        inside(namespace, || Ok((Self::open(NETLINK_ROUTE)?, learn())))
+    }
+
     /// Asks about sockets, in a namespace (`sock_diag(7)`).
     ///
     /// # Errors
@@ -157,7 +170,12 @@ impl Asker {
 
     /// The speed that a device's driver tells, in megabits a second.
     pub(super) fn speed(&self, device: &str) -> Option<u32> {
-        speed(self.socket.as_raw_fd(), device)
+        ethtool::speed(self.socket.as_raw_fd(), device)
+    }
+
+    /// What a device's driver counts of trouble, by name.
+    pub(super) fn trouble(&self, device: &str) -> BTreeMap<String, u64> {
+        ethtool::trouble(self.socket.as_raw_fd(), device)
     }
 
     fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
@@ -353,42 +371,4 @@ fn enlarge(socket: &Socket) {
             return;
         }
     }
-}
-
-/// `struct ethtool_cmd`, include/uapi/linux/ethtool.h.
-#[repr(C)]
-#[derive(Default)]
-struct EthtoolCommand {
-    command: u32,
-    _modes: [u32; 2],
-    speed: u16,
-    _port: [u8; 6],
-    _frames: [u32; 2],
-    speed_high: u16,
-    _wires: [u8; 2],
-    _rest: [u32; 3],
-}
-
-const _: () = assert!(size_of::<EthtoolCommand>() == 44);
-
-fn speed(socket: RawFd, device: &str) -> Option<u32> {
-    const SIOCETHTOOL: libc::c_ulong = 0x8946;
-    const ETHTOOL_GSET: u32 = 1;
-    let mut command = EthtoolCommand {
-        command: ETHTOOL_GSET,
-        ..EthtoolCommand::default()
-    };
-    // SAFETY: zeros are a valid `ifreq`.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // The last byte stays zero.
-    let name = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
-    for (to, byte) in name.zip(device.bytes()) {
-        *to = byte.cast_signed();
-    }
-    request.ifr_ifru.ifru_data = (&raw mut command).cast();
-    // SAFETY: the request and the command that it points to are valid while the call takes, and the
-    // command is as large as the kernel takes it for (dev_ethtool, net/ethtool/ioctl.c).
-    let answer = unsafe { libc::ioctl(socket, SIOCETHTOOL as _, &raw mut request) };
-    let speed = u32::from(command.speed_high) << 16 | u32::from(command.speed);
-    (answer == 0 && ![0, 0xffff, u32::MAX].contains(&speed)).then_some(speed)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SCHEMA, names, wire};
+use super::{SCHEMA, host, names, wire};
 use crate::model::connection::{Connection, Phase, Sight};
 use crate::model::coverage::{Coverage, Direction};
 use crate::model::forwarding::{FibEntry, Peer, Role};
@@ -40,6 +40,7 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
             connections(it, classes)
         })?,
         coverage: numbered("coverage", frame.coverage, |_, it| coverage(it))?,
+        host: frame.host.map(host::decode).unwrap_or_default(),
         losses: frame.losses,
         availability: frame.availability.into_iter().map(availability).collect(),
         ..model::Reading::default()

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ipnet::IpNet;
 
-use super::{SCHEMA, names, wire};
+use super::{SCHEMA, host, names, wire};
 use crate::model::connection::Connection;
 use crate::model::coverage::Coverage;
 use crate::model::forwarding::{Forwarding, Peer};
@@ -23,6 +23,7 @@ pub(super) fn reading(reading: &model::Reading) -> String {
         names: reading.names.iter().map(names::encode).collect(),
         connections: reading.connections.iter().map(connections).collect(),
         coverage: reading.coverage.iter().map(coverage).collect(),
+        host: host::encode(&reading.host),
         losses: reading.losses.clone(),
         availability: reading.availability.iter().map(availability).collect(),
     };
@@ -43,6 +44,9 @@ pub(super) fn reading(reading: &model::Reading) -> String {
     }
     if !frame.coverage.is_empty() {
         lines(&mut text, "coverage", &frame.coverage);
+    }
+    if let Some(host) = &frame.host {
+        line(&mut text, "host", host);
     }
     line(&mut text, "losses", &frame.losses);
     lines(&mut text, "availability", &frame.availability);

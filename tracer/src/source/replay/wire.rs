@@ -28,6 +28,8 @@ pub(super) struct Reading {
     pub(super) connections: Vec<Connections>,
     #[serde(default)]
     pub(super) coverage: Vec<Coverage>,
+    #[serde(default)]
+    pub(super) host: Option<HostStack>,
     pub(super) losses: BTreeMap<String, u64>,
     pub(super) availability: Vec<Availability>,
 }
@@ -44,6 +46,73 @@ pub(super) struct Coverage {
     pub(super) direction: String,
     pub(super) seen: u64,
     pub(super) carried: u64,
+}
+
+/// What this host's own stack had to bear.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostStack {
+    pub(super) watched_ns: u64,
+    pub(super) processors: Processors,
+    pub(super) softnet: Softnet,
+    pub(super) devices: Vec<HostDevice>,
+    pub(super) sockets: Vec<SocketBuffers>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Processors {
+    pub(super) count: u32,
+    pub(super) busy_ns: u64,
+    pub(super) idle_ns: u64,
+    pub(super) softirq_ns: u64,
+    pub(super) steal_ns: u64,
+    pub(super) waiting_ns: Option<u64>,
+    pub(super) busiest: Option<Busiest>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Busiest {
+    pub(super) number: u32,
+    pub(super) busy: f64,
+    pub(super) softirq: f64,
+    pub(super) steal: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Softnet {
+    pub(super) processed: u64,
+    pub(super) dropped: u64,
+    pub(super) time_squeeze: u64,
+    pub(super) flow_limit: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostDevice {
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) device: String,
+    pub(super) ifindex: u32,
+    pub(super) is_hardware: bool,
+    pub(super) speed_bps: Option<u64>,
+    pub(super) bytes: [u64; 2],
+    pub(super) link_use: [Option<f64>; 2],
+    pub(super) link_use_most: [Option<f64>; 2],
+    pub(super) counters: BTreeMap<String, u64>,
+    pub(super) driver: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SocketBuffers {
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) counters: BTreeMap<String, u64>,
 }
 
 /// What was seen at sockets; phases and sights that this tracer does not know are left out.
