@@ -19,26 +19,40 @@ pub struct Thief {
 type Instruction = (u8, u8, i16, i32);
 
 impl Ns {
-    /// Sends this share of the packets that a device receives back where they came from, in percent,
-    /// each by chance, before the driver makes an `sk_buff` of them. The device counts them.
+    /// Takes away so many of each hundred IPv4 packets that a device receives, by the last two digits
+    /// of their identifiers, before the driver makes an `sk_buff` of them: they are redirected back
+    /// where they came from. The device counts them.
     pub fn steal(&self, device: &str, percent: u8) -> Result<Thief> {
         const PASS: i32 = 2;
-        const TX: i32 = 3;
-        const GET_PRANDOM_U32: i32 = 7;
-        let code: [Instruction; 7] = [
-            (0x85, 0, 0, GET_PRANDOM_U32),
-            // r0 %= 100, of 32 bits
+        const REDIRECT: i32 = 23;
+        /// Where an Ethernet frame has the identifier of its IPv4 header.
+        const IDENTIFIER: i16 = 14 + 4;
+        let ifindex = self.run(|| number(device))?;
+        let code: [Instruction; 15] = [
+            // r2 = data, r3 = its end
+            (0x61, 0x12, 0, 0),
+            (0x61, 0x13, 4, 0),
+            // r4 = r2 + 20; if r4 > r3, to the pass
+            (0xbf, 0x24, 0, 0),
+            (0x07, 4, 0, i32::from(IDENTIFIER) + 2),
+            (0x2d, 0x34, 4, 0),
+            // r0 = the identifier, of network order, modulo 100
+            (0x69, 0x20, IDENTIFIER, 0),
+            (0xdc, 0, 0, 16),
             (0x94, 0, 0, 100),
             // if r0 < percent, two further
             (0xa5, 0, 2, i32::from(percent)),
             (0xb7, 0, 0, PASS),
             (0x95, 0, 0, 0),
-            (0xb7, 0, 0, TX),
+            // bpf_redirect(ifindex, 0)
+            (0xb7, 1, 0, ifindex.cast_signed()),
+            (0xb7, 2, 0, 0),
+            (0x85, 0, 0, REDIRECT),
             (0x95, 0, 0, 0),
         ];
         let program = load(&code).context("load an XDP program")?;
         let link = self
-            .run(|| attach(&program, device))
+            .run(|| attach(&program, ifindex))
             .with_context(|| format!("attach an XDP program to {device}"))?;
         Ok(Thief {
             _link: link,
@@ -73,17 +87,21 @@ fn word((code, registers, offset, immediate): Instruction) -> u64 {
         | u64::from(immediate as u32) << 32
 }
 
-fn attach(program: &OwnedFd, device: &str) -> io::Result<OwnedFd> {
+/// A device's number in this thread's namespace.
+fn number(device: &str) -> io::Result<u32> {
+    let name = CString::new(device).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: a terminated name.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        ifindex => Ok(ifindex),
+    }
+}
+
+fn attach(program: &OwnedFd, ifindex: u32) -> io::Result<OwnedFd> {
     /// `BPF_XDP` of `enum bpf_attach_type`.
     const AT_XDP: u32 = 37;
     /// `XDP_FLAGS_DRV_MODE` of `include/uapi/linux/if_link.h`.
     const BY_THE_DRIVER: u32 = 4;
-    let name = CString::new(device).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: a terminated name.
-    let ifindex = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    if ifindex == 0 {
-        return Err(io::Error::last_os_error());
-    }
     bpf(
         28,
         &[program.as_raw_fd() as u32, ifindex, AT_XDP, BY_THE_DRIVER],

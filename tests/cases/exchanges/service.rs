@@ -35,9 +35,21 @@ fn think(listener: TcpListener, think: Duration) -> JoinHandle<Vec<u64>> {
     })
 }
 
-/// One connection to a server that thinks for a while about each request; what was seen, and the
-/// median of its thoughts in milliseconds.
-fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> (Reading, f64) {
+/// What was seen of one connection, and the truth.
+struct Asked {
+    reading: Reading,
+    /// The median of the server's thoughts, in milliseconds.
+    thought_ms: f64,
+    /// Answers that took so long that something was sent again, whatever it was.
+    late: u64,
+}
+
+/// An answer that took so much longer than path and thought waited for a timeout: that is 200 ms at
+/// least.
+const LATE: Duration = Duration::from_millis(180);
+
+/// One connection to a server that thinks for a while about each request.
+fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> Asked {
     println!("thinks {think_ms} ms, path {path_ms} ms, loss {loss}");
     let spec = WireSpec {
         loss,
@@ -48,7 +60,7 @@ fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> (Reading, f64) {
     let to = SocketAddr::new(wired.db_at.v4.into(), PORT);
     let listener = wired.db.run(|| TcpListener::bind(to)).unwrap();
     let server = think(listener, Duration::from_millis(think_ms));
-    let (_, reading, _) = trace_all(&port(PORT), || {
+    let (pairs, reading, _) = trace_all(&port(PORT), || {
         let pairs = TcpPairs {
             count,
             patience: Duration::from_mins(1),
@@ -59,8 +71,18 @@ fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> (Reading, f64) {
     println!("asking: {}", tell(asking(&reading)));
     println!("serving: {}", tell(serving(&reading)));
     let mut thoughts = server.join().unwrap();
+    let all = pairs.iter().zip(&thoughts);
+    let late = all.filter(|(pair, thought)| {
+        let expected = Duration::from_nanos(**thought) + Duration::from_millis(path_ms);
+        pair.latency() > expected + LATE
+    });
+    let late = late.count() as u64;
     thoughts.sort_unstable();
-    (reading, thoughts[thoughts.len() / 2] as f64 / 1e6)
+    Asked {
+        reading,
+        thought_ms: thoughts[thoughts.len() / 2] as f64 / 1e6,
+        late,
+    }
 }
 
 /// All exchanges are counted, each in one state.
@@ -83,7 +105,8 @@ fn check_count(reading: &Reading, count: u64) {
 }
 
 fn check(think_ms: u64, path_ms: u64, count: u64) {
-    let (reading, truth) = ask(think_ms, path_ms, 0.0, count);
+    let asked = ask(think_ms, path_ms, 0.0, count);
+    let (reading, truth) = (asked.reading, asked.thought_ms);
     check_count(&reading, count);
     let (asking, serving) = (asking(&reading), serving(&reading));
     assert!(asking.sight(Sight::Undisturbed) + 3 >= count);
@@ -113,14 +136,46 @@ fn a_peer_that_thinks_is_told_from_its_path() {
     check(30, 100, 25);
 }
 
+/// Thoughts and path in milliseconds, and loss each way.
+type Cell = (u64, u64, f64);
+
+/// All that a peer and a path are asked for, where `LAB_WHOLE` is set; else some of it.
+fn cells() -> Vec<(Cell, u64)> {
+    if std::env::var_os("LAB_WHOLE").is_none() {
+        return vec![
+            ((1, 0, 0.05), 250),
+            ((1, 20, 0.01), 150),
+            ((1, 20, 0.10), 120),
+            ((0, 20, 0.05), 100),
+            ((30, 100, 0.05), 30),
+        ];
+    }
+    let mut all = Vec::new();
+    for think_ms in [0, 1, 30] {
+        for loss in [0.01, 0.05, 0.10] {
+            all.extend([(0, 200), (20, 100), (100, 40)].map(|(path_ms, count)| {
+                let cell: Cell = (think_ms, path_ms, loss);
+                (cell, count)
+            }));
+        }
+    }
+    all
+}
+
 #[test]
 fn a_path_that_loses_puts_nothing_on_the_peers_account() {
-    for (path_ms, loss, count) in [(0, 0.05, 250), (20, 0.01, 150), (20, 0.10, 120)] {
-        let (reading, truth) = ask(1, path_ms, loss, count);
-        check_count(&reading, count);
-        let (asking, serving) = (asking(&reading), serving(&reading));
+    for ((think_ms, path_ms, loss), count) in cells() {
+        let asked = ask(think_ms, path_ms, loss, count);
+        let (reading, truth) = (&asked.reading, asked.thought_ms);
+        check_count(reading, count);
+        let (asking, serving) = (asking(reading), serving(reading));
         let disturbed = asking.sight(Sight::Disturbed) + asking.sight(Sight::PeerOrWayBack);
-        assert!(disturbed > 0, "{}", tell(asking));
+        println!("{disturbed} disturbed, {} late", asked.late);
+        // Whatever waited for a timeout is among them.
+        assert!(disturbed >= asked.late, "{}", tell(asking));
+        if loss * count as f64 > 10.0 {
+            assert!(disturbed > 0, "{}", tell(asking));
+        }
         let peer = asking.phase(Phase::PeerAtMost);
         // No undisturbed exchange holds a timeout, which takes 200 ms at least.
         assert!(peer.max_ns().unwrap() < 150_000_000, "{}", tell(asking));
@@ -130,7 +185,100 @@ fn a_path_that_loses_puts_nothing_on_the_peers_account() {
             "{}",
             tell(serving)
         );
-        let median = thinking.quantile_ns(0.5).unwrap() as f64 / 1e6;
-        check_within_a_bucket("thinking", median, truth);
+        if think_ms > 0 {
+            let median = thinking.quantile_ns(0.5).unwrap() as f64 / 1e6;
+            check_within_a_bucket("thinking", median, truth);
+            // From the asking side it lies between both bounds.
+            let bound = |phase| asking.phase(phase).quantile_ns(0.5).unwrap() as f64 / 1e6;
+            let [least, most] = [Phase::PeerAtLeast, Phase::PeerAtMost].map(bound);
+            println!("peer {least:.3} to {most:.3} ms, in truth {truth:.3} ms");
+            assert!(
+                least <= truth * BUCKET && most >= truth / BUCKET,
+                "{}",
+                tell(asking)
+            );
+        }
+        // An innocent peer is not accused: what is above its thoughts is the wire's own unrest.
+        let most = peer.quantile_ns(0.5).unwrap() as f64 / 1e6;
+        let rtt = asking.phase(Phase::RttWithData);
+        let [middle, least] = [rtt.quantile_ns(0.5), rtt.min_ns()].map(Option::unwrap_or_default);
+        let unrest = middle.saturating_sub(least) as f64 / 1e6;
+        assert!(most <= (truth + unrest + 1.0) * BUCKET, "{}", tell(asking));
+    }
+}
+
+/// What was seen of a server that reads late, or thinks long, and the truth at the median.
+struct Served {
+    reading: Reading,
+    /// For how long requests waited to be read, in milliseconds: at least and at most, since nobody
+    /// but the kernel knows when they came.
+    waited_ms: [f64; 2],
+    thought_ms: f64,
+}
+
+fn median(mut all: Vec<u64>) -> f64 {
+    all.sort_unstable();
+    all[all.len() / 2] as f64 / 1e6
+}
+
+/// Requests over a path of 2 ms each way to a server that reads so late and thinks so long.
+fn wait_and_think(late: Duration, long: Duration) -> Served {
+    let path = Duration::from_millis(2);
+    let wired = Wired::new(Lab::new("exchanges").unwrap(), WireSpec::delay(path)).unwrap();
+    let to = SocketAddr::new(wired.db_at.v4.into(), PORT);
+    let listener = wired.db.run(|| TcpListener::bind(to)).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut request, answer) = ([0; 100], [0; 1000]);
+        let mut moments = Vec::new();
+        while stream.peek(&mut request[..1]).is_ok_and(|came| came > 0) {
+            let woken_ns = now_ns();
+            std::thread::sleep(late);
+            stream.read_exact(&mut request).unwrap();
+            let read_ns = now_ns();
+            std::thread::sleep(long);
+            moments.push([woken_ns, read_ns, now_ns()]);
+            stream.write_all(&answer).unwrap();
+        }
+        moments
+    });
+    let (pairs, reading, _) = trace_all(&port(PORT), || {
+        let pairs = TcpPairs {
+            count: 30,
+            ..TcpPairs::new((&wired.app, wired.app_at.v4.into()), to)
+        };
+        pairs.run().unwrap()
+    });
+    let moments = server.join().unwrap();
+    let all = || pairs.iter().zip(&moments);
+    let path_ns = path.as_nanos() as u64;
+    let at_least = all().map(|(_, [woken_ns, read_ns, _])| read_ns - woken_ns);
+    let at_most = all().map(|(pair, [_, read_ns, _])| read_ns - pair.sent_ns - path_ns);
+    let thought = all().map(|(_, [_, read_ns, answered_ns])| answered_ns - read_ns);
+    Served {
+        reading,
+        waited_ms: [median(at_least.collect()), median(at_most.collect())],
+        thought_ms: median(thought.collect()),
+    }
+}
+
+#[test]
+fn reading_late_is_told_from_thinking_long() {
+    let [short, long] = [Duration::ZERO, Duration::from_millis(30)];
+    for (late, thinks) in [(long, short), (short, long)] {
+        let served = wait_and_think(late, thinks);
+        let serving = serving(&served.reading);
+        println!("{}", tell(serving));
+        let waiting = median_ms(serving, Phase::Waiting, 25);
+        let [least, most] = served.waited_ms;
+        println!("waiting {waiting:.3} ms, in truth {least:.3} to {most:.3} ms");
+        assert!(waiting >= least / BUCKET && waiting <= most * BUCKET);
+        let thinking = median_ms(serving, Phase::Thinking, 25);
+        if thinks == long {
+            check_within_a_bucket("thinking", thinking, served.thought_ms);
+        } else {
+            assert!(thinking < 5.0 && waiting > 25.0, "{}", tell(serving));
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use lab::Lab;
 use lab::topology::Wired;
 use lab::{TcpPairs, WireSpec};
+use socket2::{Domain, Socket, Type};
 use tracer::model::connection::Sight;
+use tracer::model::host::Trouble;
 
 use super::seen::{port, trace_all};
 use super::side::{asking, tell};
@@ -54,6 +56,44 @@ fn a_port_where_nobody_listens_refuses() {
     let asking = asking(&reading);
     println!("{}", tell(asking));
     assert_eq!(asking.sight(Sight::Unopened), 1, "{}", tell(asking));
+}
+
+/// Nobody accepts, and the queue has room for one: those after it knock in vain.
+#[test]
+fn a_listen_queue_that_is_full_is_told_from_a_silent_path() {
+    let wired = wired(0.0);
+    let to: SocketAddr = (wired.db_at.v4, PORT).into();
+    let listener = wired.db.run(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&to.into()).unwrap();
+        socket.listen(0).unwrap();
+        socket
+    });
+    let (opened, reading, _) = trace_all(&port(PORT), || {
+        let connections = (0..6).map(|_| {
+            let patience = Duration::from_millis(1_300);
+            wired.app.run(|| TcpStream::connect_timeout(&to, patience))
+        });
+        let opened: Vec<_> = connections.filter_map(Result::ok).collect();
+        opened.len()
+    });
+    drop(listener);
+    let asking = asking(&reading);
+    println!(
+        "{opened} opened\n{}\n{:?}",
+        tell(asking),
+        reading.host.sockets
+    );
+    assert!(opened < 6);
+    let ours = reading.host.troubles().into_iter().find_map(|it| match it {
+        Trouble::ListenQueueFull { namespace, times } if namespace == wired.db.name() => {
+            Some(times)
+        }
+        _ => None,
+    });
+    assert!(ours.is_some_and(|times| times >= 1), "{:?}", reading.host);
+    assert!(asking.sight(Sight::SynRetransmits) >= 1, "{}", tell(asking));
+    assert_eq!(asking.sight(Sight::PeerZeroWindow), 0);
 }
 
 #[test]
