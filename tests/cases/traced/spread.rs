@@ -1,14 +1,14 @@
-//! Packets over several legs (ECMP): each leg's share is that of the packets really sent, and back
-//! they come by another device than they left by.
+//! Packets over several wires: each leg's share (ECMP) is that of the packets really sent, and what goes
+//! out by one device and comes back by another is told so.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use lab::{Insert, Lab, Ns, RouteSpec};
-use tracer::model::Report;
 use tracer::model::hop::Stage;
 use tracer::model::name::Who;
+use tracer::model::{Report, Route};
 
-use super::seen::{losses, port, requests, trace};
+use super::seen::{answers, losses, port, requests, trace};
 
 const PORT: u16 = 9_700;
 
@@ -170,5 +170,73 @@ fn shares_of_legs_are_those_of_the_packets_that_were_sent() {
             let names = &requests(&report, PORT)[0].names;
             assert!(!matches!(names.source, Who::Remote(_)), "{names:?}");
         }
+    }
+}
+
+/// The device and the neighbour of a namespace that packets of a route left or came by.
+fn by(route: &Route, ns: &Ns, stage: Stage) -> Option<(String, Option<IpAddr>)> {
+    let is_it = |hop: &tracer::model::Hop| hop.namespace.name == ns.name() && hop.stage == stage;
+    let step = route.steps.iter().find(|step| is_it(&step.hop))?;
+    let forwarding = step.forwarding.clone()?;
+    let peer = match stage {
+        Stage::Xmit => forwarding.next_hop,
+        _ => forwarding.previous_hop,
+    };
+    let address = peer.and_then(|peer| peer.addresses.first().copied());
+    Some((step.hop.device.clone(), address))
+}
+
+#[test]
+fn out_by_one_device_and_back_by_another() {
+    const COUNT: u64 = 50;
+    let spread = Spread::new();
+    let (app, db) = (&spread.app, &spread.db);
+    for ns in [app, db] {
+        ns.sysctl("ipv4/conf/all/rp_filter", "0").unwrap();
+    }
+    for dev in ["w0", "w1"] {
+        let key = format!("ipv4/conf/{dev}/rp_filter");
+        app.sysctl(&key, "0").unwrap();
+    }
+    // Known at once, in both directions.
+    let back: [IpAddr; 2] = ["10.9.1.1", "fd09:1::1"].map(|it| it.parse().unwrap());
+    for gateway in back {
+        let mac = app.mac("w1").unwrap();
+        db.neighbour("d1", gateway, mac).unwrap();
+    }
+    app.route("10.8.0.0/16", v4(0), "w0").unwrap();
+    app.route("fd08::/32", v6(0), "w0").unwrap();
+    db.route("10.9.0.1/32", back[0], "d1").unwrap();
+    db.route("fd09:0::1/128", back[1], "d1").unwrap();
+    for (to, own) in spread.to.into_iter().zip(["10.9.0.1", "fd09:0::1"]) {
+        let own: IpAddr = own.parse().unwrap();
+        let ((), report) = trace(&port(PORT), || {
+            let server = db.run(|| UdpSocket::bind(to).unwrap());
+            let client = app.run(|| UdpSocket::bind((own, 0)).unwrap());
+            let mut read = [0; 64];
+            for _ in 0..COUNT {
+                client.send_to(b"there", to).unwrap();
+                let (_, from) = server.recv_from(&mut read).unwrap();
+                server.send_to(b"and back", from).unwrap();
+                client.recv_from(&mut read).unwrap();
+            }
+        });
+        let (out, back_again) = (requests(&report, PORT), answers(&report, PORT));
+        assert_eq!((out.len(), back_again.len()), (1, 1), "{}", losses(&report));
+        assert_eq!((out[0].packets, back_again[0].packets), (COUNT, COUNT));
+        let (gateway, index) = if to.is_ipv4() { (v4(0), 0) } else { (v6(0), 1) };
+        assert_eq!(
+            by(out[0], app, Stage::Xmit),
+            Some(("w0".to_owned(), Some(gateway)))
+        );
+        assert_eq!(
+            by(back_again[0], db, Stage::Xmit),
+            Some(("d1".to_owned(), Some(back[index])))
+        );
+        let (device, from) = by(back_again[0], app, Stage::Rx).expect("it came back");
+        assert_eq!(device, "w1");
+        let other_end = if to.is_ipv4() { v4(1) } else { v6(1) };
+        assert_eq!(from, Some(other_end));
+        assert_eq!(out[0].way_back, Some(back_again[0].id));
     }
 }
