@@ -4,6 +4,8 @@
 mod against;
 #[path = "mirror/blame.rs"]
 mod blame;
+#[path = "mirror/exceptions.rs"]
+mod exceptions;
 #[path = "mirror/names.rs"]
 mod names;
 #[path = "mirror/overrun.rs"]

@@ -37,6 +37,8 @@ pub use histogram::Histogram;
 pub use hop::{Hop, Namespace};
 pub use host::HostStack;
 pub use name::Names;
-pub use reading::{Availability, Births, Ends, Losses, Node, Parent, ProgramWork, Reading, State};
+pub use reading::{
+    Availability, Births, Ends, Losses, Mirrored, Node, Parent, ProgramWork, Reading, State,
+};
 pub use report::Report;
 pub use route::{Balance, Route, RouteId, Segment, Step};

@@ -82,21 +82,21 @@ impl Router {
         change(&mut spec);
         self.ns.add_rule(&spec).unwrap();
     }
+}
 
-    fn hop(&self, dev: &str, stage: Stage) -> Hop {
-        Hop {
-            namespace: Namespace {
-                name: self.ns.name().to_owned(),
-                cookie: self.ns.cookie().unwrap_or(self.ns.inode()),
-                inode: self.ns.inode() as u32,
-            },
-            device: dev.to_owned(),
-            ifindex: self.ns.index(dev).unwrap(),
-            kind: "veth".to_owned(),
-            stage,
-            next_hop_mac: None,
-            previous_hop_mac: None,
-        }
+fn hop(ns: &Ns, dev: &str, stage: Stage) -> Hop {
+    Hop {
+        namespace: Namespace {
+            name: ns.name().to_owned(),
+            cookie: ns.cookie().unwrap_or(ns.inode()),
+            inode: ns.inode() as u32,
+        },
+        device: dev.to_owned(),
+        ifindex: ns.index(dev).unwrap(),
+        kind: "veth".to_owned(),
+        stage,
+        next_hop_mac: None,
+        previous_hop_mac: None,
     }
 }
 
@@ -106,6 +106,29 @@ impl Router {
 fn told(router: &Router, from: &str, to: &str, (dev, mac): (&str, Mac)) -> Forwarding {
     let mut ways = Ways::new(Mirror::start(Box::new(drop)).unwrap());
     right(ways.mirror(), &[&router.ns]).unwrap();
+    let is_own = ["10.0.1.1", "fd00:1::1"].contains(&from);
+    let input = (!is_own).then_some("in0");
+    let ends = [from, to].map(|address| address.parse().unwrap());
+    let mut reading = reading(&router.ns, input, ends, (dev, mac));
+    let start = Instant::now();
+    ways.tell(&mut reading);
+    assert!(
+        start.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        start.elapsed()
+    );
+    let last = reading.nodes.len() - 1;
+    reading.forwarding.remove(&last).unwrap_or_default()
+}
+
+/// Packets that came into a namespace by a device, or were sent there, and left by another one to an
+/// Ethernet address: that is the last node.
+pub(crate) fn reading(
+    ns: &Ns,
+    input: Option<&str>,
+    [source, destination]: [IpAddr; 2],
+    (dev, mac): (&str, Mac),
+) -> Reading {
     let node = |parent, hop| Node {
         parent,
         hop,
@@ -117,23 +140,20 @@ fn told(router: &Router, from: &str, to: &str, (dev, mac): (&str, Mac)) -> Forwa
         born: 0,
         ends: Ends::default(),
     };
-    let source: IpAddr = from.parse().unwrap();
     let mut nodes = Vec::new();
     let mut parent = Parent::Class(0);
-    let is_own = ["10.0.1.1", "fd00:1::1"].contains(&from);
-    if !is_own {
-        nodes.push(node(parent, router.hop("in0", Stage::Receive)));
+    if let Some(input) = input {
+        nodes.push(node(parent, hop(ns, input, Stage::Receive)));
         parent = Parent::Node(0);
     }
     nodes.push(node(
         parent,
         Hop {
             next_hop_mac: Some(mac.0),
-            ..router.hop(dev, Stage::Xmit)
+            ..hop(ns, dev, Stage::Xmit)
         },
     ));
-    let last = nodes.len() - 1;
-    let mut reading = Reading {
+    Reading {
         classes: vec![Class {
             source: End::NoAddress,
             destination: End::NoAddress,
@@ -141,7 +161,7 @@ fn told(router: &Router, from: &str, to: &str, (dev, mac): (&str, Mac)) -> Forwa
             service: None,
             first: Some(Tuple {
                 source,
-                destination: to.parse().unwrap(),
+                destination,
                 source_port: 40_000,
                 destination_port: 5432,
             }),
@@ -149,15 +169,7 @@ fn told(router: &Router, from: &str, to: &str, (dev, mac): (&str, Mac)) -> Forwa
         }],
         nodes,
         ..Reading::default()
-    };
-    let start = Instant::now();
-    ways.tell(&mut reading);
-    assert!(
-        start.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        start.elapsed()
-    );
-    reading.forwarding.remove(&last).unwrap_or_default()
+    }
 }
 
 fn gateway(address: &str) -> (&'static str, Mac) {

@@ -40,6 +40,11 @@ pub struct FibEntry {
     pub metric: u32,
     /// The largest packet, where the route names one.
     pub mtu: Option<u32>,
+    /// The largest packet that gets there whole, as a router on the way said (RFC 1191, RFC 8201);
+    /// of packets of this namespace's own.
+    pub path_mtu: Option<u32>,
+    /// The gateway that another one named instead of itself (ICMP redirect), where packets go by it.
+    pub redirect: Option<IpAddr>,
     /// The gateway of the leg taken; none where the destination is a neighbour.
     pub gateway: Option<IpAddr>,
     /// The leg taken, from 1 …

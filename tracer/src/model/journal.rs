@@ -36,19 +36,22 @@ pub enum Kind {
     Rule,
     /// A route.
     Route,
+    /// What the kernel learnt of one destination: a path MTU, a redirect.
+    Exception,
     /// Changes that nobody heard: the kernel had more to tell than it could keep.
     Gap,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Link,
         Self::Address,
         Self::Neighbour,
         Self::NextHop,
         Self::Rule,
         Self::Route,
+        Self::Exception,
         Self::Gap,
     ];
 
@@ -61,6 +64,7 @@ impl Kind {
             Self::NextHop => "nexthop",
             Self::Rule => "rule",
             Self::Route => "route",
+            Self::Exception => "exception",
             Self::Gap => "gap",
         }
     }

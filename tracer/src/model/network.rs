@@ -9,13 +9,15 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::swap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use fact::{
-    Action, Address, Change, Fact, Family, How, Leg, Link, Lower, Neighbour, NeighbourState,
-    NextHop, NextHopKind, Overlay, Part, Path, Place, PortRange, Route, Rule, Slot, Told,
+    Action, Address, Change, Exception, Fact, Family, How, Leg, Link, Lower, Neighbour,
+    NeighbourState, NextHop, NextHopKind, Overlay, Part, Path, Place, PortRange, Route, Rule, Slot,
+    Told,
 };
-use fact::{AddressKey, NeighbourKey};
+use fact::{AddressKey, ExceptionKey, NeighbourKey};
 pub use table::Table;
 
 /// A namespace's devices, addresses, neighbours, next hops, rules and routes.
@@ -32,6 +34,8 @@ pub struct Network {
     /// In the order in which the kernel asks them.
     rules: BTreeMap<Family, Vec<Rule>>,
     tables: BTreeMap<(Family, u32), Table>,
+    /// Of tables that packets use, and of no others.
+    exceptions: BTreeMap<(Family, u32), BTreeMap<ExceptionKey, Exception>>,
 }
 
 impl Network {
@@ -82,6 +86,17 @@ impl Network {
         tables.flat_map(|(&(_, id), table)| table.routes(id))
     }
 
+    /// What was learnt of a destination beside the routes of a table, leg by leg.
+    pub fn exceptions(&self, table: u32, destination: IpAddr) -> impl Iterator<Item = &Exception> {
+        let of_table = self.exceptions.get(&(Family::of(destination), table));
+        let first = (destination, 0, None);
+        let from = of_table.map(|known| known.range(first..));
+        from.into_iter()
+            .flatten()
+            .map(|(_, exception)| exception)
+            .take_while(move |exception| exception.destination == destination)
+    }
+
     /// The ways that a path leads: its own legs, or those of its next-hop object or group.
     pub fn legs(&self, path: &Path) -> Vec<Leg> {
         let Some(id) = path.next_hop else {
@@ -129,9 +144,11 @@ impl Network {
         dumped.differences(part, self)
     }
 
-    /// Takes all as a dump has it; returns what was otherwise here.
+    /// Takes all as a dump has it, but for exceptions, which are dumped apart; returns what was
+    /// otherwise here.
     pub fn renew(&mut self, dumped: Self) -> Vec<Change> {
-        let before = std::mem::replace(self, dumped);
+        let mut before = std::mem::replace(self, dumped);
+        self.exceptions = std::mem::take(&mut before.exceptions);
         let parts = &before.parts() | &self.parts();
         let changes = parts.iter().map(|&part| before.differences(part, self));
         changes.flatten().collect()
@@ -152,7 +169,7 @@ impl Network {
         }
     }
 
-    /// The parts that there is something in.
+    /// The parts that there is something in, but for exceptions: these are known of few tables.
     pub fn parts(&self) -> BTreeSet<Part> {
         let always = [
             Part::Links,
@@ -177,6 +194,12 @@ impl Network {
             Part::Addresses => pairs.add(&self.addresses, &other.addresses, Fact::Address),
             Part::Neighbours => pairs.add(&self.answering(), &other.answering(), Fact::Neighbour),
             Part::NextHops => pairs.add(&self.next_hops, &other.next_hops, Fact::NextHop),
+            Part::Exceptions(family, id) => {
+                let none = BTreeMap::new();
+                let [mine, theirs] = [self, other]
+                    .map(|network| network.exceptions.get(&(family, id)).unwrap_or(&none));
+                pairs.add(mine, theirs, Fact::Exception);
+            }
             Part::Rules(family) => {
                 let (mine, theirs) = (self.rules(family), other.rules(family));
                 if mine != theirs {
@@ -220,6 +243,9 @@ impl Network {
             Part::Routes(family, id) => {
                 exchange(&mut self.tables, &mut other.tables, (family, id));
             }
+            Part::Exceptions(family, id) => {
+                exchange(&mut self.exceptions, &mut other.exceptions, (family, id));
+            }
         }
     }
 
@@ -229,6 +255,10 @@ impl Network {
             Fact::Address(it) => put(&mut self.addresses, it.key(), it, Fact::Address),
             Fact::Neighbour(it) => put(&mut self.neighbours, it.key(), it, Fact::Neighbour),
             Fact::NextHop(it) => put(&mut self.next_hops, it.id, it, Fact::NextHop),
+            Fact::Exception(it) => {
+                let known = self.exceptions.entry((it.family(), it.table)).or_default();
+                put(known, it.key(), it, Fact::Exception)
+            }
             Fact::Rule(rule) => {
                 let rules = self.rules.entry(rule.family).or_default();
                 if rules.contains(&rule) {
@@ -261,6 +291,10 @@ impl Network {
             Fact::Address(it) => Fact::Address(self.addresses.remove(&it.key())?),
             Fact::Neighbour(it) => Fact::Neighbour(self.neighbours.remove(&it.key())?),
             Fact::NextHop(it) => Fact::NextHop(self.next_hops.remove(&it.id)?),
+            Fact::Exception(it) => {
+                let known = self.exceptions.get_mut(&(it.family(), it.table))?;
+                Fact::Exception(known.remove(&it.key())?)
+            }
             Fact::Rule(rule) => {
                 let rules = self.rules.get_mut(&rule.family)?;
                 let at = rules.iter().position(|other| *other == rule)?;

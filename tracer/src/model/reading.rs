@@ -42,6 +42,8 @@ pub struct Reading {
     pub forgotten: Forgotten,
     /// What tells nodes and classes from forgotten ones that were the same.
     pub births: Births,
+    /// What the mirror of the networks did.
+    pub mirrored: Mirrored,
 }
 
 impl Default for Reading {
@@ -62,6 +64,52 @@ impl Default for Reading {
             followed: 1.0,
             forgotten: Forgotten::default(),
             births: Births::default(),
+            mirrored: Mirrored::default(),
+        }
+    }
+}
+
+/// What a mirror of network namespaces did since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mirrored {
+    /// Changes that the kernel told.
+    pub told: u64,
+    /// Changes that followed from these.
+    pub implied: u64,
+    /// Changes that only a dump showed.
+    pub found: u64,
+    /// Dumps of one part.
+    pub dumps: u64,
+    /// Times that the kernel had more to tell than it could keep.
+    pub overruns: u64,
+    /// Messages that were shorter than they said.
+    pub malformed: u64,
+    /// Namespaces that could not be entered.
+    pub closed: u64,
+}
+
+impl Mirrored {
+    /// What was done since an earlier moment of the same mirror.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    /// What two mirrors did.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    fn with(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            told: of(self.told, other.told),
+            implied: of(self.implied, other.implied),
+            found: of(self.found, other.found),
+            dumps: of(self.dumps, other.dumps),
+            overruns: of(self.overruns, other.overruns),
+            malformed: of(self.malformed, other.malformed),
+            closed: of(self.closed, other.closed),
         }
     }
 }

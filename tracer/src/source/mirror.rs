@@ -16,7 +16,7 @@ mod socket;
 mod waiting;
 mod ways;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,8 +30,9 @@ use super::live::makers::Listeners;
 use super::live::rights;
 use crate::model::Namespace;
 use crate::model::journal::known::Snapshot;
-use crate::model::network::{Change, Fact, Network, Route};
+use crate::model::network::{Change, Fact, Family, Network, Route};
 
+pub use crate::model::Mirrored as Counts;
 pub use socket::Message;
 pub use ways::Ways;
 
@@ -62,6 +63,8 @@ pub struct Followed {
     pub network: Network,
     /// A file that stands for it.
     path: PathBuf,
+    /// The tables that packets use.
+    used: BTreeSet<(Family, u32)>,
     /// How often something changed that routes may depend on.
     generation: u64,
 }
@@ -73,25 +76,6 @@ impl Followed {
         let _rights = rights::ForNames::take_up();
         File::open(&self.path)
     }
-}
-
-/// What happened since the mirror began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Changes that the kernel told.
-    pub told: u64,
-    /// Changes that followed from these.
-    pub implied: u64,
-    /// Changes that only a dump showed.
-    pub found: u64,
-    /// Dumps of one part.
-    pub dumps: u64,
-    /// Times that the kernel had more to tell than it could keep.
-    pub overruns: u64,
-    /// Messages that were shorter than they said.
-    pub malformed: u64,
-    /// Namespaces that could not be entered.
-    pub closed: u64,
 }
 
 /// What the mirror notes as it happens.

@@ -228,4 +228,8 @@ fn each_capability_that_is_missing_is_named() {
     wait_until("it counts", || {
         agent.get("/metrics").text().contains(&inode)
     });
+    // The namespaces that could not be entered are counted.
+    wait_until("closed namespaces are told", || {
+        agent.metric("tracer_mirror_failures_total{reason=\"closed\"}") >= Some(3.0)
+    });
 }

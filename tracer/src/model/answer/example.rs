@@ -212,6 +212,8 @@ pub(crate) fn outdated() -> Answer {
         scope: 0,
         metric: 0,
         mtu: None,
+        path_mtu: None,
+        redirect: None,
         gateway: "10.12.0.1".parse().ok(),
         leg: 1,
         legs: 1,

@@ -229,6 +229,7 @@ impl Book {
                 neighbour.state == NeighbourState::Permanent
                     || self.active.uses(&IpNet::from(neighbour.address))
             }
+            Fact::Exception(it) => self.active.uses(&IpNet::from(it.destination)),
             Fact::Link(_) | Fact::Address(_) | Fact::NextHop(_) | Fact::Rule(_) => true,
         }
     }

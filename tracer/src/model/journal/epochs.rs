@@ -168,6 +168,7 @@ impl Epochs {
                 .get(&it.index)
                 .is_some_and(|name| depends.devices.contains(name)),
             Fact::Neighbour(it) => depends.addresses.contains(&it.address),
+            Fact::Exception(it) => depends.addresses.contains(&it.destination),
             Fact::Route(route) => depends
                 .addresses
                 .iter()

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::Kind;
 use crate::model::hop::mac_text;
 use crate::model::network::{
-    Action, Fact, Leg, Link, NeighbourState, NextHopKind, Path, Route, Rule, names,
+    Action, Exception, Fact, Leg, Link, NeighbourState, NextHopKind, Path, Route, Rule, names,
 };
 
 /// What a fact is about, whatever its state.
@@ -37,6 +37,7 @@ pub fn subject(fact: &Fact, devices: &Devices) -> Subject {
         Fact::NextHop(it) => (Kind::NextHop, format!("id {}", it.id)),
         Fact::Rule(rule) => (Kind::Rule, rule_text(rule)),
         Fact::Route(route) => (Kind::Route, route_name(route)),
+        Fact::Exception(it) => (Kind::Exception, exception_name(it, devices)),
     };
     Subject { kind, name }
 }
@@ -48,6 +49,18 @@ fn route_name(route: &Route) -> String {
         route.table,
         route.slot.tos,
         route.slot.metric,
+    )
+}
+
+/// As `ip route show cache` writes it: `10.2.3.4 via 10.0.9.1 dev eth0 table main`.
+fn exception_name(exception: &Exception, devices: &Devices) -> String {
+    let gateway = exception.gateway.map(|gateway| format!(" via {gateway}"));
+    format!(
+        "{}{} dev {} table {}",
+        exception.destination,
+        gateway.unwrap_or_default(),
+        device(exception.device, devices),
+        names::table(exception.table)
     )
 }
 
@@ -100,6 +113,11 @@ pub fn text(fact: &Fact, devices: &Devices) -> String {
         }
         Fact::Rule(rule) => rule_text(rule),
         Fact::Route(route) => format!("{}{}", route_name(route), path_text(&route.path, devices)),
+        Fact::Exception(it) => {
+            let mtu = it.mtu.map(|mtu| format!(" mtu {mtu}"));
+            let name = exception_name(it, devices);
+            format!("{name} cache{}", mtu.unwrap_or_default())
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub fn protocol(fact: &Fact) -> Option<String> {
         Fact::Route(route) => Some(names::protocol(route.path.protocol)),
         Fact::Rule(rule) => Some(names::protocol(rule.protocol)),
         Fact::NextHop(next_hop) => Some(names::protocol(next_hop.protocol)),
-        Fact::Link(_) | Fact::Address(_) | Fact::Neighbour(_) => None,
+        Fact::Link(_) | Fact::Address(_) | Fact::Neighbour(_) | Fact::Exception(_) => None,
     }
 }
 
@@ -193,7 +193,7 @@ impl Known {
         differences
     }
 
-    /// A thing changed.
+    /// A thing changed. What comes and goes by itself is not remembered.
     pub fn change(
         &mut self,
         namespace: &str,
@@ -202,7 +202,8 @@ impl Known {
         since: Since,
         who: &Who,
     ) {
-        if subject.kind == Kind::Neighbour || !lasts(namespace) {
+        let is_passing = [Kind::Neighbour, Kind::Exception].contains(&subject.kind);
+        if is_passing || !lasts(namespace) {
             return;
         }
         match after {

@@ -141,6 +141,8 @@ impl Telling {
                     && ADDRESSES_OF_THE_KERNEL.contains(&address.protocol)
             }
             Fact::Neighbour(it) => self.port == 0 && it.state != NeighbourState::Permanent,
+            // Nobody else can make one; a change of its route takes it away.
+            Fact::Exception(_) => change.after.is_some(),
             Fact::Route(_) | Fact::Rule(_) | Fact::NextHop(_) => false,
         }
     }
@@ -154,7 +156,7 @@ impl Telling {
             Fact::Address(it) => {
                 Family::of(it.address) == Family::V4 || change.after.is_none() || self.by_hand
             }
-            Fact::Neighbour(_) => false,
+            Fact::Neighbour(_) | Fact::Exception(_) => false,
         }
     }
 }

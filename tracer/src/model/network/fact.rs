@@ -42,6 +42,8 @@ pub enum Fact {
     Rule(Rule),
     /// A route.
     Route(Route),
+    /// What the kernel learnt of one destination.
+    Exception(Exception),
 }
 
 impl Fact {
@@ -58,6 +60,7 @@ impl Fact {
             },
             Self::Rule(_) => Vec::new(),
             Self::Route(route) => of_legs(&route.path.legs),
+            Self::Exception(exception) => vec![exception.device],
         }
     }
 
@@ -70,6 +73,7 @@ impl Fact {
             Self::NextHop(_) => Part::NextHops,
             Self::Rule(rule) => Part::Rules(rule.family),
             Self::Route(route) => Part::Routes(route.slot.family(), route.table),
+            Self::Exception(it) => Part::Exceptions(it.family(), it.table),
         }
     }
 }
@@ -89,6 +93,8 @@ pub enum Part {
     Rules(Family),
     /// A family's route table.
     Routes(Family, u32),
+    /// What was learnt of single destinations beside a family's route table.
+    Exceptions(Family, u32),
 }
 
 /// What the kernel tells.
@@ -406,13 +412,46 @@ impl Path {
     pub const BLACKHOLE: u8 = 6;
     /// `RTPROT_RA`: from a router advertisement.
     pub const BY_ADVERTISEMENT: u8 = 9;
+    /// `RTAX_MTU`: the number of this metric.
+    pub const MTU: u16 = 2;
     /// `RTPROT_KERNEL`: from an address, or from the kernel's own.
     pub const BY_KERNEL: u8 = 2;
 
     /// The largest packet, where the route names one (`RTAX_MTU`).
     pub fn mtu(&self) -> Option<u32> {
-        const MTU: u16 = 2;
-        let mtu = self.metrics.iter().find(|&&(kind, _)| kind == MTU);
+        let mtu = self.metrics.iter().find(|&&(kind, _)| kind == Self::MTU);
         mtu.map(|&(_, value)| value)
+    }
+}
+
+/// What the kernel learnt of one destination, other than its route says: a path MTU (RFC 1191,
+/// RFC 8201), or a better gateway (ICMP redirect, RFC 792, RFC 4861). It expires by itself, and no
+/// message tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The table of the route that it is an exception of.
+    pub table: u32,
+    /// The one destination.
+    pub destination: IpAddr,
+    /// The device.
+    pub device: u32,
+    /// Where packets go; none where the destination is a neighbour. Other than the route's after a
+    /// redirect.
+    pub gateway: Option<IpAddr>,
+    /// The largest packet, where one is known.
+    pub mtu: Option<u32>,
+}
+
+pub(super) type ExceptionKey = (IpAddr, u32, Option<IpAddr>);
+
+impl Exception {
+    /// The destination's family.
+    pub fn family(&self) -> Family {
+        Family::of(self.destination)
+    }
+
+    /// Legs of one route may each have an exception for the same destination.
+    pub(super) fn key(&self) -> ExceptionKey {
+        (self.destination, self.device, self.gateway)
     }
 }

@@ -239,3 +239,43 @@ fn a_dump_shows_what_was_not_told() {
     assert_eq!(changes, [gone, new]);
     assert_eq!(mirrored.links().count(), 1);
 }
+
+fn exception(destination: &str, gateway: &str, mtu: u32) -> Fact {
+    Fact::Exception(Exception {
+        table: 254,
+        destination: destination.parse().unwrap(),
+        device: 2,
+        gateway: Some(gateway.parse().unwrap()),
+        mtu: Some(mtu),
+    })
+}
+
+#[test]
+fn exceptions_are_known_by_destination_and_leg_and_outlast_a_dump_of_all() {
+    let part = Part::Exceptions(Family::V4, 254);
+    let mut network = Network::default();
+    let mut dumped = Network::default();
+    for (destination, gateway) in [
+        ("10.2.0.7", "10.0.9.1"),
+        ("10.2.0.7", "10.0.9.2"),
+        ("10.2.0.8", "10.0.9.1"),
+        // IPv4 tells it once for each route by the gateway.
+        ("10.2.0.8", "10.0.9.1"),
+    ] {
+        dumped.push(exception(destination, gateway, 1_400));
+    }
+    assert_eq!(network.replace(part, dumped).len(), 3);
+    let mtus = |network: &Network, to: &str| -> Vec<_> {
+        let exceptions = network.exceptions(254, to.parse().unwrap());
+        exceptions.map(|it| it.mtu).collect()
+    };
+    assert_eq!(mtus(&network, "10.2.0.7"), [Some(1_400); 2]);
+    assert_eq!(mtus(&network, "10.2.0.9"), []);
+    assert_eq!(network.renew(Network::default()), []);
+    assert_eq!(mtus(&network, "10.2.0.8"), [Some(1_400)]);
+    let mut later = Network::default();
+    later.push(exception("10.2.0.8", "10.0.9.1", 1_300));
+    let found = network.replace(part, later);
+    let gone = found.iter().filter(|change| change.after.is_none()).count();
+    assert_eq!((found.len(), gone), (3, 2));
+}

@@ -39,7 +39,7 @@ const ROUTE: [&str; 7] = [
 ];
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 56] = [
+pub const FAMILIES: [Family; 58] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -315,6 +315,35 @@ pub const FAMILIES: [Family; 56] = [
             let [hops, classes] = ledger(page).forgotten;
             take(Values::Plain(&["hop"]), Value::Count(hops));
             take(Values::Plain(&["class"]), Value::Count(classes));
+        }),
+    },
+    Family {
+        stem: "tracer_mirror_changes",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["how"],
+        help: "Changes of the networks that are mirrored, by how they were known",
+        samples: Samples::Each(|page, take| {
+            let mirrored = ledger(page).mirrored;
+            take(Values::Plain(&["told"]), Value::Count(mirrored.told));
+            take(Values::Plain(&["implied"]), Value::Count(mirrored.implied));
+            take(Values::Plain(&["found"]), Value::Count(mirrored.found));
+        }),
+    },
+    Family {
+        stem: "tracer_mirror_failures",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Times that the networks could not be followed",
+        samples: Samples::Each(|page, take| {
+            let mirrored = ledger(page).mirrored;
+            take(Values::Plain(&["overrun"]), Value::Count(mirrored.overruns));
+            take(
+                Values::Plain(&["malformed"]),
+                Value::Count(mirrored.malformed),
+            );
+            take(Values::Plain(&["closed"]), Value::Count(mirrored.closed));
         }),
     },
     number(

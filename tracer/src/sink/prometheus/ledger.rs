@@ -19,7 +19,7 @@ use super::sparse::Sparse;
 use crate::model::coverage::Coverage;
 use crate::model::identity;
 use crate::model::journal::Age;
-use crate::model::{Histogram, Losses, Node, Parent, ProgramWork, Reading};
+use crate::model::{Histogram, Losses, Mirrored, Node, Parent, ProgramWork, Reading};
 
 /// A series' label values, in the order of its family's labels; none for the series of those that
 /// found no room.
@@ -44,6 +44,9 @@ pub struct Ledger {
     /// Hops and classes of the route trees that made room for others.
     pub(super) forgotten: [u64; 2],
     last_forgotten: [u64; 2],
+    /// What all mirrors of the networks did.
+    pub(super) mirrored: Mirrored,
+    last_mirrored: Mirrored,
     last_losses: LossesBefore,
     last_work: BTreeMap<String, Work>,
     sockets: sockets::Pasts,
@@ -151,6 +154,9 @@ impl Ledger {
         let room = self.series.max.saturating_sub(self.series.len());
         self.series.overflows += self.infos.take(reading, ages, room, &mut self.names);
         self.add_forgotten(reading);
+        let risen = reading.mirrored.since(&self.last_mirrored);
+        self.mirrored = self.mirrored.and(&risen);
+        self.last_mirrored = reading.mirrored;
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
             self.sockets.forget_absent(now);
@@ -175,6 +181,7 @@ impl Ledger {
         self.sockets.go_on_from(reading, self.readings);
         self.host.go_on_from(&reading.host);
         self.last_forgotten = forgotten(reading);
+        self.last_mirrored = reading.mirrored;
     }
 
     fn add_forgotten(&mut self, reading: &Reading) {

@@ -213,6 +213,10 @@ fn by(entry: &FibEntry, share: Option<f64>) -> String {
             .map(|priority| format!("rule {priority}")),
         (entry.metric != 0).then(|| format!("metric {}", entry.metric)),
         entry.mtu.map(|mtu| format!("mtu {mtu}")),
+        entry.path_mtu.map(|mtu| format!("path mtu {mtu}")),
+        entry
+            .redirect
+            .map(|gateway| format!("redirected to {gateway}")),
         (entry.legs > 1).then(|| leg(entry, share)),
         entry.age.map(|age| format!("{age} old")),
         entry

@@ -90,6 +90,9 @@ fn way(case: &Case) -> Vec<String> {
     );
     if let Some(entry) = &case.entry {
         lines.extend(entry.mtu.map(|mtu| format!("MTU of the route: {mtu}")));
+        lines.extend(entry.path_mtu.map(|mtu| format!("MTU of the path: {mtu}")));
+        let redirect = entry.redirect;
+        lines.extend(redirect.map(|to| format!("redirected (ICMP) to {to}")));
         lines.push(format!("prefix {}", entry.prefix));
     }
     for part in &case.parts {

@@ -183,7 +183,8 @@ impl Makers {
     /// Who made what no message told: the kernel, if that shows from the change itself.
     fn untold(changed: &Changed) -> Who {
         let change = &changed.change;
-        let shows = kind(changed) == Kind::Neighbour || is_set_in_silence(change);
+        let by_kind = [Kind::Neighbour, Kind::Exception].contains(&kind(changed));
+        let shows = by_kind || is_set_in_silence(change);
         if change.how == How::Found && !shows {
             return Who::Unknown;
         }
@@ -284,6 +285,7 @@ fn kind(changed: &Changed) -> Kind {
         .or(changed.change.before.as_ref())
     {
         Some(Fact::Neighbour(_)) => Kind::Neighbour,
+        Some(Fact::Exception(_)) => Kind::Exception,
         _ => Kind::Route,
     }
 }

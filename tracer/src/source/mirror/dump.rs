@@ -63,6 +63,7 @@ fn fill(asker: &mut Asker, part: Part, network: &mut Network) -> io::Result<()> 
             known(add(asker, libc::RTM_GETRULE, &body, network))
         }
         Part::Routes(family, table) => routes(asker, family, Some(table), network),
+        Part::Exceptions(family, table) => exceptions(asker, family, table, network),
     }
 }
 
@@ -85,13 +86,7 @@ fn routes(
     table: Option<u32>,
     network: &mut Network,
 ) -> io::Result<()> {
-    let mut body = vec![0; 12];
-    body[0] = number(family);
-    if let Some(table) = table {
-        body.extend(8u16.to_ne_bytes());
-        body.extend(libc::RTA_TABLE.to_ne_bytes());
-        body.extend(table.to_ne_bytes());
-    }
+    let body = request(family, table, 0);
     let mut paths: BTreeSet<Arc<Path>> = BTreeSet::new();
     known(take(
         asker,
@@ -114,6 +109,37 @@ fn routes(
             network.push(fact);
         },
     ))
+}
+
+/// What was learnt beside a table (Linux 5.3). IPv4 keeps it at the gateway, and tells it once for
+/// each route by that gateway (`fib_dump_info_fnhe`, net/ipv4/route.c).
+fn exceptions(
+    asker: &mut Asker,
+    family: Family,
+    table: u32,
+    network: &mut Network,
+) -> io::Result<()> {
+    let body = request(family, Some(table), libc::RTM_F_CLONED);
+    let part = Part::Exceptions(family, table);
+    let add = |network: &mut Network, fact: Fact| {
+        if fact.part() == part {
+            network.push(fact);
+        }
+    };
+    known(take(asker, libc::RTM_GETROUTE, &body, network, add))
+}
+
+/// `struct rtmsg`, and the table that is asked for.
+fn request(family: Family, table: Option<u32>, flags: u32) -> Vec<u8> {
+    let mut body = vec![0; 12];
+    body[0] = number(family);
+    body[8..12].copy_from_slice(&flags.to_ne_bytes());
+    if let Some(table) = table {
+        body.extend(8u16.to_ne_bytes());
+        body.extend(libc::RTA_TABLE.to_ne_bytes());
+        body.extend(table.to_ne_bytes());
+    }
+    body
 }
 
 fn add(asker: &mut Asker, kind: u16, body: &[u8], network: &mut Network) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The mirror's thread: it finds namespaces, listens to all of them, and dumps what is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
@@ -114,6 +114,7 @@ impl Follower {
             if let Some(&mounted) = self.mounted.first() {
                 self.next_scan = self.next_scan.min(self.names_rested.max(mounted));
             }
+            self.use_tables();
             self.check();
         }
     }
@@ -183,6 +184,7 @@ impl Follower {
                 namespace: namespace.clone(),
                 network,
                 path: found.path,
+                used: BTreeSet::new(),
                 generation: 0,
             },
         );
@@ -240,6 +242,16 @@ impl Follower {
         });
     }
 
+    /// What is learnt beside the tables that packets use is read, and read again.
+    fn use_tables(&mut self) {
+        let seen = lock(&self.seen);
+        for (inode, follow) in &mut self.follows {
+            if let Some(followed) = seen.namespaces.get(inode) {
+                follow.use_tables(&followed.used);
+            }
+        }
+    }
+
     fn check(&mut self) {
         let now = Instant::now();
         let due = |follow: &Follow| follow.next_due().is_some_and(|due| due <= now);
@@ -282,7 +294,7 @@ impl Follower {
         };
         let outcome = work(follow, followed, &mut seen_now.counts);
         let namespace = followed.namespace.clone();
-        followed.generation += outcome.changes.len() as u64;
+        followed.generation += outcome.changes.len() as u64 + u64::from(outcome.begun);
         let changed: Vec<Changed> = outcome
             .changes
             .into_iter()

@@ -1,6 +1,6 @@
 //! One namespace that is followed: what it told, what has to be looked at again, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::take;
 use std::os::fd::RawFd;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::dump;
 use super::socket::{Asker, Listener, Message, Received, Sockets};
 use super::{Counts, decode};
-use crate::model::network::{Change, Family, How, Link, Network, Part, Told};
+use crate::model::network::{Change, Family, How, Link, Network, Part, Table, Told};
 use crate::source::spent::spent;
 
 /// How long after a change its part is dumped: a change seldom comes alone.
@@ -29,6 +29,16 @@ const RENEWAL_REST: Duration = Duration::from_millis(300);
 /// carrier at once, and the kernel tells that up to a second later (`net/core/link_watch.c`).
 const UNTOLD: Duration = Duration::from_millis(1_200);
 
+/// How often exceptions are read (RFC 1191 has them last for ten minutes), at least …
+const EXCEPTIONS: Duration = Duration::from_secs(30);
+
+/// … and as a multiple of what reading them took.
+const EXCEPTIONS_REST: u32 = 1_000;
+
+/// The most routes of a table whose exceptions are read: IPv4 tells each of them once for every route
+/// by the same gateway.
+const EXCEPTIONS_OF: usize = 1_000;
+
 /// How much is read before others have their turn.
 const TURN: usize = 256;
 
@@ -45,6 +55,8 @@ pub(super) struct Follow {
     renewal_rested: Instant,
     /// Until when devices may change without a word.
     untold: Instant,
+    /// Tables whose exceptions are known.
+    learnt: BTreeSet<Part>,
     /// The last moment up to which all was heard.
     heard: SystemTime,
 }
@@ -59,6 +71,8 @@ pub(super) struct Outcome {
     pub(super) listener: Option<u64>,
     /// The makers of all messages until here are written down, by so many runs.
     pub(super) made: Option<u64>,
+    /// What nobody looked at before is known now.
+    pub(super) begun: bool,
     /// Set where changes were lost: those since then are among the changes, as far as they last.
     pub(super) gap: Option<SystemTime>,
 }
@@ -114,6 +128,7 @@ impl Follow {
             renewal: None,
             renewal_rested: now,
             untold: now + UNTOLD,
+            learnt: BTreeSet::new(),
             heard: SystemTime::now(),
         };
         // What was told during the dump may be in it or not.
@@ -178,6 +193,47 @@ impl Follow {
         self.touch(Part::Links, now);
     }
 
+    /// What is learnt beside these tables is to be read.
+    pub(super) fn use_tables(&mut self, used: &BTreeSet<(Family, u32)>) {
+        let now = Instant::now();
+        for &(family, table) in used {
+            let part = Part::Exceptions(family, table);
+            self.due.entry(part).or_insert(now);
+        }
+    }
+
+    /// Reads what was learnt beside a table. What the first look shows is no change.
+    fn read_exceptions(
+        &mut self,
+        (family, table): (Family, u32),
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
+        let part = Part::Exceptions(family, table);
+        let before = spent();
+        let routes = network.table(family, table).map_or(0, Table::len);
+        let (dumped, is_known) = if routes <= EXCEPTIONS_OF {
+            counts.dumps += 1;
+            let dumped = dump::part(&mut self.asker, part)?;
+            (dumped, !self.learnt.insert(part))
+        } else {
+            self.learnt.remove(&part);
+            (Network::default(), false)
+        };
+        let took = spent().saturating_sub(before);
+        let rest = EXCEPTIONS.max(took * EXCEPTIONS_REST);
+        self.due.insert(part, Instant::now() + rest);
+        let found = network.replace(part, dumped);
+        if is_known {
+            counts.found += found.len() as u64;
+            outcome.changes.extend(found.into_iter().map(Made::found));
+        } else {
+            outcome.begun |= !found.is_empty();
+        }
+        Ok(())
+    }
+
     fn look_at(
         &mut self,
         part: Part,
@@ -185,6 +241,9 @@ impl Follow {
         counts: &mut Counts,
         outcome: &mut Outcome,
     ) -> io::Result<()> {
+        if let Part::Exceptions(family, table) = part {
+            return self.read_exceptions((family, table), network, counts, outcome);
+        }
         while matches!(self.hear(network, counts, outcome), Drained::More) {}
         let (start, before) = (Instant::now(), spent());
         let dumped = dump::part(&mut self.asker, part)?;
@@ -332,7 +391,7 @@ impl Follow {
                 &[Part::NextHops, Part::Addresses, Part::Neighbours]
             }
             Part::NextHops | Part::Addresses => &[],
-            Part::Neighbours | Part::Rules(_) | Part::Routes(..) => return,
+            Part::Neighbours | Part::Rules(_) | Part::Routes(..) | Part::Exceptions(..) => return,
         };
         for &part in besides {
             self.touch(part, now);

@@ -62,6 +62,7 @@ impl Ways {
         self.answers
             .retain(|_, answer| now.duration_since(answer.at) < KNOWN);
         reading.forwarding.clear();
+        reading.mirrored = self.mirror.seen().counts;
         // For this reading alone: until the next one they would keep namespaces that are gone.
         let mut askers = BTreeMap::new();
         for index in 0..reading.nodes.len() {
@@ -71,8 +72,20 @@ impl Ways {
             }
             let packet = self.packet(reading, index);
             if let Some(forwarding) = self.at(&node.hop, packet, &mut askers) {
+                self.use_table(&node.hop.namespace, forwarding.entry.as_ref());
                 reading.forwarding.insert(index, forwarding);
             }
+        }
+    }
+
+    /// What is learnt beside a table that packets use is read from now on.
+    fn use_table(&self, namespace: &Namespace, entry: Option<&FibEntry>) {
+        let Some(entry) = entry else {
+            return;
+        };
+        let table = (Family::of(entry.prefix.addr()), entry.table);
+        if let Some(followed) = self.mirror.seen().namespaces.get_mut(&namespace.inode) {
+            followed.used.insert(table);
         }
     }
 
@@ -306,7 +319,10 @@ fn forwarding(
         .zip(asker)
         .and_then(|(packet, asker)| entry(network, hop, packet, asker));
     let address = match &entry {
-        Some(entry) => entry.gateway.or(packet.map(|packet| packet.destination)),
+        Some(entry) => entry
+            .redirect
+            .or(entry.gateway)
+            .or(packet.map(|packet| packet.destination)),
         None => packet.map(|packet| packet.destination),
     };
     Forwarding {
@@ -338,9 +354,13 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
         };
         let route = look_up::ask(asker, &question).ok()?;
         let legs = network.legs(&route.path);
-        let leg = legs
-            .iter()
-            .position(|leg| was_taken(network, hop, leg, packet.destination))?;
+        let learnt = Learnt::of(network, hop, &packet, &route);
+        let of_leg = |leg: &Leg| was_taken(network, hop, leg, packet.destination);
+        let leg = match learnt.redirect {
+            // Of several by one device it is not known which one it stands for.
+            Some(_) => only(&legs, |leg| leg.device == hop.ifindex),
+            None => legs.iter().position(of_leg),
+        }?;
         Some(FibEntry {
             table: route.table,
             rule: rule(network, &question, &route).map(|rule| rule.priority),
@@ -351,6 +371,8 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
             scope: route.path.scope,
             metric: route.slot.metric,
             mtu: route.path.mtu(),
+            path_mtu: learnt.path_mtu,
+            redirect: learnt.redirect,
             gateway: legs[leg].gateway,
             leg: leg + 1,
             legs: legs.len(),
@@ -370,19 +392,63 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
     entries.all(is_it).then_some(first)
 }
 
+/// The only leg of its kind.
+fn only(legs: &[Leg], is_it: impl Fn(&Leg) -> bool) -> Option<usize> {
+    let mut found = legs.iter().enumerate().filter(|(_, leg)| is_it(leg));
+    let (at, _) = found.next()?;
+    found.next().is_none().then_some(at)
+}
+
+/// What the kernel learnt of a destination beside its route, as far as packets heed it.
+#[derive(Default)]
+struct Learnt {
+    path_mtu: Option<u32>,
+    redirect: Option<IpAddr>,
+}
+
+impl Learnt {
+    fn of(network: &Network, hop: &Hop, packet: &Question, route: &Route) -> Self {
+        let legs = network.legs(&route.path);
+        let is_leg = |gateway| legs.iter().any(|leg| leg.gateway == gateway);
+        let mut learnt = Self::default();
+        let exceptions = network.exceptions(route.table, packet.destination);
+        for exception in exceptions.filter(|it| it.device == hop.ifindex) {
+            let taken = exception.gateway.unwrap_or(packet.destination);
+            let mac = mac_of(network, hop.ifindex, taken);
+            let was_taken = mac.is_some() && mac == hop.next_hop_mac;
+            if !is_leg(exception.gateway) {
+                if !was_taken {
+                    continue;
+                }
+                learnt.redirect = exception.gateway;
+            } else if !was_taken && mac.is_some() && hop.next_hop_mac.is_some() {
+                continue;
+            }
+            // What is forwarded is as large as the device takes (`ip_dst_mtu_maybe_forward`).
+            if packet.input.is_none() && exception.mtu != route.path.mtu() {
+                learnt.path_mtu = exception.mtu;
+            }
+        }
+        learnt
+    }
+}
+
 /// Whether packets that left a hop took a leg: its device, and its gateway's Ethernet address where
 /// both are known.
 fn was_taken(network: &Network, hop: &Hop, leg: &Leg, destination: IpAddr) -> bool {
     let gateway = leg.gateway.unwrap_or(destination);
-    let known = network
-        .neighbours()
-        .find(|it| it.index == leg.device && it.address == gateway);
-    let known = known.and_then(|neighbour| neighbour.mac);
-    let agree = match (known, hop.next_hop_mac) {
+    let agree = match (mac_of(network, leg.device, gateway), hop.next_hop_mac) {
         (Some(known), Some(taken)) => known == taken,
         _ => true,
     };
     leg.device == hop.ifindex && agree
+}
+
+/// The Ethernet address that a neighbour answers with.
+fn mac_of(network: &Network, device: u32, address: IpAddr) -> Option<[u8; 6]> {
+    let mut neighbours = network.neighbours();
+    let found = neighbours.find(|it| it.index == device && it.address == address);
+    found.and_then(|neighbour| neighbour.mac)
 }
 
 /// The first rule that fits the packet and asks the table that answered.

@@ -116,6 +116,8 @@ fn forwarding((&node, it): (&usize, &Forwarding)) -> wire::Forwarding {
             scope: it.scope,
             metric: it.metric,
             mtu: it.mtu,
+            path_mtu: it.path_mtu,
+            redirect: it.redirect,
             gateway: it.gateway,
             leg: it.leg,
             legs: it.legs,

@@ -288,6 +288,8 @@ pub(super) struct FibEntry {
     pub(super) scope: u8,
     pub(super) metric: u32,
     pub(super) mtu: Option<u32>,
+    pub(super) path_mtu: Option<u32>,
+    pub(super) redirect: Option<IpAddr>,
     pub(super) gateway: Option<IpAddr>,
     pub(super) leg: usize,
     pub(super) legs: usize,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{family, prefix};
-use crate::model::network::{Fact, Family, Leg, Path, Route, Slot};
+use crate::model::network::{Exception, Fact, Family, Leg, Path, Route, Slot};
 use crate::source::mirror::attributes::{Attributes, Malformed, Value};
 
 /// `RTNH_F_ONLINK`: all that is kept of a leg's flags. Whether it is dead shows from its device, and
@@ -48,10 +48,15 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
         flags @ ..,
     ] = header;
     let flags = u32::from_ne_bytes(flags);
-    let Some(family) = family(of).filter(|_| flags & libc::RTM_F_CLONED == 0) else {
+    let Some(family) = family(of) else {
         return Ok(None);
     };
     let read = attributes_of(attributes)?;
+    let table = read.table.unwrap_or(u32::from(table));
+    if flags & libc::RTM_F_CLONED != 0 {
+        let is_one = to_len == if family == Family::V4 { 32 } else { 128 };
+        return Ok(exception(family, table, &read).filter(|_| is_one));
+    }
     let mut legs = legs(&read, flags)?;
     if family == Family::V6 {
         // Told and dumped in different orders: there is no first one.
@@ -76,7 +81,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
         },
     };
     Ok(Some(Fact::Route(Route {
-        table: read.table.unwrap_or(u32::from(table)),
+        table,
         slot: Slot {
             prefix: prefix(family, read.destination, to_len)?,
             tos,
@@ -84,6 +89,19 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {
         },
         path: Arc::new(path),
     })))
+}
+
+/// What `ip route show cache` shows: of one destination, and by a device.
+fn exception(family: Family, table: u32, read: &Read<'_>) -> Option<Fact> {
+    let destination = read.destination.filter(|&it| Family::of(it) == family)?;
+    let mtu = read.metrics.iter().find(|&&(kind, _)| kind == Path::MTU);
+    Some(Fact::Exception(Exception {
+        table,
+        destination,
+        device: Some(read.device).filter(|&device| device != 0)?,
+        gateway: read.gateway,
+        mtu: mtu.map(|&(_, mtu)| mtu),
+    }))
 }
 
 fn attributes_of(attributes: Attributes<'_>) -> Result<Read<'_>, Malformed> {

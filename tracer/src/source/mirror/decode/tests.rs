@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::network::{Leg, Route};
+use crate::model::network::{Exception, Leg, Route};
 use crate::source::mirror::socket::each_message;
 
 /// A route as `ip route add 10.2.0.0/16 proto bird metric 32 mtu 1400 nexthop via 10.0.9.1 dev 3
@@ -69,6 +69,41 @@ fn a_route_cut_short_anywhere_is_refused_or_less_and_nothing_worse() {
             "{end}"
         );
     }
+}
+
+/// What a dump of exceptions has of a path MTU: `10.2.0.7 via 10.0.9.1 dev 3 cache mtu 1400`.
+#[test]
+fn what_was_learnt_of_one_destination_is_an_exception() {
+    let attribute = |kind: u16, value: &[u8]| {
+        let mut bytes = (value.len() as u16 + 4).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes
+    };
+    let [a, b, c, d] = libc::RTM_F_CLONED.to_ne_bytes();
+    let body = |len: u8| {
+        [
+            vec![libc::AF_INET as u8, len, 0, 0, 254, 0, 0, 1, a, b, c, d],
+            attribute(libc::RTA_TABLE, &254u32.to_ne_bytes()),
+            attribute(libc::RTA_DST, &[10, 2, 0, 7]),
+            attribute(libc::RTA_OIF, &3u32.to_ne_bytes()),
+            attribute(libc::RTA_GATEWAY, &[10, 0, 9, 1]),
+            attribute(libc::RTA_METRICS, &attribute(2, &1400u32.to_ne_bytes())),
+        ]
+        .concat()
+    };
+    let expected = Exception {
+        table: 254,
+        destination: [10, 2, 0, 7].into(),
+        device: 3,
+        gateway: Some([10, 0, 9, 1].into()),
+        mtu: Some(1400),
+    };
+    assert_eq!(
+        message(libc::RTM_NEWROUTE, 0, &body(32)),
+        Ok(Some(Told::New(Fact::Exception(expected), Place::First)))
+    );
+    assert_eq!(message(libc::RTM_NEWROUTE, 0, &body(24)), Ok(None));
 }
 
 #[test]
