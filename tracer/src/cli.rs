@@ -103,6 +103,10 @@ pub struct Routes {
     /// Reads this configuration [default: /etc/tracer/tracer.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Asks the system's resolver (DNS) what other hosts are called, at the end; without it nobody is
+    /// asked
+    #[arg(long)]
+    pub resolve: bool,
     /// Records what was seen in this file too, for --replay
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

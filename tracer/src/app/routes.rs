@@ -17,19 +17,30 @@ use crate::cli;
 use crate::config::Config;
 use crate::model::{Reading, Report};
 use crate::sink::{routes_json, routes_text};
-use crate::source::{Source, live::Live, replay};
+use crate::source::{Source, live::Live, names, replay};
 
 /// How often the source is read while it traces.
 const EACH: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &cli::Routes, verbose: u8) -> Result<ExitCode, Failure> {
-    let reading = match &arguments.replay {
+    let mut reading = match &arguments.replay {
         Some(path) => Box::new(replay::Replay::open(path)?).finish()?,
         None => trace(
             &configure(arguments, verbose)?,
             arguments.passages.as_deref(),
         )?,
     };
+    if arguments.resolve {
+        let resolved = names::resolve(&mut reading);
+        if resolved.unnamed + resolved.left_out > 0 {
+            tracing::info!(
+                "names of {} other hosts were found, of {} not, and {} were not asked for",
+                resolved.named,
+                resolved.unnamed,
+                resolved.left_out
+            );
+        }
+    }
     let report = Report::from_reading(&reading);
     screen::show(&if arguments.json {
         routes_json::to_text(&report)

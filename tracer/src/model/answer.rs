@@ -174,6 +174,7 @@ impl Case {
                 let owner = it.owner.as_ref().map(ToString::to_string);
                 it.command.as_deref() == Some(target) || owner.as_deref() == Some(target)
             }),
+            Who::Host { name, .. } => name == target,
             Who::Unknown | Who::Remote(_) => false,
         };
         ends.iter().any(|end| end.to_string() == target)

@@ -26,6 +26,13 @@ pub enum Who {
     Local(BTreeSet<Process>),
     /// Another host, which the FIB knows by this prefix.
     Remote(IpNet),
+    /// Another host, as DNS calls it.
+    Host {
+        /// Its name.
+        name: String,
+        /// The prefix that the FIB knows it by.
+        prefix: Option<IpNet>,
+    },
 }
 
 /// What is known of processes with sockets: at least one of the two, and never a process's number.
@@ -58,6 +65,7 @@ impl Who {
             Self::Unknown => None,
             Self::Remote(prefix) if prefix.prefix_len() == 0 => Some("default route".to_owned()),
             Self::Remote(prefix) => Some(prefix.to_string()),
+            Self::Host { name, .. } => Some(name.clone()),
             Self::Local(processes) => {
                 let shown = processes.iter().take(SHOWN).map(ToString::to_string);
                 let shown: Vec<String> = shown.collect();

@@ -9,6 +9,7 @@ mod end;
 mod groups;
 pub(super) mod process;
 mod processes;
+mod resolve;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -18,6 +19,7 @@ use self::credit::Credit;
 use self::end::{Local, Side};
 use self::groups::Groups;
 use self::processes::Processes;
+pub use self::resolve::{Resolved, resolve};
 use self::sockets::{Asked, Socket};
 use super::live::rights::ForNames;
 use super::mirror::Mirror;

@@ -9,6 +9,7 @@ use crate::model::owner::Owner;
 pub(super) struct Name<'a> {
     processes: Vec<Process<'a>>,
     prefix: Option<String>,
+    host: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -32,10 +33,17 @@ pub(super) fn of(who: &Who) -> Option<Name<'_>> {
         Who::Local(processes) => Some(Name {
             processes: processes.iter().map(process).collect(),
             prefix: None,
+            host: None,
         }),
         Who::Remote(prefix) => Some(Name {
             processes: Vec::new(),
             prefix: Some(prefix.to_string()),
+            host: None,
+        }),
+        Who::Host { name, prefix } => Some(Name {
+            processes: Vec::new(),
+            prefix: prefix.map(|prefix| prefix.to_string()),
+            host: Some(name),
         }),
     }
 }

@@ -28,6 +28,10 @@ fn encode_who(who: &Who) -> wire::Who {
     match who {
         Who::Unknown => wire::Who::Unknown,
         Who::Remote(prefix) => wire::Who::Remote(*prefix),
+        Who::Host { name, prefix } => wire::Who::Host {
+            name: name.clone(),
+            prefix: *prefix,
+        },
         Who::Local(processes) => wire::Who::Local(processes.iter().map(encode_process).collect()),
     }
 }
@@ -50,6 +54,7 @@ fn decode_who(who: wire::Who) -> Result<Who, String> {
     Ok(match who {
         wire::Who::Unknown => Who::Unknown,
         wire::Who::Remote(prefix) => Who::Remote(prefix),
+        wire::Who::Host { name, prefix } => Who::Host { name, prefix },
         wire::Who::Local(processes) => {
             let processes = processes.into_iter().map(decode_process);
             Who::Local(processes.collect::<Result<_, _>>()?)

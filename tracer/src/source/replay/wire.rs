@@ -310,6 +310,7 @@ pub(super) enum Who {
     Unknown,
     Local(Vec<Process>),
     Remote(IpNet),
+    Host { name: String, prefix: Option<IpNet> },
 }
 
 #[derive(Serialize, Deserialize)]

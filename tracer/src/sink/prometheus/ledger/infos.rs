@@ -98,7 +98,13 @@ fn component(reading: &Reading, class: usize) -> Option<String> {
             let owner = process.owner.as_ref().map(ToString::to_string);
             owner.or_else(|| process.command.clone())
         }
-        Some(Who::Remote(prefix)) => Some(prefix.to_string()),
+        Some(
+            Who::Remote(prefix)
+            | Who::Host {
+                prefix: Some(prefix),
+                ..
+            },
+        ) => Some(prefix.to_string()),
         _ => Some(end.to_string()),
     }
 }
