@@ -1,6 +1,8 @@
-//! `bench agent`: what the agent itself takes: to read, to serve, to attach and to detach.
+//! `bench agent`: what the agent itself takes: to read, to follow changes, to serve, to attach and to
+//! detach.
 
 mod attach;
+mod changes;
 #[path = "../../../../tracer/tests/agent/host.rs"]
 mod host;
 mod reading;
@@ -22,7 +24,7 @@ pub(crate) struct Agent {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Only one section
-    #[arg(long, value_parser = ["reading", "series", "attach"])]
+    #[arg(long, value_parser = ["reading", "changes", "series", "attach"])]
     only: Option<String>,
     /// Write all figures as JSON
     #[arg(long)]
@@ -35,6 +37,9 @@ impl Agent {
         let mut bars = Bars::default();
         if is_asked("reading") {
             reading::run(self.seconds, &mut bars)?;
+        }
+        if is_asked("changes") {
+            changes::run(self.seconds, &mut bars)?;
         }
         if is_asked("series") {
             series::run(&mut bars)?;

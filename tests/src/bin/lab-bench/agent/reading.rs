@@ -36,7 +36,7 @@ nodes = 8192
 pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     println!("\n## reading {PORTS} classes of {NODES_A_PORT} nodes on {CPUS} processors\n");
     let line = Line::new(Lab::new("bench-agent")?)?;
-    let sender = Sender::new(&line)?;
+    let sender = Sender::new(&line, PORTS)?;
     let agent = Agent::start(CONFIG, &[])?;
     // Each processor counts in cells of its own.
     for cpu in 0..CPUS {
@@ -88,16 +88,17 @@ fn measure(
 }
 
 /// One socket that sends to many.
-struct Sender {
+pub(super) struct Sender {
     from: UdpSocket,
     to: Vec<UdpSocket>,
 }
 
 impl Sender {
-    fn new(line: &Line) -> Result<Self> {
+    /// Its receivers have so many ports.
+    pub(super) fn new(line: &Line, ports: usize) -> Result<Self> {
         let at = line.db_at.v4;
         let to = line.db.run(|| {
-            let ports = (FIRST..).take(PORTS);
+            let ports = (FIRST..).take(ports);
             ports.map(|port| UdpSocket::bind((at, port))).collect()
         });
         let to: std::io::Result<Vec<UdpSocket>> = to;
@@ -109,7 +110,12 @@ impl Sender {
     }
 
     /// A packet to each of these ports, all of them handled by one processor.
-    fn send(&self, line: &Line, cpu: usize, ports: std::ops::Range<usize>) -> Result<()> {
+    pub(super) fn send(
+        &self,
+        line: &Line,
+        cpu: usize,
+        ports: std::ops::Range<usize>,
+    ) -> Result<()> {
         let at = line.db_at.v4;
         let sent = std::thread::scope(|scope| {
             let thread = scope.spawn(|| -> Result<()> {
