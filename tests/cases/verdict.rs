@@ -1,5 +1,8 @@
 //! The first word, against what the lab really does: nobody tells the tracer, and there is no before.
 
+#[path = "verdict/probe.rs"]
+mod probe;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod bridged;
 mod cabled;
+mod chain;
 mod line;
 mod loopback;
 mod nat;
@@ -22,6 +23,7 @@ use crate::namespace::Ns;
 
 pub use bridged::Bridged;
 pub use cabled::Cabled;
+pub use chain::Chain;
 pub use line::Line;
 pub use loopback::Loopback;
 pub use nat::Nat;

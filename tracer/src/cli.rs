@@ -86,6 +86,11 @@ pub struct Why {
     /// this host, for whoever owns the other side
     #[arg(long, value_name = "FILE.md", conflicts_with = "json")]
     pub evidence: Option<PathBuf>,
+    /// Then sends probes too: SYNs whose TTL is used up on the way, to the other end of the first
+    /// dependency, from source ports of their own and at most 10 packets a second, to show where beyond
+    /// the next hop round trip or loss begins. Takes 10 to 40 s; needs the right to open raw sockets
+    #[arg(long)]
+    pub probe: bool,
     /// How to look.
     #[command(flatten)]
     pub how: Verdict,

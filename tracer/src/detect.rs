@@ -8,6 +8,7 @@
 
 pub mod attribution;
 pub mod baseline;
+pub mod beyond;
 pub mod budget;
 pub mod dependence;
 pub mod exceedance;

@@ -18,6 +18,8 @@ pub mod look;
 pub mod object_json;
 pub mod object_text;
 mod picture;
+pub mod probe_json;
+pub mod probe_text;
 pub mod prometheus;
 pub mod routes_compare;
 pub mod routes_json;

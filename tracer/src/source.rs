@@ -7,6 +7,7 @@ pub mod live;
 pub mod mirror;
 pub mod names;
 mod netns;
+pub mod probe;
 pub mod replay;
 pub mod settings;
 mod spent;

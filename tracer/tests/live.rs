@@ -21,6 +21,8 @@ mod incidents;
 mod journal;
 #[path = "live/off.rs"]
 mod off;
+#[path = "live/probed.rs"]
+mod probed;
 #[path = "live/refused.rs"]
 mod refused;
 #[expect(dead_code, reason = "the tests with a recording ask more of an agent")]

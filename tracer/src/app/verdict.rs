@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -14,12 +14,14 @@ use super::progress::Progress;
 use super::{Failure, asking, configure, interrupt, screen};
 use crate::cli;
 use crate::config::Config;
+use crate::detect;
 use crate::detect::verdict::{self, Past, Window};
 use crate::model::Report;
 use crate::model::answer::Answer;
 use crate::model::incident::Name;
-use crate::sink::{Look, verdict_json, verdict_text};
-use crate::source::{Source, live::Live};
+use crate::model::probe::Target;
+use crate::sink::{Look, probe_json, probe_text, verdict_json, verdict_text};
+use crate::source::{Source, live::Live, probe};
 
 /// How often the source is read while it traces.
 const EACH: Duration = Duration::from_secs(1);
@@ -39,13 +41,24 @@ pub(in crate::app) enum Form {
 
 pub(super) fn why(arguments: &cli::Why, verbose: u8) -> Result<ExitCode, Failure> {
     let about = arguments.about.as_deref();
-    let Some(file) = &arguments.evidence else {
-        let form = form(&arguments.how, Form::Long);
-        screen::show(&answer(&arguments.how, about, form, verbose)?)?;
-        return Ok(ExitCode::SUCCESS);
+    if arguments.probe {
+        // Nobody waits for a look that ends with a refusal.
+        probe::may_probe()?;
+    }
+    let form = match arguments.evidence {
+        Some(_) => Form::Evidence,
+        None => form(&arguments.how, Form::Long),
     };
-    let text = answer(&arguments.how, about, Form::Evidence, verbose)?;
-    super::write_to(file, &text, "--evidence")?;
+    let shown = answer(&arguments.how, about, form, verbose)?;
+    let text = if arguments.probe {
+        beyond(shown, form)?
+    } else {
+        shown.text
+    };
+    match &arguments.evidence {
+        Some(file) => super::write_to(file, &text, "--evidence")?,
+        None => screen::show(&text)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,8 +68,41 @@ pub(super) fn run(
     verbose: u8,
 ) -> Result<ExitCode, Failure> {
     let form = form(arguments, Form::Screen);
-    screen::show(&answer(arguments, about, form, verbose)?)?;
+    screen::show(&answer(arguments, about, form, verbose)?.text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An answer in its form, and where probes of its first dependency would go.
+struct Shown {
+    text: String,
+    target: Option<Target>,
+}
+
+/// The answer with what probes say of the way beyond the next hop.
+fn beyond(shown: Shown, form: Form) -> Result<String, Failure> {
+    let Some(target) = shown.target else {
+        screen::show(&shown.text)?;
+        return Err(Failure::Refused {
+            doing: "send probes".to_owned(),
+            because: "no connection is known whose other end they could go to".to_owned(),
+            advice: "again while it has traffic, or tracer why with another dependency".to_owned(),
+        });
+    };
+    let probed = probe::probe(&target)?;
+    let said = detect::beyond::beyond(&probed);
+    match form {
+        Form::Json => {
+            probe_json::add(&shown.text, &probed, &said).map_err(|because| Failure::Refused {
+                doing: "read the agent's answer".to_owned(),
+                because,
+                advice: "to start the agent anew, of this same version".to_owned(),
+            })
+        }
+        Form::Screen(look) | Form::Long(look) => {
+            Ok(shown.text + &probe_text::to_text(&probed, &said, look))
+        }
+        Form::Evidence => Ok(shown.text + &probe_text::to_evidence(&probed.redacted(), &said)),
+    }
 }
 
 fn form(arguments: &cli::Verdict, on_screen: impl FnOnce(Look) -> Form) -> Form {
@@ -72,14 +118,20 @@ fn answer(
     about: Option<&str>,
     form: Form,
     verbose: u8,
-) -> Result<String, Failure> {
+) -> Result<Shown, Failure> {
     let config = configure::verdict(arguments, verbose)?;
     let stream = match &config.agent.socket {
         Some(socket) => asking::connect(socket)?,
         None => None,
     };
     if let Some(stream) = stream {
-        return asking::get(stream, &path(config.duration, about, form), config.duration);
+        let path = path(config.duration, about, form);
+        let said = asking::ask(stream, "GET", &path, config.duration)?;
+        let target = said.header(TARGET).and_then(from_header);
+        return Ok(Shown {
+            text: said.body,
+            target,
+        });
     }
     if let Some(name) = about.and_then(Name::from_full_text) {
         return Err(Failure::Refused {
@@ -97,7 +149,41 @@ fn answer(
     if let Some(about) = about {
         answer.about(about);
     }
-    Ok(show(&answer, form))
+    Ok(Shown {
+        text: show(&answer, form),
+        target: answer.target(),
+    })
+}
+
+/// The agent's header that says where probes would go: the agent itself sends none.
+pub(in crate::app) const TARGET: &str = "tracer-probe";
+
+/// A target as a header's value.
+pub(in crate::app) fn to_header(target: &Target) -> String {
+    let name = |name: &str| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+    format!(
+        "{} {} {} {} {}",
+        target.source,
+        target.destination,
+        target.port,
+        name(&target.namespace),
+        name(&target.device)
+    )
+}
+
+fn from_header(value: &str) -> Option<Target> {
+    let parts: Vec<&str> = value.split(' ').collect();
+    let [source, destination, port, namespace, rest @ ..] = parts.as_slice() else {
+        return None;
+    };
+    let name = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(Target {
+        namespace: name(namespace),
+        device: rest.first().map(|it| name(it)).unwrap_or_default(),
+        source: source.parse().ok()?,
+        destination: destination.parse().ok()?,
+        port: port.parse().ok()?,
+    })
 }
 
 /// What the agent is asked for.
@@ -219,6 +305,24 @@ mod tests {
         let (sender, receiver) = oneshot::channel();
         sender.send(()).unwrap();
         assert!(watched(receiver).whole.packets() > 0);
+    }
+
+    #[test]
+    fn a_header_says_where_probes_would_go() {
+        let target = Target {
+            namespace: "nginx [1]".to_owned(),
+            ..crate::model::probe::example::target()
+        };
+        for device in ["eth0", ""] {
+            let target = Target {
+                device: device.to_owned(),
+                ..target.clone()
+            };
+            // As HTTP has it: without spaces at its end.
+            let header = to_header(&target);
+            assert_eq!(from_header(header.trim()), Some(target));
+        }
+        assert_eq!(from_header("10.0.0.1 nonsense"), None);
     }
 
     #[test]

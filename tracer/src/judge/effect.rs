@@ -2,8 +2,8 @@
 //!
 //! Counted over some ten seconds: of a component whose sockets are on this host, the share of
 //! exchanges that were slower than 99 in 100 used to be, or disturbed, less the share that always is;
-//! of any other, the share of packets that were slower at the hop than 99 in 100 used to be, or
-//! dropped.
+//! of any other, the share of packets that were slower at the hop than 99 in 100 used to be, and than
+//! twice the median, or dropped.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -32,6 +32,9 @@ const MOST: usize = 10_000;
 
 /// What one usual packet in so many exceeds.
 const BEYOND: f64 = 0.01;
+
+/// A packet is slow at a hop that takes so many times the usual median, where no exchange tells.
+const NOTICED: f32 = 2.0;
 
 /// What an incident does, and for how long it has been enough.
 #[derive(Debug, Default)]
@@ -139,7 +142,11 @@ impl Effects {
                 kind: Kind::Loss(sort),
                 ..
             }) => f64::from(increase.mishaps(*sort)),
-            Some(finding) => beyond(increase, bucket::index(finding.p99_ns[0] as u64) as u8),
+            Some(finding) => {
+                // A quarter more at one hop is found, and nobody's complaint.
+                let edge_ns = finding.p99_ns[0].max(NOTICED * finding.median_ns[0]);
+                beyond(increase, bucket::index(edge_ns as u64) as u8)
+            }
         };
         let classes = self.slow.entry((number, direction(class))).or_default();
         // Hops after one another have the same packets.

@@ -179,6 +179,48 @@ fn days_and_nights_and_bursts_are_no_incident() {
     assert!(host.incidents().is_empty(), "{:#?}", host.incidents());
 }
 
+/// A day as hosts have them: night and day, a job each hour, three deployments, stress, and bursts that
+/// are over before anyone could look. Nobody is woken.
+#[rstest::rstest]
+fn a_day_of_mixed_traffic_wakes_nobody(#[values(7, 90_001)] seed: u64) {
+    let mut host = Host::new(2);
+    host.world.set_seed(seed);
+    host.world.with_exchanges = true;
+    for second in 0..86_400u64 {
+        let (hour, of_hour) = (second / 3_600, second % 3_600);
+        let day = f64::sin(second as f64 / 86_400.0 * std::f64::consts::TAU);
+        let is_job = of_hour < 25;
+        let is_stress = hour % 8 == 5 && (600..720).contains(&of_hour);
+        let of_deployment = (hour % 8 == 3).then(|| of_hour.wrapping_sub(1_800));
+        // Connections are closed, and opened again by programs whose caches are cold.
+        let (is_away, is_cold) = match of_deployment {
+            Some(0..20) => (true, false),
+            Some(20..45) => (false, true),
+            _ => (false, false),
+        };
+        host.world.packets = match (10.0 + 5.0 * day) as u64 {
+            _ if is_away => 0,
+            usual if is_job => usual * 4,
+            usual => usual,
+        };
+        host.world.level = (1.0 + 0.1 * day) * if is_stress { 1.25 } else { 1.0 };
+        host.world.peer = if is_cold || is_job { 1.5 } else { 1.0 };
+        let is_burst = (second * 7_919 + seed) % 601 < 2;
+        host.world.fault = is_burst.then(|| Fault::slow("rx", 4.0));
+        if of_deployment == Some(10) {
+            host.world.begin_anew();
+        }
+        host.run(1);
+    }
+    let pages: Vec<Incident> = host
+        .incidents()
+        .into_iter()
+        .filter(|it| it.severity == Severity::Critical)
+        .collect();
+    println!("{} incidents that wake nobody", host.incidents().len());
+    assert!(pages.is_empty(), "{pages:#?}");
+}
+
 #[test]
 fn silence_counters_that_begin_anew_and_holes_are_no_incident() {
     let mut host = Host::new(3);

@@ -11,8 +11,9 @@ use super::forwarding::FibEntry;
 use super::incident::{Incident, Name};
 use super::journal::{Changes, Moment};
 use super::name::Who;
+use super::probe::Target;
 use super::verdict::{Grown, Judgement, Share, Timed, Word};
-use super::{Class, End, Losses, Names};
+use super::{Class, End, Losses, Names, Tuple};
 
 /// All that the one screen tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -144,6 +145,11 @@ impl Answer {
         }
     }
 
+    /// Where probes of the first dependency would go.
+    pub fn target(&self) -> Option<Target> {
+        self.cases.first()?.target()
+    }
+
     /// How many dependencies have a word.
     pub fn count(&self, word: Word) -> usize {
         let cases = self.cases.iter();
@@ -155,6 +161,23 @@ impl Case {
     /// `app → db tcp/5432`
     pub fn name(&self) -> String {
         self.class.name()
+    }
+
+    /// The other end of one of its connections, from its own end.
+    fn target(&self) -> Option<Target> {
+        // A connection's tuple is that of the packets that its socket here receives.
+        let received = self.sample.first().map(|it| it.tuple);
+        let sent = |it: &Tuple| (it.source, it.destination, it.destination_port);
+        let ends = received.map(|it| (it.destination, it.source, it.source_port));
+        let first = self.class.first.as_ref().filter(|_| self.asks).map(sent);
+        let (source, destination, port) = ends.or(first)?;
+        Some(Target {
+            namespace: self.namespace.clone(),
+            device: self.device.clone(),
+            source,
+            destination,
+            port,
+        })
     }
 
     fn concerns(&self, target: &str) -> bool {

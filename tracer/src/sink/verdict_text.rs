@@ -23,25 +23,44 @@ const INDENT: usize = 10;
 /// Sections that are left out where there is no room for all, the least missed first.
 const LEFT_OUT: [&str; 5] = ["WHO", "HOW MANY", "SINCE", "ODD ONE", "CHANGED"];
 
+/// How many facts are told for, against, and in favour of others, where there is no room for all.
+const FACTS: usize = 3;
+
 /// The answer on one screen: at most 80 columns and 24 lines.
 pub fn to_text(answer: &Answer, look: Look) -> String {
     let Some(case) = answer.cases.first() else {
         return nothing(answer, look);
     };
     let mut sections = section::all(answer, case, false);
-    let head = head(answer, case, look);
+    let mut facts = usize::MAX;
     loop {
+        let head = head(answer, case, facts, look);
         let text = page(&head, &sections, answer, look);
+        let too_many = text.lines().count().saturating_sub(LINES);
+        if too_many == 0 {
+            return text;
+        }
         let least = LEFT_OUT
             .iter()
             .find(|name| sections.iter().any(|(it, _)| it == *name));
-        match least {
-            Some(least) if text.lines().count() > LINES => {
-                sections.retain(|(name, _)| name != least);
-            }
-            _ => return text,
+        match (least, facts) {
+            (Some(least), _) => sections.retain(|(name, _)| name != least),
+            // Whoever wants all of them asks why.
+            (None, usize::MAX) => facts = FACTS,
+            (None, 0) => return shortened(&text, too_many),
+            (None, more) => facts = more - 1,
         }
     }
+}
+
+/// Without the lines before the last that are too many: the foot stays.
+fn shortened(text: &str, too_many: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let (head, foot) = lines.split_at(lines.len() - 1);
+    let kept = &head[..head.len().saturating_sub(too_many)];
+    let mut lines: Vec<&str> = kept.iter().chain(foot).copied().collect();
+    lines.push("");
+    lines.join("\n")
 }
 
 /// The same for some dependencies, each with all that is known of it.
@@ -51,7 +70,7 @@ pub fn to_long_text(answer: &Answer, look: Look) -> String {
     }
     let pages = answer.cases.iter().map(|case| {
         let sections = section::all(answer, case, true);
-        let mut text = head(answer, case, look);
+        let mut text = head(answer, case, usize::MAX, look);
         text += &body(&sections, look);
         text
     });
@@ -79,7 +98,7 @@ fn width(look: Look) -> usize {
     look.width.min(COLUMNS)
 }
 
-fn head(answer: &Answer, case: &Case, look: Look) -> String {
+fn head(answer: &Answer, case: &Case, facts: usize, look: Look) -> String {
     let judgement = &case.judgement;
     let word = judgement.word.text();
     let sure = match judgement.word {
@@ -89,7 +108,7 @@ fn head(answer: &Answer, case: &Case, look: Look) -> String {
     let line = format!("{word}{sure}: {}", sentence(answer, case));
     let line = wrap(&line, look, 2);
     let painted = line.replacen(word, &look.paint(ink(judgement.word), word), 1);
-    painted + "\n" + &evidence(judgement, look)
+    painted + "\n" + &evidence(judgement, facts, look)
 }
 
 /// What is claimed; where all is well, of all that was looked at.
@@ -108,16 +127,18 @@ fn sentence(answer: &Answer, case: &Case) -> String {
     }
 }
 
-fn evidence(judgement: &Judgement, look: Look) -> String {
-    let said = |facts: &[_]| {
-        let facts: Vec<String> = facts.iter().map(fact::text).collect();
-        facts.join("; ")
+fn evidence(judgement: &Judgement, most: usize, look: Look) -> String {
+    let some = |all: Vec<String>, between: &str| {
+        let more = all.len().saturating_sub(most);
+        let mut some: Vec<String> = all.into_iter().take(most).collect();
+        if more > 0 {
+            some.push(format!("{more} more"));
+        }
+        some.join(between)
     };
-    let cleared: Vec<String> = judgement
-        .cleared
-        .iter()
-        .map(|(part, it)| fact::cleared(*part, it))
-        .collect();
+    let said = |facts: &[_]| some(facts.iter().map(fact::text).collect(), "; ");
+    let cleared = judgement.cleared.iter();
+    let cleared = cleared.map(|(part, it)| fact::cleared(*part, it)).collect();
     let innocent = match judgement.word {
         Word::Healthy => "fine",
         _ => "cleared",
@@ -125,7 +146,7 @@ fn evidence(judgement: &Judgement, look: Look) -> String {
     let lines = [
         ("for", said(&judgement.evidence)),
         ("against", said(&judgement.against)),
-        (innocent, cleared.join(", ")),
+        (innocent, some(cleared, ", ")),
     ];
     lines
         .iter()
@@ -143,9 +164,21 @@ fn labelled(label: &str, text: &str, look: Look) -> String {
     look.paint(Ink::Faint, &label) + text + "\n"
 }
 
-/// Lines that fit; a name, or a time and its count, stand on one.
+/// Lines that fit; a name, or a time and its count, stand on one. What no line holds is cut, and what
+/// would move the cursor is gone.
 fn wrap(text: &str, look: Look, indent: usize) -> String {
-    fit::wrap(text, width(look), indent).replace('\u{a0}', " ")
+    let clean = |letter: char| if letter.is_control() { '�' } else { letter };
+    let text: String = text.chars().map(clean).collect();
+    let lines = fit::wrap(&text, width(look), indent);
+    let lines: Vec<String> = lines
+        .lines()
+        .map(|line| {
+            fit::name(&line.replace('\u{a0}', " "), width(look))
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    lines.join("\n")
 }
 
 fn body(sections: &[(&'static str, Vec<String>)], look: Look) -> String {
@@ -186,7 +219,7 @@ fn nothing(answer: &Answer, look: Look) -> String {
             units::counted(packets, "packet")
         ),
     };
-    let line = fit::wrap(&format!("{}: {what}{others}", word.text()), width(look), 2);
+    let line = wrap(&format!("{}: {what}{others}", word.text()), look, 2);
     let next = labelled("NEXT", "sudo tracer --duration 1m", look);
     line + "\n" + &next + &foot(answer, look)
 }

@@ -271,7 +271,7 @@ fn ages_and_epochs_outlive_the_agent() {
 }
 
 #[test]
-fn on_a_full_disk_the_journal_goes_on_in_memory_and_comes_back() {
+fn on_a_full_disk_journal_and_incidents_go_on_in_memory_and_come_back() {
     const DIR: &str = "full";
     let field = Field::new("full");
     let state = field.state.join(DIR);
@@ -316,6 +316,13 @@ fn on_a_full_disk_the_journal_goes_on_in_memory_and_comes_back() {
         "{because}"
     );
     assert!(agent.metric("tracer_journal_write_failures_total") >= Some(1.0));
+    // So do incidents, and a full disk is none.
+    wait_until("incidents are in memory alone", || {
+        agent.metric("tracer_incidents_on_disk") == Some(0.0)
+    });
+    let incidents = json(&agent, "/api/incidents");
+    assert!(incidents["not_on_disk"].is_string(), "{incidents}");
+    assert_eq!(incidents["incidents"], Value::from(Vec::<Value>::new()));
     // There is room again.
     let pid = agent.id().to_string();
     let grown = Command::new("nsenter")
@@ -332,6 +339,9 @@ fn on_a_full_disk_the_journal_goes_on_in_memory_and_comes_back() {
     assert!(grown.unwrap().success());
     wait_until("it is on disk", || {
         agent.metric("tracer_journal_on_disk") == Some(1.0)
+    });
+    wait_until("incidents are too", || {
+        agent.metric("tracer_incidents_on_disk") == Some(1.0)
     });
     assert_eq!(field.changes(&agent).len(), 1);
 }

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::api::Api;
 use super::journal::now;
-use crate::app::verdict::{Form, show};
+use crate::app::verdict::{Form, TARGET, show, to_header};
 use crate::config::value;
 use crate::detect;
 use crate::detect::verdict::{Moved, Window};
@@ -99,9 +99,16 @@ pub(super) async fn verdict(Known(api): Known<Arc<Api>>, Query(asked): Query<Ask
     };
     let _one_report = api.reports.acquire().await;
     let (shared, (form, kind)) = (Arc::clone(&api), asked.form());
-    let page = spawn_blocking(move || show(&answer(&shared, &readings, &asked.about), form));
+    let page = spawn_blocking(move || {
+        let answer = answer(&shared, &readings, &asked.about);
+        let target = answer.target().as_ref().map(to_header);
+        (show(&answer, form), target.unwrap_or_default())
+    });
     match page.await {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Ok((text, target)) => {
+            let kind = (header::CONTENT_TYPE.as_str(), kind);
+            ([kind, (TARGET, target.as_str())], text).into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

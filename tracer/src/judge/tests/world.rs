@@ -80,6 +80,11 @@ impl World {
         world
     }
 
+    /// Where its random numbers begin.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
     pub(super) fn reading(&self) -> &Reading {
         &self.reading
     }

@@ -72,10 +72,16 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
         .map_or(0, crate::model::class::Service::port);
     let target = peer.map_or_else(|| case.class.destination.to_string(), |it| it.to_string());
     let blame = format!("sudo tracer blame {target}{}", place.netns);
+    let probe = format!("sudo tracer why {target} --probe");
     let mut commands = match case.judgement.word {
         Word::Path => {
             let look = format!("{}ip {}route get {target}", place.sudo, place.n);
-            [Some(blame), Some(look), mend(case, &place)]
+            // Where no sibling tells where it is slow, probes may.
+            let proof = match case.judgement.claim {
+                Claim::PathGrew | Claim::PathLoses => probe,
+                _ => look,
+            };
+            [Some(blame), Some(proof), mend(case, &place)]
                 .into_iter()
                 .flatten()
                 .collect()
@@ -105,6 +111,7 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
                     "on {}: sudo tracer why {}",
                     case.class.destination, case.class.source
                 ),
+                probe,
                 "sudo tracer why  # again, while it is well".to_owned(),
             ],
         },

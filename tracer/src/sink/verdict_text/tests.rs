@@ -101,3 +101,155 @@ fn colours_are_only_added() {
     plain += rest;
     assert_eq!(plain, to_text(&example::outdated(), Look::default()));
 }
+
+mod arbitrary {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
+
+    use super::*;
+    use crate::model::End;
+    use crate::model::verdict::{Claim, Fact, Sure, Unknown};
+
+    fn examples() -> Vec<Answer> {
+        vec![
+            example::outdated(),
+            example::remembered(),
+            example::thinking(),
+            example::dropping(),
+            example::reading_late(),
+            example::healthy(),
+            example::trickle(),
+        ]
+    }
+
+    fn facts() -> Vec<Fact> {
+        let examples = examples();
+        let cases = examples.iter().flat_map(|it| &it.cases);
+        let judgements = cases.map(|it| &it.judgement);
+        let all = judgements.flat_map(|it| {
+            let cleared = it.cleared.iter().map(|(_, fact)| fact);
+            it.evidence.iter().chain(&it.against).chain(cleared)
+        });
+        let mut facts: Vec<Fact> = Vec::new();
+        for fact in all {
+            if !facts.contains(fact) {
+                facts.push(fact.clone());
+            }
+        }
+        facts
+    }
+
+    /// What programs, containers, people and namespaces may be called.
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![".{0,90}", "[a-z0-9-]{1,70}", "[a-z]{1,8} [a-z]{1,8}"]
+    }
+
+    /// Each that there is.
+    const CLAIMS: [Claim; 25] = [
+        Claim::StaleRoute,
+        Claim::AfterChange,
+        Claim::BehindNextHop,
+        Claim::PathGrew,
+        Claim::PathLoses,
+        Claim::WayBackSlow,
+        Claim::WrongNeighbour,
+        Claim::HostDrops,
+        Claim::HostWaits,
+        Claim::HostGrew,
+        Claim::ReadsLate,
+        Claim::AppGrew,
+        Claim::AppThinks,
+        Claim::PeerThinks,
+        Claim::PeerGrew,
+        Claim::PeerRefuses,
+        Claim::PeerReadsLate,
+        Claim::PeerOrWayBack,
+        Claim::StreamLoses,
+        Claim::SomeConnections,
+        Claim::Silent,
+        Claim::NothingToCompare,
+        Claim::NotSeen,
+        Claim::TooFew,
+        Claim::Fine,
+    ];
+
+    prop_compose! {
+        /// A case with anything in it.
+        fn case()(
+            answer in select(examples()),
+            names in vec(name(), 5),
+            word in select(Word::ALL.to_vec()),
+            claim in select(CLAIMS.to_vec()),
+            sure in select(vec![Sure::Sure, Sure::Likely, Sure::Possible]),
+            evidence in subsequence(facts(), 0..=facts().len()),
+            against in subsequence(facts(), 0..=facts().len()),
+            unknown in subsequence(vec![
+                Unknown::Baseline, Unknown::Way, Unknown::RouteAge, Unknown::Siblings,
+                Unknown::Peer, Unknown::Unseen,
+            ], 0..=6),
+            numbers in vec(0..1u64 << 50, 4),
+            siblings in 0usize..9,
+        ) -> Case {
+            let mut case = answer.cases[0].clone();
+            case.class.source = End::Component(names[0].clone());
+            case.class.destination = End::Component(names[1].clone());
+            case.namespace.clone_from(&names[2]);
+            case.device.clone_from(&names[3]);
+            case.waits_for = Some(names[4].clone());
+            case.next_hop = "fd00:1234:5678:9abc:def0:1234:5678:9abc".parse().ok();
+            case.judgement.word = word;
+            case.judgement.claim = claim;
+            case.judgement.sure = sure;
+            case.judgement.cleared = against.iter().map(|it| (Word::Peer, it.clone())).collect();
+            case.judgement.evidence = evidence;
+            case.judgement.against = against;
+            case.judgement.unknown = unknown;
+            case.exchanges = numbers[0];
+            case.undisturbed = numbers[1];
+            case.connections = numbers[2] as usize;
+            case.clients = numbers[3] as usize;
+            let all = case.siblings.iter().cycle().take(siblings * case.siblings.len().min(1));
+            case.siblings = all.cloned().collect();
+            for sibling in &mut case.siblings {
+                sibling.client.clone_from(&names[0]);
+            }
+            case
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_it_is_about_it_fits_the_screen(
+            cases in vec(case(), 0..4),
+            about in proptest::option::of(name()),
+            by_agent in any::<bool>(),
+            numbers in vec(0..1u64 << 50, 3),
+            has_changes in any::<bool>(),
+        ) {
+            let answer = Answer {
+                cases,
+                about,
+                by_agent,
+                followed: (numbers[0] % 1_001) as f64 / 1_000.0,
+                more: numbers[1] as usize,
+                not_judged: numbers[2],
+                changes: has_changes.then(crate::model::example::changes),
+                losses: [("orphan".to_owned(), numbers[0])].into(),
+                ..example::remembered()
+            };
+            for width in [50, 80, 1_000] {
+                let look = Look { width, colour: false };
+                let text = to_text(&answer, look);
+                for line in text.lines() {
+                    prop_assert!(fit::width(line) <= width.min(80), "{}", line);
+                }
+                if width >= 80 {
+                    prop_assert!(text.lines().count() <= 24, "{}", text);
+                    // The last line says when, and how it is known.
+                    prop_assert!(text.contains("agent"), "{}", text);
+                }
+            }
+        }
+    }
+}

@@ -44,6 +44,20 @@ pub(in crate::source) fn all() -> Namespaces {
     found
 }
 
+/// The file of the namespace that has this name in what is shown.
+pub(in crate::source) fn by_name(name: &str) -> Option<PathBuf> {
+    let mut all = all();
+    let inode = name
+        .strip_prefix("net:[")
+        .and_then(|it| it.strip_suffix(']'));
+    if let Some(inode) = inode.and_then(|it| it.parse().ok()) {
+        return all.remove(&inode).map(|it| it.path);
+    }
+    all.into_values()
+        .find(|it| it.name == name)
+        .map(|it| it.path)
+}
+
 /// The host's own. Whoever may not look into other processes takes the namespace that it was started
 /// in.
 pub(in crate::source) fn host() -> PathBuf {
