@@ -5,6 +5,10 @@ use crate::model::probe::example::{self, PORTS, leg, router};
 
 const MS: u64 = 1_000_000;
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a place holds options: who does not answer is none"
+)]
 fn at(ttl: u8, leg: u8) -> Option<(u8, IpAddr)> {
     Some((ttl, router(ttl, leg)))
 }

@@ -242,7 +242,7 @@ mod tests {
     fn never_more_than_five_a_second(#[case] end: u8, #[case] silent: u8, #[case] rtt_ms: u64) {
         let (walk, times) = walked(end, silent, Duration::from_millis(rtt_ms));
         for pair in times.windows(2) {
-            assert!(pair[1].0 - pair[0].0 >= EACH, "{pair:?}");
+            assert!(pair[1].0 >= pair[0].0 + EACH, "{pair:?}");
         }
         assert!(times.len() <= MOST);
         assert_eq!(walk.probes.len(), times.len());
