@@ -9,11 +9,18 @@ use super::baseline::Moments;
 const ENOUGH: f64 = 0.6;
 
 /// A growth is believed from so many of its errors on; beside a surer one, from this part of it,
-/// which beyond so many errors no longer counts: a tiny hop that waits for a big one is surer of
-/// its growth than the big one.
+/// which beyond so many errors no longer counts.
 const SURE: f64 = 2.5;
 const BESIDE_SUREST: f64 = 0.35;
-const SURE_ENOUGH: f64 = 12.0;
+const SURE_ENOUGH: f64 = 20.0;
+
+/// The same of a hop right behind one that grew: a tiny hop that waits for a big one is surer of its
+/// growth than the big one.
+const SURE_ENOUGH_BEHIND: f64 = 12.0;
+
+/// Who waits grows less than who is waited for, give or take what a mean of seconds wanders: the
+/// last hop of a row that grew this part of the most is the one.
+const LAST: f64 = 0.45;
 
 /// The mean latency of one hop, usual and now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,11 +83,17 @@ pub struct Attribution {
 /// Without a measured whole, the whole is the sum of the hops.
 pub fn attribute(hops: &[Growth], whole_ns: Option<f64>) -> Attribution {
     let surest = hops.iter().map(Growth::sureness).fold(0.0, f64::max);
-    let believed = |hop: &Growth| {
-        let sure = hop.sureness() >= SURE.max(BESIDE_SUREST * surest.min(SURE_ENOUGH));
-        if sure { hop.by_ns().max(0.0) } else { 0.0 }
-    };
-    let grown: Vec<f64> = hops.iter().map(believed).collect();
+    let mut grown: Vec<f64> = Vec::with_capacity(hops.len());
+    for hop in hops {
+        let behind_one = grown.last().is_some_and(|ns| *ns > 0.0);
+        let enough = if behind_one {
+            SURE_ENOUGH_BEHIND
+        } else {
+            SURE_ENOUGH
+        };
+        let sure = hop.sureness() >= SURE.max(BESIDE_SUREST * surest.min(enough));
+        grown.push(if sure { hop.by_ns().max(0.0) } else { 0.0 });
+    }
     let inside: f64 = grown.iter().sum();
     let whole = whole_ns.unwrap_or(inside).max(inside);
     if whole.is_nan() || whole <= 0.0 {
@@ -102,16 +115,19 @@ fn culprit(shares: &[f64]) -> Culprit {
     let Some((hop, &most)) = shares.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else {
         return Culprit::Outside;
     };
-    if most >= ENOUGH {
-        return Culprit::Hop(hop);
-    }
+    let row = shares[hop..].iter().take_while(|share| **share > 0.0);
+    let last = row
+        .enumerate()
+        .filter(|(_, share)| **share >= LAST * most)
+        .last();
+    let hop = hop + last.map_or(0, |(behind, _)| behind);
     // Hops that wait for a slow one lie right before it.
     let waiting: f64 = shares[..hop]
         .iter()
         .rev()
         .take_while(|share| **share > 0.0)
         .sum();
-    if most + waiting >= ENOUGH {
+    if shares[hop] + waiting >= ENOUGH {
         Culprit::Hop(hop)
     } else if shares.iter().sum::<f64>() >= ENOUGH {
         Culprit::Several
@@ -166,6 +182,23 @@ mod tests {
             Culprit::Several,
         );
         check(&[], None, Culprit::Outside);
+    }
+
+    #[test]
+    fn who_waits_lies_before_the_hop_that_is_named() {
+        let quiet = growth(1e6, 1.01e6);
+        // The hop before grew more in its noise, and the one behind is the one that all wait for.
+        check(
+            &[quiet, growth(1e6, 3.1e6), growth(1e6, 3e6), quiet],
+            None,
+            Culprit::Hop(2),
+        );
+        // What grew far less is no cause of the rest.
+        check(
+            &[quiet, growth(1e6, 3e6), growth(1e6, 1.5e6), quiet],
+            None,
+            Culprit::Hop(1),
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::increase::Increase;
 use crate::model::bucket::BUCKETS;
 use crate::model::histogram::{lower_bound, upper_bound};
 
-/// How many buckets are kept: 13 octaves and a half of eight.
-pub const WINDOW: usize = 108;
+/// How many buckets are kept: 13 octaves of eight.
+pub const WINDOW: usize = 104;
 
 /// Where in the window the first median is put: 4 octaves and a half from its lower end.
 const ANCHOR: usize = 36;

@@ -18,15 +18,23 @@ const MOST_PATIENCE: f64 = 8.0;
 /// packets: few packets prove a strong change.
 const STRONGLY: f64 = 0.4;
 
-/// A finding needs this part of the least growth that matters, however sure it is.
-const EFFECT: f64 = 0.75;
+/// A finding needs this part of the least growth that matters, however sure it is; and more of it
+/// when it took minutes to become sure, for levels wander that slowly.
+const EFFECT: f64 = 0.6;
+const SLOW_EFFECT: f64 = 0.75;
+const SLOW_S: u32 = 300;
 
-/// The shares of packets that may have come in addition: fewer can't be told from a rate that
-/// breathes, and more are no longer beside the usual ones.
-const ADDITION: std::ops::Range<f64> = 0.1..0.6;
+/// The shares of packets that may have come in addition: more are no longer beside the usual ones.
+const ADDITION: std::ops::Range<f64> = 0.03..0.6;
 
-/// A burst slows this share of the packets at most; three sigmas more are no burst.
-const BURST: f64 = 0.55;
+/// A share below this can't be told from a rate that breathes, but in a surge: when so many times
+/// the usual packets lie below the edge.
+const FEW: f64 = 0.1;
+const SURGE: f64 = 1.3;
+
+/// A burst slows this share of the packets at most, half of them and what the level wanders beside
+/// it; three sigmas more are no burst.
+const BURST: f64 = 0.6;
 const SIGMAS: f64 = 3.0;
 
 /// Until then a rate may look raised by chance, in seconds.
@@ -43,6 +51,13 @@ const AGAIN: f64 = 6.0;
 
 /// Evidence in nats that the excursion paused: a burst ended, a fault did not.
 const PAUSED: f64 = 3.0;
+
+/// One burst may explain the best window of an excursion, so what the rest of it says must pass this
+/// part of the threshold: a burst begins once in five minutes, not every second.
+pub(super) const REST: f64 = 0.6;
+
+/// A window that fades with its length holds (1 − 1/e) of a burst that fills it.
+pub(super) const WINDOW: f64 = 1.58;
 
 /// The shares that an edge tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -89,6 +104,9 @@ pub struct Exceedance {
     pub(super) since_s: u32,
     pub(super) streak_from_s: u32,
     pub(super) last_bad_s: u32,
+    /// What a window as long as bursts last says, in nats, and the most that one of them said.
+    pub(super) window: f32,
+    pub(super) best: f32,
     pub(super) peak: f32,
     pub(super) excursion: f32,
     pub(super) back: f32,
@@ -104,6 +122,11 @@ impl Exceedance {
             below: direction == Direction::Down,
             ..Self::default()
         }
+    }
+
+    /// Begins with the first second of the stream.
+    pub fn begin(&mut self, at_s: u32) {
+        (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
     }
 
     /// Sets the edge, as a bucket whose upper bound it is, and the shares to tell apart.
@@ -129,14 +152,21 @@ impl Exceedance {
     }
 
     /// Weighs a second; says whether it looks more like the fault than like before. No
-    /// second counts more than `cap` nats.
-    pub fn weigh(&mut self, at_s: u32, beyond: f64, packets: f64, cap: f64) -> bool {
+    /// second counts more than `cap` nats, and bursts last for `patience_s` at most.
+    pub fn weigh(
+        &mut self,
+        at_s: u32,
+        beyond: f64,
+        packets: f64,
+        cap: f64,
+        patience_s: f64,
+    ) -> bool {
         if !self.active || packets <= 0.0 {
             return false;
         }
         if beyond <= 0.0 && self.peak <= 0.0 && !self.raised {
             // The common second: nothing beyond the edge, and no excursion to end.
-            (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
+            self.begin(at_s);
             return false;
         }
         let rho = self.dependence.rho();
@@ -153,8 +183,12 @@ impl Exceedance {
         } else if !self.raised {
             self.end_excursion(true);
         }
+        let window = f64::from(self.window) * (1.0 - patience_s.max(1.0).recip());
+        self.window = (window + evidence.clamp(0.0, cap)) as f32;
+        self.best = self.best.max(self.window);
         if self.sum <= 0.0 {
-            (self.since_s, self.streak_from_s, self.last_bad_s) = (at_s, at_s, at_s);
+            self.begin(at_s);
+            (self.window, self.best) = (0.0, 0.0);
         }
         let mut present = evidence;
         if self.sum > 0.0 || self.raised {
@@ -178,16 +212,19 @@ impl Exceedance {
 
     /// Whether the evidence passes a threshold, raised by what this stream does when nothing is
     /// wrong; and has lasted for longer than bursts do, or comes again and again.
-    pub fn passes(&self, at_s: u32, threshold: f64, page: bool, patience_s: f64) -> bool {
+    pub fn passes(&self, at_s: u32, nats: f64, page: bool, patience_s: f64) -> bool {
         let over = if page { PAGE_OVER_PEAK } else { WARN_OVER_PEAK };
         let peak = over * f64::from(self.excursion);
-        let threshold = threshold.max(peak.min(MOST_PATIENCE * threshold));
+        let threshold = nats.max(peak.min(MOST_PATIENCE * nats));
         let sum = f64::from(self.sum.max(self.strong));
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
-        let matters = self.share_since() - normal >= EFFECT * (wrong - normal);
+        let is_slow = at_s.saturating_sub(self.since_s) > SLOW_S;
+        let effect = if is_slow { SLOW_EFFECT } else { EFFECT };
+        let matters = self.share_since() - normal >= effect * (wrong - normal);
         let lasts = self.last_bad_s == at_s;
-        let is_fault =
-            self.streak_s() >= patience_s || self.moved_most() || sum > AGAIN * threshold;
+        let outlasts = self.streak_s() >= patience_s
+            && f64::from(self.sum) - WINDOW * f64::from(self.best) > REST * nats;
+        let is_fault = outlasts || self.moved_most() || sum > AGAIN * threshold;
         sum > threshold && matters && lasts && is_fault
     }
 
@@ -225,6 +262,7 @@ impl Exceedance {
         self.sum = 0.0;
         self.strong = 0.0;
         self.peak = 0.0;
+        (self.window, self.best) = (0.0, 0.0);
         self.back = 0.0;
         self.beyond = 0.0;
         self.packets = 0.0;
@@ -256,6 +294,9 @@ impl Exceedance {
         let lasted_s = f64::from(at_s.saturating_sub(self.since_s).max(1));
         let rate = f64::from(self.packets) / lasted_s;
         let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
+        if moved < FEW {
+            return below > SURGE;
+        }
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.
         let more = 1.0 + 0.5 * moved / (1.0 - moved);
@@ -289,10 +330,10 @@ mod tests {
     fn the_change_is_dated_at_the_last_zero() {
         let mut exceedance = aimed();
         (0..100).for_each(|s| {
-            exceedance.weigh(s, 1.0, 20.0, 5.0);
+            exceedance.weigh(s, 1.0, 20.0, 5.0, 3.0);
         });
         (100..110).for_each(|s| {
-            exceedance.weigh(s, 15.0, 20.0, 5.0);
+            exceedance.weigh(s, 15.0, 20.0, 5.0, 3.0);
         });
         assert!(exceedance.passes(109, 20.0, false, 3.0));
         assert_eq!(exceedance.since_s, 99);
@@ -302,11 +343,11 @@ mod tests {
     fn an_excursion_that_ended_by_itself_raises_the_threshold() {
         let mut exceedance = aimed();
         (0..4).for_each(|s| {
-            exceedance.weigh(s, 20.0, 20.0, 5.0);
+            exceedance.weigh(s, 20.0, 20.0, 5.0, 3.0);
         });
         let peak = f64::from(exceedance.sum);
         (4..100).for_each(|s| {
-            exceedance.weigh(s, 0.0, 20.0, 5.0);
+            exceedance.weigh(s, 0.0, 20.0, 5.0, 3.0);
         });
         assert!((f64::from(exceedance.excursion) - peak).abs() < 1e-3);
     }

@@ -3,6 +3,8 @@
 //! Counts against packets: a cumulative sum of the Poisson likelihood ratio between the usual rate
 //! and ten times it, divided by how much the counts clump.
 
+use super::budget::Thresholds;
+use super::exceedance::{REST, WINDOW};
 use std::f64::consts::LN_10;
 
 /// The rate that is taken for granted where none was seen, per packet.
@@ -48,6 +50,9 @@ pub struct Mishaps {
     pub(super) excursion: f32,
     pub(super) since_s: u32,
     pub(super) streak_from_s: u32,
+    /// What a window as long as bursts last says, in nats, and the most that one of them said.
+    pub(super) window: f32,
+    pub(super) best: f32,
     pub(super) back: f32,
     pub(super) count: f32,
     pub(super) packets: f32,
@@ -55,6 +60,11 @@ pub struct Mishaps {
 }
 
 impl Mishaps {
+    /// Begins with the first second of the stream.
+    pub fn begin(&mut self, at_s: u32) {
+        (self.since_s, self.streak_from_s) = (at_s, at_s);
+    }
+
     /// The usual rate per packet.
     pub fn rate(&self) -> f64 {
         let rate = (f64::from(self.settled) + 0.5) / (f64::from(self.settled_packets) + 1.0);
@@ -72,7 +82,8 @@ impl Mishaps {
     }
 
     /// Weighs an interval; says whether it spoke for a change.
-    pub fn weigh(&mut self, at_s: u32, count: f64, packets: f64, threshold: f64) -> bool {
+    pub fn weigh(&mut self, at_s: u32, count: f64, packets: f64, thresholds: &Thresholds) -> bool {
+        let threshold = thresholds.page;
         self.fresh += count as f32;
         self.fresh_packets += packets as f32;
         // A mishap may be counted for a packet that was timed in the second before.
@@ -87,21 +98,22 @@ impl Mishaps {
             }
             return self.raised && self.is_dead();
         }
-        if self.since_s == 0 {
-            (self.since_s, self.streak_from_s) = (at_s, at_s);
-        }
         if count <= 0.0 && self.peak <= 0.0 && !self.raised {
-            (self.since_s, self.streak_from_s) = (at_s, at_s);
+            self.begin(at_s);
             return false;
         }
         let rate = self.rate();
         let evidence = (count * LN_10 - packets * rate * (TIMES - 1.0)) / self.clumping();
         self.sum = (f64::from(self.sum) + evidence.min(cap)).clamp(0.0, 20.0 * threshold) as f32;
+        let window = f64::from(self.window) * (1.0 - thresholds.patience_s.max(1.0).recip());
+        self.window = (window + evidence.clamp(0.0, cap)) as f32;
+        self.best = self.best.max(self.window);
         if self.sum <= 0.0 {
             if !self.raised {
                 self.end_excursion(true);
             }
-            (self.since_s, self.streak_from_s) = (at_s, at_s);
+            self.begin(at_s);
+            (self.window, self.best) = (0.0, 0.0);
         } else {
             self.peak = self.peak.max(self.sum);
             self.count += count as f32;
@@ -123,13 +135,14 @@ impl Mishaps {
     /// Whether the evidence passes, has lasted, lasts now, and is of so many times the usual rate.
     pub fn passes(&self, at_s: u32, threshold: f64, times: f64, patience_s: f64) -> bool {
         let peak = OVER_PEAK * f64::from(self.excursion);
-        let patience_s = if self.is_dead() {
-            patience_s.min(SECONDS)
+        let streak_s = f64::from(at_s.saturating_sub(self.streak_from_s));
+        let outlasts = if self.is_dead() {
+            streak_s >= patience_s.min(SECONDS)
         } else {
-            patience_s
+            streak_s >= patience_s
+                && f64::from(self.sum) - WINDOW * f64::from(self.best) > REST * threshold
         };
-        let lasts =
-            self.back <= 0.0 && f64::from(at_s.saturating_sub(self.streak_from_s)) >= patience_s;
+        let lasts = self.back <= 0.0 && outlasts;
         let matters = self.rate_since() >= (times * self.rate()).min(ENOUGH);
         f64::from(self.sum) > threshold.max(peak.min(6.0 * threshold)) && lasts && matters
     }
@@ -155,6 +168,7 @@ impl Mishaps {
         self.raised = false;
         self.sum = 0.0;
         self.peak = 0.0;
+        (self.window, self.best) = (0.0, 0.0);
         self.back = 0.0;
         self.count = 0.0;
         self.packets = 0.0;

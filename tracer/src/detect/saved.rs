@@ -15,7 +15,7 @@ use super::presence::Presence;
 use super::stream::{Open, Stream};
 
 /// Changes with every change of the fields.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl Stream {
     /// The whole state.
@@ -87,12 +87,12 @@ structs! {
     Logs { beyond, within }
     Exceedance {
         edge, below, active, raised, normal, wrong, logs, sum, strong, since_s, streak_from_s, last_bad_s,
-        peak, excursion, back, beyond, packets, dependence,
+        window, best, peak, excursion, back, beyond, packets, dependence,
     }
     Leap { edge, active, raised, sum, since_s, back }
     Mishaps {
         settled, settled_packets, fresh, fresh_packets, clumps, blocks, sum, peak, excursion,
-        since_s, streak_from_s, back, count, packets, raised,
+        since_s, streak_from_s, window, best, back, count, packets, raised,
     }
     Baseline { origin, anchored, settled, fresh, settled_packets, fresh_packets }
     Finding {
@@ -102,7 +102,7 @@ structs! {
     Presence { belief, level, there_s, seen_s, at_last }
     Open { finding, back_since_s, presence }
     Stream {
-        baseline, edges, leap, mishaps, epoch_s, block_s, batch_s, calm_s, settled_s, restless, refused,
+        baseline, edges, leap, mishaps, epoch_s, block_s, batch_s, calm_s, usual_rate, restless, refused,
         burst_s, begun, open,
     }
     Habit { longest_s, feared_s }

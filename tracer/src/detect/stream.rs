@@ -43,12 +43,16 @@ const STALE_S: u64 = 3_600;
 /// The middle moved when this share of the packets did.
 const MOST: f64 = 0.6;
 
-/// No second counts for more than this part of the threshold.
-const SECONDS: f64 = 5.0;
+/// No second counts for more than this part of the threshold of a page: five seconds at least.
+const SECONDS: f64 = 4.5;
 
 /// How long a lower level must last to be taken as normal: it asks nobody, it only makes the
 /// judge stricter.
 const IMPROVED_S: u32 = 900;
+
+/// Over how long the usual rate is learnt, in seconds, and how many times it a minute may count for.
+const RATE_S: f64 = 1_200.0;
+const SURGE: f64 = 1.5;
 
 /// So many blocks in a row may be refused while nothing is found.
 const MOST_REFUSED: u8 = 5;
@@ -88,7 +92,7 @@ pub struct Stream {
     pub(super) block_s: u32,
     pub(super) batch_s: u32,
     pub(super) calm_s: f32,
-    pub(super) settled_s: f32,
+    pub(super) usual_rate: f32,
     pub(super) restless: f32,
     pub(super) refused: u8,
     pub(super) burst_s: u8,
@@ -116,7 +120,7 @@ impl Default for Stream {
             block_s: 0,
             batch_s: 0,
             calm_s: 0.0,
-            settled_s: 0.0,
+            usual_rate: 0.0,
             restless: 0.01,
             refused: 0,
             burst_s: 0,
@@ -199,15 +203,10 @@ impl Stream {
     /// waits until there is enough.
     fn take_level(&mut self) {
         self.baseline.adopt();
-        (self.calm_s, self.settled_s) = (0.0, BLOCK_S as f32);
+        (self.calm_s, self.usual_rate) = (0.0, 0.0);
         self.edges.iter_mut().for_each(|edge| edge.active = false);
         self.leap.active = false;
         self.aim();
-    }
-
-    /// The usual rate in packets per second.
-    fn rate(&self) -> f64 {
-        self.baseline.packets() / f64::from(self.settled_s.max(1.0))
     }
 
     fn clock(&mut self, at_s: u64) -> u32 {
@@ -216,6 +215,10 @@ impl Stream {
             self.epoch_s = at_s.saturating_sub(ROOM_S);
             let now = (at_s - self.epoch_s) as u32;
             (self.block_s, self.batch_s) = (now, now);
+            // What is there from the first second on has no zero before it.
+            self.edges.iter_mut().for_each(|edge| edge.begin(now));
+            self.mishaps.iter_mut().for_each(|it| it.begin(now));
+            self.leap.since_s = now;
         }
         u32::try_from(at_s.saturating_sub(self.epoch_s)).unwrap_or(u32::MAX)
     }
@@ -232,12 +235,12 @@ impl Stream {
             }
             leapt = leapt.saturating_add(u64::from(count) * u64::from(bucket > self.leap.edge));
         }
-        let cap = thresholds.warn / SECONDS;
+        let cap = thresholds.page / SECONDS;
         let mut first = None;
         let learning = self.open.is_none();
         for (edge, beyond) in self.edges.iter_mut().zip(beyond) {
             let lasted_s = edge.streak_s();
-            edge.weigh(at_s, beyond as f64, packets, cap);
+            edge.weigh(at_s, beyond as f64, packets, cap, thresholds.patience_s);
             if edge.raised && packets > 0.0 {
                 first.get_or_insert((beyond as f64 / packets, f64::from(edge.normal)));
             }
@@ -261,7 +264,7 @@ impl Stream {
         let mut bad = spoke && self.leap.raised;
         for (mishaps, sort) in self.mishaps.iter_mut().zip(Mishap::ALL) {
             let count = f64::from(increase.mishaps(sort));
-            let spoke = mishaps.weigh(at_s, count, packets, thresholds.page);
+            let spoke = mishaps.weigh(at_s, count, packets, thresholds);
             bad |= spoke && mishaps.raised;
         }
         let Some(open) = self.open.as_mut().filter(|_| packets > 0.0) else {
@@ -292,13 +295,18 @@ impl Stream {
             Kind::Share,
             Kind::Tail,
         ];
-        let rate = self.rate();
+        let rate = f64::from(self.usual_rate);
         let added = self.edges[..TAIL]
             .iter()
             .any(|edge| edge.is_addition(at_s, rate));
         let loud = |page_too: bool| {
             kinds.iter().zip(&self.edges).find_map(|(kind, edge)| {
                 let threshold = if page_too { page } else { warn };
+                // What took longer than the stream was known before is no change of it.
+                let took_s = at_s.saturating_sub(edge.since_s);
+                if took_s as f32 > self.calm_s {
+                    return None;
+                }
                 let passes =
                     edge.passes(at_s, threshold, page_too, patience_s) && !(page_too && added);
                 passes.then_some((*kind, edge.since_s))
@@ -335,8 +343,6 @@ impl Stream {
             return Verdict::Quiet;
         };
         self.raise(at_s, thresholds);
-        // What was there from the first second on has no zero before it.
-        let since_s = since_s.max((ROOM_S as u32).min(at_s));
         let took_s = at_s.saturating_sub(since_s);
         let mut finding = Finding {
             kind,
@@ -569,7 +575,7 @@ impl Stream {
             let off = (growth.now.mean_ns / growth.before.mean_ns.max(1.0)).ln();
             self.restless += 0.05 * ((off * off).min(1.0) as f32 - self.restless);
         }
-        self.settled_s = self.settled_s * fade + BLOCK_S as f32;
+        self.learn_rate();
         self.baseline.settle(u64::from(BLOCK_S));
         for edge in &mut self.edges {
             edge.fade(slow_fade, fade);
@@ -580,6 +586,21 @@ impl Stream {
             mishaps.settle(fade, slow_fade);
         }
         self.aim();
+    }
+
+    /// Learns the usual packets a second. A surge of minutes is not the usual rate, so no minute
+    /// counts for much more than what is known, nor for much less.
+    fn learn_rate(&mut self) {
+        let rate = self.baseline.fresh_packets() / f64::from(BLOCK_S);
+        let usual = f64::from(self.usual_rate);
+        let known_s = f64::from(self.calm_s).clamp(f64::from(BLOCK_S), RATE_S);
+        let (least, most) = if known_s < RATE_S {
+            (0.0, f64::INFINITY)
+        } else {
+            (usual / SURGE, usual * SURGE)
+        };
+        let part = f64::from(BLOCK_S) / known_s;
+        self.usual_rate = (usual + part * (rate.clamp(least, most) - usual)) as f32;
     }
 
     /// Points the statistics at the baseline as it is now.

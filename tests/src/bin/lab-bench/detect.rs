@@ -33,12 +33,12 @@ pub(crate) struct Detect {
     /// The first seed; those below 1000000 are for tuning
     #[arg(long, default_value_t = FIRST_FRESH_SEED)]
     seed: u64,
-    /// Routes of each rate in the quiet section
-    #[arg(long, default_value_t = 4)]
-    routes: u64,
-    /// Days of the quiet section
-    #[arg(long, default_value_t = 7.0)]
-    days: f64,
+    /// Hosts of the quiet section, by their routes
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 1_000, 10_000])]
+    hosts: Vec<u64>,
+    /// Route-days that each of these hosts is watched: its days times its routes
+    #[arg(long, default_value_t = 2_000.0)]
+    route_days: f64,
     /// Runs of each fault and rate
     #[arg(long, default_value_t = 40)]
     runs: u64,
@@ -75,7 +75,7 @@ type Section = fn(&Detect) -> Value;
 
 const SECTIONS: &[(&str, Section)] = &[
     ("quiet", |args| {
-        quiet::run(args.seed, args.routes, args.days)
+        quiet::run(args.seed, &args.hosts, args.route_days)
     }),
     ("iid", |args| quiet::iid(args.seed)),
     ("delays", |args| delays::run(args.seed, args.runs)),

@@ -6,6 +6,7 @@
 use super::dice::Dice;
 use super::fault::{Effect, Fault};
 use std::f64::consts::{LN_2, TAU};
+use std::sync::LazyLock;
 use tracer::detect::{Increase, Mishap};
 
 /// Hops of a route: each is a stream.
@@ -52,10 +53,13 @@ pub(crate) struct Route {
     surge_s: f64,
     day_phase: f64,
     seconds: [Increase; HOPS],
+    counts: Counts,
 }
 
 struct Hop {
-    core: Vec<f32>,
+    core: &'static [f32],
+    median: f32,
+    sigma: f32,
     tail_share: f64,
     tail_alpha: f64,
     second_class: Option<SecondClass>,
@@ -67,9 +71,41 @@ struct Hop {
     bursts_per_s: f64,
     burst: Option<Burst>,
     loss: f64,
-    counts: [u32; 226],
     median_ns: f64,
     idle: bool,
+}
+
+/// A second's packets by bucket, between the lowest and the highest that has any.
+struct Counts {
+    of: [u32; 226],
+    lowest: usize,
+    highest: usize,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            of: [0; 226],
+            lowest: 226,
+            highest: 0,
+        }
+    }
+}
+
+impl Counts {
+    #[inline]
+    fn count(&mut self, bucket: usize) {
+        self.of[bucket] += 1;
+        self.lowest = self.lowest.min(bucket);
+        self.highest = self.highest.max(bucket);
+    }
+
+    fn empty_into(&mut self, second: &mut Increase) {
+        for bucket in self.lowest..=self.highest {
+            second.add(bucket as u8, std::mem::take(&mut self.of[bucket]));
+        }
+        (self.lowest, self.highest) = (226, 0);
+    }
 }
 
 struct SecondClass {
@@ -97,8 +133,13 @@ impl Route {
             surge_s: dice.between(60.0, 300.0),
             day_phase: dice.between(0.0, TAU),
             seconds: Default::default(),
+            counts: Counts::default(),
             dice,
         }
+    }
+
+    pub(crate) fn nature(&self) -> Nature {
+        self.nature
     }
 
     /// The same nature, other chances.
@@ -152,8 +193,12 @@ impl Route {
                 effect,
                 self.nature,
                 &mut self.dice,
-                second,
+                &mut self.counts,
             );
+            self.counts.empty_into(second);
+            let loss = hop.loss_rate(effect);
+            let lost = self.dice.poisson(f64::from(packets) * loss);
+            second.add_mishaps(Mishap::Drop, lost);
         }
         &self.seconds
     }
@@ -174,16 +219,15 @@ impl Hop {
         let median_ns = dice.log_between(50e3, 20e6);
         let sigma = dice.between(0.15, 0.6) * OCTAVE / LN_2;
         let median = OCTAVE * (median_ns / 238.418_579).log2();
-        let core = (0..=CORE)
-            .map(|i| (median + sigma * probit((i as f64 + 0.5) / (CORE as f64 + 1.0))) as f32)
-            .collect();
         let bursts = nature
             .burst_s
             .filter(|_| !nature.iid)
             .map_or(0.0, |_| dice.between(0.0, 12.0));
         let two_classes = dice.unit() < 0.5 && !nature.iid;
         Self {
-            core,
+            core: normal_quantiles(),
+            median: median as f32,
+            sigma: sigma as f32,
             tail_share: dice.between(0.002, 0.02),
             tail_alpha: dice.between(1.5, 3.0),
             second_class: two_classes.then(|| SecondClass {
@@ -208,7 +252,6 @@ impl Hop {
             bursts_per_s: bursts / 3_600.0,
             burst: None,
             loss: dice.log_between(1e-6, 1e-4),
-            counts: [0; 226],
             median_ns,
             idle: false,
         }
@@ -221,7 +264,7 @@ impl Hop {
         effect: Option<Effect>,
         nature: Nature,
         dice: &mut Dice,
-        second: &mut Increase,
+        counts: &mut Counts,
     ) {
         let memory = self.mood_memory;
         self.mood =
@@ -235,23 +278,22 @@ impl Hop {
                 class.rise,
             )
         });
-        let (burst_share, burst_rise, burst_loss) =
-            self.burst.as_ref().map_or((0.0, 0.0, 0.0), |burst| {
-                (burst.share, burst.rise, burst.loss)
-            });
+        let (burst_share, burst_rise) = self
+            .burst
+            .as_ref()
+            .map_or((0.0, 0.0), |burst| (burst.share, burst.rise));
         let effect = effect.unwrap_or_default();
         let more = dice.poisson(f64::from(packets) * effect.more);
         let plain = burst_share == 0.0 && effect.share == 0.0;
+        let above = level + f64::from(self.median);
         for packet in 0..packets + more {
             let bits = dice.bits();
             let place = (bits >> 52) as usize;
             let part = (bits & 0xFFFF) as f32 * (1.0 / 65_536.0);
             let (low, high) = (self.core[place], self.core[place + 1]);
-            let mut at = f64::from(low + part * (high - low)) + level;
+            let mut at = f64::from(self.sigma * (low + part * (high - low))) + above;
             let chance = |shift: u32| ((bits >> shift) & 0xFFFF) as f64 * (1.0 / 65_536.0);
-            if chance(16) < class_share {
-                at += class_rise;
-            }
+            at += class_rise * f64::from(u8::from(chance(16) < class_share));
             if chance(32) < self.tail_share {
                 at += OCTAVE - OCTAVE * (1.0 - dice.unit()).log2() / self.tail_alpha;
             }
@@ -265,13 +307,15 @@ impl Hop {
                     at += effect.rise;
                 }
             }
-            self.counts[at.ceil().clamp(0.0, 225.0) as usize] += 1;
+            // The bucket whose upper bound is the next whole number.
+            counts.count((at as i32 + 1).clamp(0, 225) as usize);
         }
-        for (bucket, count) in self.counts.iter_mut().enumerate() {
-            second.add(bucket as u8, std::mem::take(count));
-        }
-        let loss = self.loss + burst_loss + effect.loss;
-        second.add_mishaps(Mishap::Drop, dice.poisson(f64::from(packets) * loss));
+    }
+
+    /// The share that is lost in this second.
+    fn loss_rate(&self, effect: Option<Effect>) -> f64 {
+        let burst = self.burst.as_ref().map_or(0.0, |burst| burst.loss);
+        self.loss + burst + effect.map_or(0.0, |effect| effect.loss)
     }
 
     fn begin_burst(&mut self, at_s: f64, nature: Nature, dice: &mut Dice) {
@@ -294,6 +338,16 @@ impl Hop {
             });
         }
     }
+}
+
+/// The normal quantiles in steps of 1/4096, the same for all hops.
+fn normal_quantiles() -> &'static [f32] {
+    static QUANTILES: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        (0..=CORE)
+            .map(|i| probit((i as f64 + 0.5) / (CORE as f64 + 1.0)) as f32)
+            .collect()
+    });
+    &QUANTILES
 }
 
 /// The normal quantile (Acklam's rational approximation, error below 1.2e-9 relative).

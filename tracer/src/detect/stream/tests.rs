@@ -87,6 +87,57 @@ fn five_times_slower_is_paged_in_three_seconds() {
 }
 
 #[test]
+fn a_change_is_dated_whatever_the_clock_began_with() {
+    for began_s in [0, 7, 86_400, 1_700_000_000] {
+        let mut run = Run::new();
+        run.at_s = began_s;
+        run.go(1_800, 0.0, 0);
+        let change_s = run.at_s;
+        run.go(60, 0.3, 13);
+        let finding = run.opened();
+        let off_s = finding.change_s.abs_diff(change_s);
+        assert!(off_s <= 2 && finding.raised_s > change_s + 3, "{finding:?}");
+    }
+}
+
+#[test]
+fn bursts_of_few_packets_are_no_tail() {
+    let mut run = Run::new();
+    run.thresholds = Budget::for_streams(50).thresholds(&Habit::known(15.0));
+    let second = |run: &mut Run, slow: u32| {
+        run.second.clear();
+        run.second.add(PLAIN + (run.at_s % 7) as u8, 3 - slow);
+        run.second.add(PLAIN + 30, slow);
+        run.observe();
+    };
+    (0..3_600).for_each(|_| second(&mut run, 0));
+    // A burst in most of whose seconds one packet of three is slow, and again a minute later.
+    for _ in 0..2 {
+        (0..12).for_each(|s| second(&mut run, u32::from(s % 3 > 0)));
+        (0..48).for_each(|_| second(&mut run, 0));
+    }
+    assert_eq!(run.said, []);
+}
+
+#[test]
+fn a_surge_of_minutes_is_not_the_usual_rate() {
+    let mut run = Run::new();
+    run.go(3_600, 0.0, 0);
+    let before = run.stream.usual_rate;
+    for _ in 0..300 {
+        run.second.clear();
+        run.second.add(PLAIN + (run.at_s % 7) as u8, 120);
+        run.observe();
+    }
+    run.go(300, 0.0, 0);
+    let after = run.stream.usual_rate;
+    assert!(
+        (29.0..31.0).contains(&before) && after < 36.0,
+        "{before} {after}"
+    );
+}
+
+#[test]
 fn a_part_of_the_packets_is_called_a_share() {
     let mut run = Run::new();
     run.go(1_800, 0.0, 0).go(60, 0.3, 13);

@@ -49,43 +49,51 @@ impl Alarm {
 
 /// Prints a line for each finding, once it cleared or the file ended.
 pub(super) fn run(path: &Path, streams: u32) -> anyhow::Result<()> {
+    let mut samples = read(path)?;
+    // A file that several threads wrote is not in order; within a second the order means nothing.
+    samples.sort_by_key(|&(at_s, _)| at_s);
+    let mut host = Host::new(streams);
+    let mut second = Increase::default();
+    for same_s in samples.chunk_by(|(one_s, _), (other_s, _)| one_s == other_s) {
+        second.clear();
+        same_s.iter().for_each(|&(_, bucket)| second.add(bucket, 1));
+        host.observe(same_s[0].0, &second)?;
+    }
+    if let Some(open) = host.stream.open() {
+        print(&Alarm::of(open, None))?;
+    }
+    Ok(())
+}
+
+/// The samples of a file: their seconds and their buckets.
+fn read(path: &Path) -> anyhow::Result<Vec<(u64, u8)>> {
     let what = || format!("read the series {}", path.display());
     let lines = BufReader::new(std::fs::File::open(path).with_context(what)?).lines();
-    let mut host = Host::new(streams);
-    let mut second = (None, Increase::default());
+    let mut samples = Vec::new();
     for (number, line) in lines.enumerate() {
         let line = line.with_context(what)?;
         if number == 0 && line.trim() == "time_s,latency_ns" || line.trim().is_empty() {
             continue;
         }
-        let sample = line.split_once(',').and_then(|(time, latency)| {
-            Some((
-                time.trim().parse::<f64>().ok()?,
-                latency.trim().parse::<f64>().ok()?,
-            ))
-        });
-        let Some((time_s, latency_ns)) = sample else {
+        let Some(sample) = sample(&line) else {
             bail!(
-                "{}, line {}: no \"time_s,latency_ns\": {line}",
+                "{}, line {}: no \"time_s,latency_ns\", two numbers that are not negative: {line}",
                 what(),
                 number + 1
             )
         };
-        let at_s = time_s.max(0.0) as u64;
-        if second.0.is_some_and(|began_s| began_s != at_s) {
-            host.observe(second.0.unwrap_or_default(), &second.1)?;
-            second.1.clear();
-        }
-        second.0 = Some(at_s);
-        second
-            .1
-            .add(bucket::index(latency_ns.max(0.0) as u64) as u8, 1);
+        samples.push(sample);
     }
-    host.observe(second.0.unwrap_or_default(), &second.1)?;
-    if let Some(open) = host.stream.open() {
-        print(&Alarm::of(open, None))?;
-    }
-    Ok(())
+    Ok(samples)
+}
+
+fn sample(line: &str) -> Option<(u64, u8)> {
+    let (time, latency) = line.split_once(',')?;
+    let number = |text: &str| {
+        let number = text.trim().parse::<f64>().ok()?;
+        (number.is_finite() && number >= 0.0).then_some(number as u64)
+    };
+    Some((number(time)?, bucket::index(number(latency)?) as u8))
 }
 
 struct Host {
@@ -126,4 +134,19 @@ impl Host {
 fn print(alarm: &Alarm) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(alarm)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_two_numbers_that_are_not_negative() {
+        let bucket = |ns| bucket::index(ns) as u8;
+        assert_eq!(sample("7.9,250000"), Some((7, bucket(250_000))));
+        assert_eq!(sample(" 1e3 , 2.5e5\r"), Some((1_000, bucket(250_000))));
+        for line in ["", "7", "a,b", "NaN,1", "7,NaN", "inf,1", "-1,5", "7,-5"] {
+            assert_eq!(sample(line), None, "{line}");
+        }
+    }
 }
