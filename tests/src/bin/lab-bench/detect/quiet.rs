@@ -140,7 +140,7 @@ fn hosts(seed: u64, routes: u64, route_days: f64) -> Value {
     let thresholds = Budget::for_streams(routes as u32 * HOPS as u32).thresholds(&Habit::default());
     let watched = days * routes as f64;
     println!(
-        "| {routes} | {hosts} × {:.1} | {:.1}, {:.1} | {longest_s:.0} s | {} | {} | {} | {} | {} | {} |",
+        "| {routes} | {hosts} × {:.2} | {:.1}, {:.1} | {longest_s:.0} s | {} | {} | {} | {} | {} | {} |",
         days / hosts as f64,
         thresholds.warn,
         thresholds.page,
