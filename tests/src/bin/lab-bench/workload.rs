@@ -197,8 +197,8 @@ impl Route {
             );
             self.counts.empty_into(second);
             let loss = hop.loss_rate(effect);
-            let lost = self.dice.poisson(f64::from(packets) * loss);
-            second.add_mishaps(Mishap::Drop, lost);
+            let drops = self.dice.poisson(f64::from(packets) * loss);
+            second.add_mishaps(Mishap::Drop, drops);
         }
         &self.seconds
     }

@@ -134,8 +134,8 @@ fn hosts(seed: u64, routes: u64, route_days: f64) -> Value {
         longest_s = longest_s.max(host.habit.longest_s);
     }
     let rate = |count: u64, days_each: f64, per: f64| {
-        let [seen, upper] = [count as f64, poisson_upper(count)].map(|n| n * days_each / per);
-        format!("{seen:.3} (< {upper:.3})")
+        let [rate, upper] = [count as f64, poisson_upper(count)].map(|n| n * days_each / per);
+        format!("{rate:.3} (< {upper:.3})")
     };
     let thresholds = Budget::for_streams(routes as u32 * HOPS as u32).thresholds(&Habit::default());
     let watched = days * routes as f64;

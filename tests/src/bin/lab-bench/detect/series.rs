@@ -56,7 +56,9 @@ pub(super) fn run(path: &Path, streams: u32) -> anyhow::Result<()> {
     let mut second = Increase::default();
     for same_s in samples.chunk_by(|(one_s, _), (other_s, _)| one_s == other_s) {
         second.clear();
-        same_s.iter().for_each(|&(_, bucket)| second.add(bucket, 1));
+        for &(_, bucket) in same_s {
+            second.add(bucket, 1);
+        }
         host.observe(same_s[0].0, &second)?;
     }
     if let Some(open) = host.stream.open() {
