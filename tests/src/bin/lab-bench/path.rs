@@ -14,6 +14,7 @@ use lab::Lab;
 use lab::topology::Line;
 use serde_json::{Value, json};
 
+use self::variant::Variant;
 use crate::ratio::Bar;
 
 #[derive(Args)]
@@ -27,6 +28,9 @@ pub(crate) struct Path {
     /// Only one section
     #[arg(long, value_parser = ["cost", "throughput"])]
     only: Option<String>,
+    /// Only these variants in the cost section, beside empty programs; bars of others are left out
+    #[arg(long, value_enum, value_delimiter = ',')]
+    variants: Vec<Variant>,
     /// Write all figures as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -39,7 +43,16 @@ impl Path {
         let mut figures = serde_json::Map::new();
         let mut bars = Vec::new();
         if is_asked("cost") {
-            figures.insert("cost".into(), cost::run(&line, self.rounds, &mut bars)?);
+            let variants: Vec<_> = cost::VARIANTS
+                .into_iter()
+                .filter(|variant| {
+                    *variant == Variant::Empty
+                        || self.variants.is_empty()
+                        || self.variants.contains(variant)
+                })
+                .collect();
+            let value = cost::run(&line, self.rounds, &variants, &mut bars)?;
+            figures.insert("cost".into(), value);
         }
         if is_asked("throughput") {
             let value = throughput::run(&line, self.pairs, &mut bars)?;

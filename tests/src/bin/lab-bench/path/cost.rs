@@ -15,7 +15,7 @@ use crate::ratio::{Bar, Estimate, Limit};
 /// Datagrams of a round.
 const COUNT: u64 = 40_000;
 
-const VARIANTS: [Variant; 6] = [
+pub(super) const VARIANTS: [Variant; 6] = [
     Variant::Empty,
     Variant::Clock,
     Variant::Timed,
@@ -32,14 +32,19 @@ struct Round {
     programs: BTreeMap<String, [f64; 2]>,
 }
 
-pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Value> {
+pub(super) fn run(
+    line: &Line,
+    rounds: usize,
+    variants: &[Variant],
+    bars: &mut Vec<Bar>,
+) -> Result<Value> {
     let _statistics = enable_stats(Stats::RunTime).context("enable the kernel's statistics")?;
     println!(
         "## cost\n\n{COUNT} datagrams of 64 bytes through a router, {rounds} rounds; ns a run\n"
     );
     let mut by_variant: BTreeMap<Variant, Vec<Round>> = BTreeMap::new();
     for _ in 0..rounds {
-        for variant in VARIANTS {
+        for &variant in variants {
             by_variant
                 .entry(variant)
                 .or_default()
@@ -55,7 +60,7 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
     };
     let mut table = serde_json::Map::new();
     println!("{:<24} {:>8} {:>24}", "", "a hop", "above empty (95 %)");
-    for variant in VARIANTS {
+    for &variant in variants {
         let hop = Estimate::of(
             by_variant[&variant]
                 .iter()
@@ -76,20 +81,29 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
             json!({ "hop_ns": hop.json(), "above_empty_ns": above.json() }),
         );
     }
-    table.insert("programs".into(), by_program(&by_variant));
-    let tracer = above_empty(Variant::Tracer);
-    bars.extend([
-        Bar {
-            name: "cost of a hop above an empty program, all timed, ns",
-            limit: Limit::AtMost(60.0),
-            estimate: Estimate::of(above_empty(Variant::Timed)),
-        },
-        Bar {
-            name: "cost of a hop above an empty program, ns",
-            limit: Limit::AtMost(32.0),
-            estimate: Estimate::of(tracer.clone()),
-        },
-    ]);
+    if variants.contains(&Variant::Tracer) {
+        table.insert("programs".into(), by_program(&by_variant));
+    }
+    for (name, variant, limit) in [
+        (
+            "cost of a hop above an empty program, all timed, ns",
+            Variant::Timed,
+            60.0,
+        ),
+        (
+            "cost of a hop above an empty program, ns",
+            Variant::Tracer,
+            32.0,
+        ),
+    ] {
+        if variants.contains(&variant) {
+            bars.push(Bar {
+                name,
+                limit: Limit::AtMost(limit),
+                estimate: Estimate::of(above_empty(variant)),
+            });
+        }
+    }
     for (name, peer, limit) in [
         ("cost of a hop, of that of a hash map", Variant::Hash, 0.3),
         (
@@ -98,12 +112,15 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
             0.18,
         ),
     ] {
-        let pairs = tracer.iter().zip(above_empty(peer));
-        bars.push(Bar {
-            name,
-            limit: Limit::AtMost(limit),
-            estimate: Estimate::of(pairs.map(|(ours, theirs)| ours / theirs).collect()),
-        });
+        if variants.contains(&Variant::Tracer) && variants.contains(&peer) {
+            let tracer = above_empty(Variant::Tracer);
+            let pairs = tracer.iter().zip(above_empty(peer));
+            bars.push(Bar {
+                name,
+                limit: Limit::AtMost(limit),
+                estimate: Estimate::of(pairs.map(|(ours, theirs)| ours / theirs).collect()),
+            });
+        }
     }
     Ok(Value::Object(table))
 }

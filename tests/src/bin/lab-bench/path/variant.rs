@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
+use clap::ValueEnum;
 use tracer::source::Settings;
 use tracer::source::live::Live;
 use tracer_common::hop::{At, PROBES};
@@ -21,9 +22,10 @@ pub(super) const HOPS: [&str; 4] = [
     "netif_receive_skb",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum Variant {
     /// No program at all.
+    #[value(skip)]
     Nothing,
     /// Programs that do nothing, wherever the tracer has one.
     Empty,
