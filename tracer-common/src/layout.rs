@@ -4,6 +4,7 @@
 //! them while they change.
 
 use crate::bucket::BUCKETS;
+use crate::hop::PROGRAMS;
 
 /// A packet that is under way.
 #[repr(C)]
@@ -416,17 +417,18 @@ pub const SLOTS: u32 = 64;
 /// Datagrams of one list that are noted; the kernel's lists have 8 (`net.core.gro_normal_batch`).
 pub const WAITING: u32 = 16;
 
-/// What a CPU handled last. Synchronous work on the same packet is told from it.
+/// What is a CPU's own: what it handled last, from which synchronous work on the same packet is told,
+/// and what the programs did there.
+///
+/// What each hop needs stands in front, in as few cache lines as it takes.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// The packet of the last `receive`, as it was then.
-    pub received: Packet,
-    /// A packet of a list that is delivered, as it was when it was received.
-    pub listed: Packet,
-    /// Datagrams that were received before the last one, by a list, and that no socket has yet.
-    pub waiting: [Packet; WAITING as usize],
-    /// How many were put there; the place of the next one.
+    /// The last reading of the clock.
+    pub clock: u64,
+    /// The packet of the last `xmit`, by tag.
+    pub sent: u64,
+    /// How many were put to those that wait; the place of the next one.
     pub waited: u32,
     /// How many of them are too old to wait: since then a socket got something.
     pub settled: u32,
@@ -434,10 +436,6 @@ pub struct Run {
     pub delivers: u32,
     /// The number of the device of the last `receive`.
     pub received_at: u32,
-    /// The same for those that wait.
-    pub waiting_at: [u32; WAITING as usize],
-    /// The last reading of the clock.
-    pub clock: u64,
     /// When the births began that are counted.
     pub window_ns: u64,
     /// How many packets were born since.
@@ -448,10 +446,18 @@ pub struct Run {
     pub draws: u32,
     /// Not used.
     pub spare: u32,
-    /// The packet of the last `xmit`, by tag.
-    pub sent: u64,
     /// Where the buffer of [`Run::upper`] begins.
     pub upper_head: u64,
+    /// The packet of the last `receive`, as it was then.
+    pub received: Packet,
+    /// What each program did, by its number.
+    pub work: [Work; PROGRAMS],
+    /// A packet of a list that is delivered, as it was when it was received.
+    pub listed: Packet,
+    /// Datagrams that were received before the last one, by a list, and that no socket has yet.
+    pub waiting: [Packet; WAITING as usize],
+    /// The number of the device of the last `receive`, of those that wait.
+    pub waiting_at: [u32; WAITING as usize],
     /// The packet of the last `xmit` of a device on top of another, as it was then.
     pub upper: Packet,
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod bucket;
+pub mod constant;
 pub mod exchange;
 pub mod hop;
 pub mod layout;

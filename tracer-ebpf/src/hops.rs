@@ -13,13 +13,12 @@ use core::hint::cold_path;
 
 use tracer_common::{
     hop::{self, PROGRAMS},
-    layout::{self, RUNS_A_TIMING},
+    layout::RUNS_A_TIMING,
 };
 
 use crate::{
-    journey::Program,
+    journey::{Place, Program},
     kernel,
-    maps::{self, WORK},
 };
 
 /// A program's number: its row in the catalogue.
@@ -36,49 +35,38 @@ const fn program(name: &str) -> Program {
 
 /// A run of a program: counted, and timed if it is one of those that are.
 struct Work {
-    program: Program,
+    place: Place,
     /// When it began; 0 for a run that is not timed.
     since: u64,
 }
 
 impl Work {
     #[inline(always)]
-    fn begin(program: Program) -> Self {
-        let since = match of(program) {
-            Some(work) => {
-                work.runs = work.runs.wrapping_add(1);
-                if work.runs % RUNS_A_TIMING == 0 {
-                    cold_path();
-                    kernel::now()
-                } else {
-                    0
-                }
-            }
-            None => 0,
+    fn begin(program: Program) -> Option<Self> {
+        let place = Place::of(program)?;
+        let work = place.work();
+        work.runs = work.runs.wrapping_add(1);
+        let since = if work.runs % RUNS_A_TIMING == 0 {
+            cold_path();
+            kernel::now()
+        } else {
+            0
         };
-        Self { program, since }
+        Some(Self { place, since })
     }
 
     /// Ends it; the answer is the program's, which nobody reads.
     #[inline(always)]
     fn end(self) -> i32 {
-        if self.since != 0
-            && let Some(work) = of(self.program)
-        {
+        if self.since != 0 {
             cold_path();
+            let work = self.place.work();
             work.timed = work.timed.wrapping_add(1);
             let took = kernel::now().wrapping_sub(self.since);
             work.timed_ns = work.timed_ns.wrapping_add(took);
         }
         0
     }
-}
-
-#[inline(always)]
-fn of(program: Program) -> Option<&'static mut layout::Work> {
-    let place = maps::place_of(program.0, kernel::cpu());
-    // SAFETY: it belongs to one program on one CPU, and a program does not nest in itself.
-    WORK.get_ptr_mut(place).map(|work| unsafe { &mut *work })
 }
 
 const fn is_equal(a: &[u8], b: &[u8]) -> bool {

@@ -19,7 +19,7 @@ use core::hint::cold_path;
 
 use tracer_common::{
     hop::Stage,
-    layout::{NO_NODE, NodeKey, Packet, PacketSet, flag},
+    layout::{End, NO_NODE, NodeKey, Packet, PacketSet, Work, flag},
 };
 
 pub(crate) use self::{
@@ -40,6 +40,30 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Program(pub(crate) u32);
 
+/// Where a program runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    program: Program,
+    cpu: u32,
+    run: *mut Run,
+}
+
+impl Place {
+    #[inline(always)]
+    pub(crate) fn of(program: Program) -> Option<Self> {
+        let cpu = kernel::cpu();
+        let run = RUNS.get_ptr_mut(cpu)?;
+        Some(Self { program, cpu, run })
+    }
+
+    /// What the program did on this CPU.
+    #[inline(always)]
+    pub(crate) fn work(&self) -> &'static mut Work {
+        // SAFETY: it belongs to one program on one CPU, and a program does not nest in itself.
+        unsafe { &mut (*self.run).work[self.program.0 as usize] }
+    }
+}
+
 /// What every hop needs: who, where, and room to work in.
 #[derive(Clone, Copy)]
 struct Hop {
@@ -53,26 +77,25 @@ struct Hop {
 
 impl Hop {
     #[inline(always)]
-    fn new(skb: Skb, program: Program) -> Option<Self> {
-        Self::at(skb, skb.tag(), program)
+    fn new(skb: Skb, place: Place) -> Option<Self> {
+        Self::at(skb, skb.tag(), place)
     }
 
     /// A hop at which the address is known, and the packet itself may not be touched.
     #[inline(always)]
-    fn with_tag(tag: u64, program: Program) -> Option<Self> {
-        Self::at(Skb::new(core::ptr::null()), tag, program)
+    fn with_tag(tag: u64, place: Place) -> Option<Self> {
+        Self::at(Skb::new(core::ptr::null()), tag, place)
     }
 
     #[inline(always)]
-    fn at(skb: Skb, tag: u64, program: Program) -> Option<Self> {
-        let cpu = kernel::cpu();
+    fn at(skb: Skb, tag: u64, place: Place) -> Option<Self> {
         Some(Self {
             skb,
             tag,
-            cpu,
-            program: program.0,
+            cpu: place.cpu,
+            program: place.program.0,
             set: table::set_of(tag)?,
-            run: RUNS.get_ptr_mut(cpu)?,
+            run: place.run,
         })
     }
 
@@ -186,11 +209,16 @@ fn advance(hop: &Hop, device: Device, packet: &mut Packet, stage: Stage, mac: u6
         cookie: device.cookie(),
         mac,
     };
-    let born = packet.tuple;
-    let found = tree::reach(&key, hop.cpu, hop.program, |scratch| {
+    let found = if let Some(found) = tree::met(&key, hop.index()) {
+        found
+    } else if let Some(scratch) = maps::scratch(hop.index()) {
+        cold_path();
         hop.lay_out(device, stage, scratch);
-        scratch.born = born;
-    });
+        scratch.born = packet.tuple;
+        tree::find(&key, hop.index(), scratch)
+    } else {
+        Found::none(End::Cells)
+    };
     step_to(hop, packet, found, record::arrive_alone);
 }
 
@@ -205,7 +233,15 @@ fn beyond(hop: &Hop, node: u32, stage: Stage) -> Found {
         cookie: 0,
         mac: 0,
     };
-    tree::reach(&key, hop.cpu, hop.program, |scratch| scratch.device = 0)
+    if let Some(found) = tree::met(&key, hop.index()) {
+        return found;
+    }
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return Found::none(End::Cells);
+    };
+    cold_path();
+    scratch.device = 0;
+    tree::find(&key, hop.index(), scratch)
 }
 
 /// When a packet comes to a hop, to the nanosecond where it is timed.

@@ -3,39 +3,143 @@
 //! A pointer that the kernel handed over is read directly: the verifier knows its type, adds an
 //! offset that it knows as a constant, and makes a read of bad memory give 0.
 
+use core::{arch::asm, mem::offset_of};
+
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, generated};
-use tracer_common::settings::{Offsets, Settings};
+use tracer_common::{
+    constant::{Table, Word},
+    settings::Offsets,
+};
 
+/// What addresses are told as distances from; see [`number`].
 #[unsafe(no_mangle)]
-static OFFSETS: Offsets = Offsets::ZERO;
+static ANCHOR: u64 = 0;
 
-#[unsafe(no_mangle)]
-static SETTINGS: Settings = Settings::ZERO;
+/// A constant that the agent writes into this very instruction: the word that the mark stands for.
+///
+/// The verifier knows it, so that what is not asked for costs nothing.
+#[inline(always)]
+pub(crate) fn constant<const MARK: u64>() -> u64 {
+    let value;
+    // SAFETY: it sets a register, and nothing else.
+    unsafe { asm!("{} = {} ll", out(reg) value, const MARK, options(nomem, nostack)) };
+    value
+}
 
-/// A member of the settings, as a constant that the verifier knows.
+/// A type that settings have.
+pub(crate) trait Setting: Copy {
+    /// The setting that the mark stands for, of the same type as the one that is given.
+    fn of<const MARK: u64>(like: Self) -> Self;
+}
+
+impl Setting for u32 {
+    #[inline(always)]
+    fn of<const MARK: u64>(_like: Self) -> Self {
+        up_to(constant::<MARK>(), u32::MAX.into()) as Self
+    }
+}
+
+impl Setting for u64 {
+    #[inline(always)]
+    fn of<const MARK: u64>(_like: Self) -> Self {
+        constant::<MARK>()
+    }
+}
+
+/// What a register holds that is not above a limit: then the compiler need not cut it off.
+#[inline(always)]
+fn up_to(register: u64, limit: u64) -> u64 {
+    // SAFETY: what was loaded, or written into the instruction, has no more bits.
+    unsafe { core::hint::assert_unchecked(register <= limit) };
+    register
+}
+
+/// The mark of a member of a structure of the agent's.
+pub(crate) const fn mark<S, T>(table: Table, structure: &S, member: &T) -> u64 {
+    // SAFETY: the member is one of the structure's.
+    let at = unsafe { (&raw const *member).byte_offset_from(&raw const *structure) };
+    Word {
+        table,
+        at: at.cast_unsigned(),
+        bytes: size_of::<T>(),
+    }
+    .mark()
+}
+
+/// A member of the settings.
 macro_rules! setting {
-    ($($member:tt)+) => {
-        // SAFETY: the agent wrote the settings before the object was loaded; they never change.
-        unsafe { core::ptr::read_volatile(&raw const (*$crate::kernel::settings()).$($member)+) }
-    };
+    ($($member:tt)+) => {{
+        const ALL: &tracer_common::settings::Settings = &tracer_common::settings::Settings::ZERO;
+        const MARK: u64 = $crate::kernel::mark(
+            tracer_common::constant::Table::Settings,
+            ALL,
+            &ALL.$($member)+,
+        );
+        $crate::kernel::Setting::of::<MARK>(ALL.$($member)+)
+    }};
 }
 pub(crate) use setting;
 
-/// Where the settings are.
-#[inline(always)]
-pub(crate) fn settings() -> *const Settings {
-    &raw const SETTINGS
+/// An offset as a number, for addresses that are numbers.
+macro_rules! offset {
+    ($member:ident) => {{
+        const ALL: &Offsets = &Offsets::ZERO;
+        up_to(
+            constant::<{ mark(Table::Offsets, ALL, &ALL.$member) }>(),
+            u32::MAX.into(),
+        ) as u32
+    }};
 }
 
-/// An offset, as a constant that the verifier knows.
-macro_rules! offset {
-    ($member:ident) => {
-        // SAFETY: the agent wrote the offsets before the object was loaded; they never change.
-        unsafe { core::ptr::read_volatile(&raw const OFFSETS.$member) }
+/// Reads a member of a structure of the kernel, whose offset the agent writes into the instruction.
+macro_rules! load {
+    ($base:expr, $member:ident) => {
+        Load::load::<{ offset_of!(Offsets, $member) }>($base)
+    };
+    ($base:expr, $member:ident: $type:ty) => {
+        <$type as Load>::load::<{ offset_of!(Offsets, $member) }>($base)
     };
 }
 
-/// Reads a member of a structure of the kernel.
+/// What can be read from a structure of the kernel, by one instruction.
+///
+/// The verifier checks the pointer's type, and that the offset lies within it.
+trait Load {
+    /// Reads the member whose offset stands in this word of [`Offsets`].
+    fn load<const WORD: usize>(base: *const u8) -> Self;
+}
+
+macro_rules! loads {
+    ($($type:ty: $size:literal, |$register:ident| $value:expr;)+) => {
+        $(impl Load for $type {
+            #[inline(always)]
+            fn load<const WORD: usize>(base: *const u8) -> Self {
+                let $register: u64;
+                // SAFETY: the verifier's.
+                unsafe {
+                    asm!(
+                        concat!("{} = *(", $size, " *)({} + {})"),
+                        out(reg) $register,
+                        in(reg) base,
+                        const Word::member(WORD),
+                        options(readonly, nostack),
+                    );
+                }
+                $value
+            }
+        })+
+    };
+}
+
+loads! {
+    u8: "u8", |register| up_to(register, u8::MAX.into()) as Self;
+    u16: "u16", |register| up_to(register, u16::MAX.into()) as Self;
+    u32: "u32", |register| up_to(register, u32::MAX.into()) as Self;
+    u64: "u64", |register| register;
+    *const u8: "u64", |register| register as *const u8;
+}
+
+/// Reads a member of a structure of the kernel, by an offset that the verifier knows.
 #[inline(always)]
 pub(crate) fn member<T: Copy>(base: *const u8, offset: u32) -> T {
     // SAFETY: the verifier checks the pointer's type, and that the offset lies within it.
@@ -68,7 +172,7 @@ pub(crate) fn tells_of_others() -> bool {
 /// The verifier refuses arithmetic on the kernel's pointers, and lets one be subtracted.
 #[inline(always)]
 pub(crate) fn number(pointer: *const u8) -> u64 {
-    (pointer as u64).wrapping_sub(&raw const OFFSETS as u64)
+    (pointer as u64).wrapping_sub(&raw const ANCHOR as u64)
 }
 
 /// Copies bytes of a packet's head, which is not a structure that BTF knows.
@@ -156,7 +260,8 @@ impl Bytes {
     #[inline(always)]
     pub(crate) fn mac(self) -> u64 {
         if setting!(direct_head) != 0 {
-            u64::from(member::<u32>(self.0, 0)) | u64::from(member::<u16>(self.0, 4)) << 32
+            // Two bytes more are there in any buffer, and one read is less than two.
+            member::<u64>(self.0, 0) & 0xffff_ffff_ffff
         } else {
             let mut value = 0u64;
             copy(&raw mut value, 1, self);
@@ -194,78 +299,74 @@ impl Skb {
 
     #[inline(always)]
     pub(crate) fn device(self) -> Device {
-        Device(member(self.0, offset!(skb_dev)))
+        Device(load!(self.0, skb_dev))
     }
 
     #[inline(always)]
     pub(crate) fn len(self) -> u32 {
-        member(self.0, offset!(skb_len))
+        load!(self.0, skb_len)
     }
 
     /// How many bytes lie in the head, from `data` on.
     #[inline(always)]
     pub(crate) fn head_len(self) -> u32 {
-        self.len() - member::<u32>(self.0, offset!(skb_data_len))
+        self.len() - load!(self.0, skb_data_len: u32)
     }
 
     /// The device that it came in by; 0 for a packet of this namespace's own.
     #[inline(always)]
     pub(crate) fn iif(self) -> u32 {
-        member(self.0, offset!(skb_iif))
+        load!(self.0, skb_iif)
     }
 
     /// The ethertype, in network order.
     #[inline(always)]
     pub(crate) fn protocol(self) -> u16 {
-        member(self.0, offset!(skb_protocol))
+        load!(self.0, skb_protocol)
     }
 
     /// Where its data begin: the link layer's header on the way out, the network's on the way in.
     #[inline(always)]
     pub(crate) fn data(self) -> Bytes {
-        Bytes(member(self.0, offset!(skb_data)))
+        Bytes(load!(self.0, skb_data))
     }
 
     /// Where its buffer begins; copies share it.
     #[inline(always)]
     pub(crate) fn head(self) -> Bytes {
-        Bytes(member(self.0, offset!(skb_head)))
+        Bytes(load!(self.0, skb_head))
     }
 
     #[inline(always)]
     pub(crate) fn network_header(self) -> Bytes {
-        self.head().add(u64::from(member::<u16>(
-            self.0,
-            offset!(skb_network_header),
-        )))
+        self.head()
+            .add(u64::from(load!(self.0, skb_network_header: u16)))
     }
 
     /// The one before it in a queue; only where a CPU [tells of others](tells_of_others).
     #[inline(always)]
     pub(crate) fn previous(self) -> Self {
-        Self(member(self.0, offset!(skb_prev)))
+        Self(load!(self.0, skb_prev))
     }
 
     /// The length of the network header, as the kernel noted it on the way in.
     #[inline(always)]
     pub(crate) fn network_header_len(self) -> u32 {
-        let network: u16 = member(self.0, offset!(skb_network_header));
-        let transport: u16 = member(self.0, offset!(skb_transport_header));
+        let network: u16 = load!(self.0, skb_network_header);
+        let transport: u16 = load!(self.0, skb_transport_header);
         u32::from(transport.wrapping_sub(network))
     }
 
     #[inline(always)]
     pub(crate) fn mac_header(self) -> Bytes {
         self.head()
-            .add(u64::from(member::<u16>(self.0, offset!(skb_mac_header))))
+            .add(u64::from(load!(self.0, skb_mac_header: u16)))
     }
 
     /// The size of the segments that it is to be split into, and how many they are; 0 where it is not.
     #[inline(always)]
     pub(crate) fn segments(self) -> (u16, u16) {
-        let shared = self
-            .head()
-            .add(u64::from(member::<u32>(self.0, offset!(skb_end))));
+        let shared = self.head().add(u64::from(load!(self.0, skb_end: u32)));
         (
             shared.add(u64::from(offset!(shinfo_gso_size))).u16(),
             shared.add(u64::from(offset!(shinfo_gso_segs))).u16(),
@@ -291,17 +392,17 @@ impl Device {
 
     #[inline(always)]
     pub(crate) fn ifindex(self) -> u32 {
-        member(self.0, offset!(dev_ifindex))
+        load!(self.0, dev_ifindex)
     }
 
     /// The cookie of its network namespace, never used twice.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
-        let net: *const u8 = member(self.0, offset!(dev_net));
+        let net: *const u8 = load!(self.0, dev_net);
         if setting!(no_cookies) != 0 {
-            return u64::from(member::<u32>(net, offset!(net_inum)));
+            return u64::from(load!(net, net_inum: u32));
         }
-        member(net, offset!(net_cookie))
+        load!(net, net_cookie)
     }
 
     /// Its address, to be written into memory of ours.
@@ -322,17 +423,17 @@ impl Device {
 
     #[inline(always)]
     pub(crate) fn is_ethernet(self) -> bool {
-        member::<u16>(self.0, offset!(dev_type)) == ETHERNET
+        load!(self.0, dev_type: u16) == ETHERNET
     }
 
     #[inline(always)]
     pub(crate) fn is_loopback(self) -> bool {
-        member::<u32>(self.0, offset!(dev_flags)) & LOOPBACK != 0
+        load!(self.0, dev_flags: u32) & LOOPBACK != 0
     }
 
     #[inline(always)]
     pub(crate) fn link_ops(self) -> LinkOps {
-        LinkOps(member(self.0, offset!(dev_link_ops)))
+        LinkOps(load!(self.0, dev_link_ops))
     }
 }
 
@@ -355,7 +456,7 @@ impl LinkOps {
     /// The kind's name, as two words.
     #[inline(always)]
     pub(crate) fn kind(self) -> [u64; 2] {
-        let text: *const u8 = member(self.0, offset!(link_ops_kind));
+        let text: *const u8 = load!(self.0, link_ops_kind);
         let mut kind = [0u64; 2];
         fetch_text(kind.as_mut_ptr().cast(), text as u64);
         kind
@@ -430,25 +531,25 @@ impl Sock {
     /// `AF_INET`, `AF_INET6` …
     #[inline(always)]
     pub(crate) fn family(self) -> u16 {
-        member(self.0, offset!(sk_family))
+        load!(self.0, sk_family)
     }
 
     /// The IP protocol number.
     #[inline(always)]
     pub(crate) fn protocol(self) -> u16 {
-        member(self.0, offset!(sk_protocol))
+        load!(self.0, sk_protocol)
     }
 
     /// Its own port.
     #[inline(always)]
     pub(crate) fn port(self) -> u16 {
-        member(self.0, offset!(sk_num))
+        load!(self.0, sk_num)
     }
 
     /// The other end's port.
     #[inline(always)]
     pub(crate) fn peer_port(self) -> u16 {
-        u16::from_be(member(self.0, offset!(sk_dport)))
+        u16::from_be(load!(self.0, sk_dport))
     }
 
     /// Its address, to be written into memory of ours.
@@ -466,7 +567,7 @@ impl Sock {
     /// The packet that was queued last; the queue's own head where it is empty.
     #[inline(always)]
     pub(crate) fn last_queued(self) -> Skb {
-        Skb(member(self.0, offset!(sk_receive_tail)))
+        Skb(load!(self.0, sk_receive_tail))
     }
 }
 
@@ -483,13 +584,13 @@ impl HookState {
     /// `NFPROTO_IPV4` …
     #[inline(always)]
     pub(crate) fn protocol(self) -> u8 {
-        member(self.0, offset!(nf_state_protocol))
+        load!(self.0, nf_state_protocol)
     }
 
     /// `NF_INET_PRE_ROUTING` …; of the four bytes that it has on Linux 5.10, the lowest.
     #[inline(always)]
     pub(crate) fn hook(self) -> u8 {
-        member(self.0, offset!(nf_state_hook))
+        load!(self.0, nf_state_hook)
     }
 }
 

@@ -10,7 +10,7 @@ use tracer_common::{
     hop::{self, PROBES},
     layout::{
         Cell, ClassInfo, ClassKey, Control, DropKey, HandedSet, NodeInfo, NodeKey, Orders, Packet,
-        PacketSet, Rules, SLOTS, Tuple, Work,
+        PacketSet, Rules, SLOTS, Tuple,
     },
     loss::LOSSES as LOSS_KINDS,
     settings::SERVICE_WORDS,
@@ -121,8 +121,6 @@ pub(crate) static POOL: Array<u32> = Array::with_max_entries(1 << 14, BPF_F_MMAP
 #[map]
 pub(crate) static ORDERS: Array<Orders> = Array::with_max_entries(1, 0);
 #[map]
-pub(crate) static WORK: Array<Work> = Array::with_max_entries(PROGRAMS, BPF_F_MMAPABLE);
-#[map]
 pub(crate) static SLOTS_OF: Array<Slot> = Array::with_max_entries(SLOTS * PROGRAMS, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static RUNS: Array<Run> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -154,5 +152,7 @@ pub(crate) static DROPS: HashMap<DropKey, u64> = HashMap::with_max_entries(1 << 
 pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 
 /// The sizes of what the agent reads must be those that it knows.
-const _: () =
-    assert!(size_of::<Tuple>() == 40 && size_of::<Run>() == 256 + (64 + 4) * WAITING as usize);
+const _: () = assert!(
+    size_of::<Tuple>() == 40
+        && size_of::<Run>() == 256 + (64 + 4) * WAITING as usize + 24 * hop::PROGRAMS
+);

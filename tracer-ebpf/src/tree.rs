@@ -34,7 +34,7 @@ pub(crate) struct Found {
 
 impl Found {
     #[inline(always)]
-    const fn none(how: End) -> Self {
+    pub(crate) const fn none(how: End) -> Self {
         Self {
             node: NO_NODE,
             cell: 0,
@@ -44,41 +44,48 @@ impl Found {
     }
 }
 
-/// The node that a packet comes to, by the way that it came.
+/// The node that a packet comes to, by the way that it came, where this program met it lately on this
+/// CPU; [`find`] knows all others.
 ///
-/// Where this program did not meet it lately on this CPU, it is looked for by what `lay_out` writes
-/// into the scratch.
+/// Two steps, since a closure for what is rare would keep all that it names on the stack.
 #[inline(always)]
-pub(crate) fn reach(
-    key: &NodeKey,
-    cpu: u32,
-    program: u32,
-    lay_out: impl FnOnce(&mut Scratch),
-) -> Found {
-    reach_at(key, maps::scratch_index(cpu, program), lay_out)
+pub(crate) fn met(key: &NodeKey, index: u32) -> Option<Found> {
+    // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
+    let slot = unsafe { &*SLOTS_OF.get_ptr_mut(place_of(key, index))? };
+    (slot.node != 0 && is_equal(&slot.key, key)).then(|| slot.into())
 }
 
-/// The same, for a program and CPU by the place of what is their own.
+/// The node that a packet comes to, looked for by what is laid out in the scratch.
 #[inline(always)]
-pub(crate) fn reach_at(key: &NodeKey, index: u32, lay_out: impl FnOnce(&mut Scratch)) -> Found {
-    let place = place_of(key, index);
-    let Some(slot) = SLOTS_OF.get_ptr_mut(place) else {
-        return Found::none(End::Cells);
-    };
-    // SAFETY: a slot belongs to one program on one CPU, and programs don't nest in themselves.
-    let slot = unsafe { &*slot };
-    if slot.node != 0 && slot.key == *key {
-        return slot.into();
-    }
-    let Some(scratch) = maps::scratch(index) else {
-        return Found::none(End::Cells);
-    };
-    lay_out(scratch);
+pub(crate) fn find(key: &NodeKey, index: u32, scratch: &mut Scratch) -> Found {
     scratch.key = *key;
+    find_laid_out(key, index)
+}
+
+/// The same, where the key is laid out too.
+#[inline(always)]
+pub(crate) fn find_laid_out(key: &NodeKey, index: u32) -> Found {
+    let place = place_of(key, index);
     match find_node(index, place) {
-        FOUND => slot.into(),
+        FOUND => SLOTS_OF
+            .get(place)
+            .map_or(Found::none(End::Cells), Into::into),
         NO_ROOM_FOR_NODE => Found::none(End::Nodes),
         _ => Found::none(End::Cells),
+    }
+}
+
+/// Whether a slot's key is this one, by words of 8 bytes: half the branches of one that compares
+/// members.
+#[inline(always)]
+fn is_equal(slot: &NodeKey, key: &NodeKey) -> bool {
+    let slot = (&raw const *slot).cast::<u64>();
+    // SAFETY: four words, of which the lower half of each is the first member.
+    unsafe {
+        *slot == u64::from(key.parent) | u64::from(key.stage) << 32
+            && *slot.add(1) == u64::from(key.ifindex)
+            && *slot.add(2) == key.cookie
+            && *slot.add(3) == key.mac
     }
 }
 

@@ -13,7 +13,9 @@ use crate::{
 #[inline(always)]
 pub(crate) fn tcp_retransmit_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_retransmit_skb");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     exchange::retransmitted(Socket::new(context.arg(0)), PROGRAM);
     work.end()
 }
@@ -23,7 +25,9 @@ pub(crate) fn tcp_retransmit_skb(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn tcp_retransmit_synack(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_retransmit_synack");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     exchange::retransmitted_handshake(Socket::new(context.arg(1)), PROGRAM);
     work.end()
 }
@@ -33,7 +37,9 @@ pub(crate) fn tcp_retransmit_synack(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn tcp_send_reset(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_send_reset");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     exchange::reset_sent(Socket::new(context.arg(0)));
     work.end()
 }
@@ -43,7 +49,9 @@ pub(crate) fn tcp_send_reset(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn tcp_receive_reset(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_receive_reset");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     exchange::reset_received(Socket::new(context.arg(0)));
     work.end()
 }

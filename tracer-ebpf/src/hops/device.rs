@@ -13,8 +13,10 @@ use crate::{
 #[inline(always)]
 pub(crate) fn net_dev_queue(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("net_dev_queue");
-    let work = Work::begin(PROGRAM);
-    journey::queue(Skb::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::queue(Skb::new(context.arg(0)), work.place);
     work.end()
 }
 
@@ -22,11 +24,13 @@ pub(crate) fn net_dev_queue(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn net_dev_start_xmit(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("net_dev_start_xmit");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     journey::xmit(
         Skb::new(context.arg(0)),
         Device::new(context.arg(1)),
-        PROGRAM,
+        work.place,
     );
     work.end()
 }
@@ -35,8 +39,10 @@ pub(crate) fn net_dev_start_xmit(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn netif_rx(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("netif_rx");
-    let work = Work::begin(PROGRAM);
-    journey::rx(Skb::new(context.arg(0)), PROGRAM, 0);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::rx(Skb::new(context.arg(0)), work.place, 0);
     work.end()
 }
 
@@ -44,8 +50,10 @@ pub(crate) fn netif_rx(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn napi_gro_receive_entry(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("napi_gro_receive_entry");
-    let work = Work::begin(PROGRAM);
-    journey::rx(Skb::new(context.arg(0)), PROGRAM, GRO);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::rx(Skb::new(context.arg(0)), work.place, GRO);
     work.end()
 }
 
@@ -53,8 +61,10 @@ pub(crate) fn napi_gro_receive_entry(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn napi_gro_frags_entry(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("napi_gro_frags_entry");
-    let work = Work::begin(PROGRAM);
-    journey::rx(Skb::new(context.arg(0)), PROGRAM, GRO);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::rx(Skb::new(context.arg(0)), work.place, GRO);
     work.end()
 }
 
@@ -62,8 +72,10 @@ pub(crate) fn napi_gro_frags_entry(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn netif_receive_skb_entry(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("netif_receive_skb_entry");
-    let work = Work::begin(PROGRAM);
-    journey::rx_direct(Skb::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::rx_direct(Skb::new(context.arg(0)), work.place);
     work.end()
 }
 
@@ -71,8 +83,10 @@ pub(crate) fn netif_receive_skb_entry(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn netif_receive_skb_list_entry(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("netif_receive_skb_list_entry");
-    let work = Work::begin(PROGRAM);
-    journey::rx_direct(Skb::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::rx_direct(Skb::new(context.arg(0)), work.place);
     work.end()
 }
 
@@ -80,7 +94,9 @@ pub(crate) fn netif_receive_skb_list_entry(context: BtfTracePointContext) -> i32
 #[inline(always)]
 pub(crate) fn netif_receive_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("netif_receive_skb");
-    let work = Work::begin(PROGRAM);
-    journey::receive(Skb::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::receive(Skb::new(context.arg(0)), work.place);
     work.end()
 }

@@ -13,13 +13,15 @@ use crate::{
 #[inline(always)]
 pub(crate) fn kfree_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("kfree_skb");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     let reason = if setting!(drop_reasons) != 0 {
         context.arg(2)
     } else {
         0
     };
-    journey::drop(Skb::new(context.arg(0)), reason, PROGRAM);
+    journey::drop(Skb::new(context.arg(0)), reason, work.place);
     work.end()
 }
 
@@ -27,7 +29,9 @@ pub(crate) fn kfree_skb(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn consume_skb(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("consume_skb");
-    let work = Work::begin(PROGRAM);
-    journey::consume(Skb::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::consume(Skb::new(context.arg(0)), work.place);
     work.end()
 }

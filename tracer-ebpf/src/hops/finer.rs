@@ -16,9 +16,11 @@ use crate::{
 /// At the hop of the catalogue's row.
 #[inline(always)]
 fn pass(skb: Skb, program: Program) -> i32 {
-    let work = Work::begin(program);
+    let Some(work) = Work::begin(program) else {
+        return 0;
+    };
     if let Some(stage) = hop::row(program.0 as usize).stage {
-        journey::pass(skb, stage, program);
+        journey::pass(skb, stage, work.place);
     }
     work.end()
 }
@@ -44,10 +46,12 @@ pub(crate) fn ipv6_rcv(context: FEntryContext) -> i32 {
 #[inline(always)]
 pub(crate) fn nf_hook_slow(context: FEntryContext) -> i32 {
     const PROGRAM: Program = program("nf_hook_slow");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     let state = HookState::new(context.arg(1));
     if let Some(stage) = Stage::of_netfilter(state.protocol(), state.hook()) {
-        journey::pass(Skb::new(context.arg(0)), stage, PROGRAM);
+        journey::pass(Skb::new(context.arg(0)), stage, work.place);
     }
     work.end()
 }

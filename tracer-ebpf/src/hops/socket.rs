@@ -16,9 +16,11 @@ use crate::{
 #[inline(always)]
 pub(crate) fn tcp_probe(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("tcp_probe");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     let skb = Skb::new(context.arg(1));
-    journey::deliver(skb, PROGRAM);
+    journey::deliver(skb, work.place);
     exchange::segment(Socket::new(context.arg(0)), skb, PROGRAM);
     work.end()
 }
@@ -27,9 +29,11 @@ pub(crate) fn tcp_probe(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("inet_sock_set_state");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     if is_by_packet(context.arg(1), context.arg(2)) {
-        journey::deliver_handshake(Sock::new(context.arg(0)), PROGRAM);
+        journey::deliver_handshake(Sock::new(context.arg(0)), work.place);
     }
     // Of all protocols that have states TCP alone is meant here.
     let (old, new) = (context.arg::<i32>(1) as u8, context.arg::<i32>(2) as u8);
@@ -60,8 +64,10 @@ fn is_by_packet(old: i32, new: i32) -> bool {
 #[inline(always)]
 pub(crate) fn sk_data_ready(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("sk_data_ready");
-    let work = Work::begin(PROGRAM);
-    journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::deliver_datagram(Sock::new(context.arg(0)), work.place);
     work.end()
 }
 
@@ -70,8 +76,10 @@ pub(crate) fn sk_data_ready(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn sock_def_readable(context: FEntryContext) -> i32 {
     const PROGRAM: Program = program("sock_def_readable");
-    let work = Work::begin(PROGRAM);
-    journey::deliver_datagram(Sock::new(context.arg(0)), PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
+    journey::deliver_datagram(Sock::new(context.arg(0)), work.place);
     work.end()
 }
 
@@ -79,9 +87,11 @@ pub(crate) fn sock_def_readable(context: FEntryContext) -> i32 {
 #[inline(always)]
 pub(crate) fn skb_copy_datagram_iovec(context: BtfTracePointContext) -> i32 {
     const PROGRAM: Program = program("skb_copy_datagram_iovec");
-    let work = Work::begin(PROGRAM);
+    let Some(work) = Work::begin(PROGRAM) else {
+        return 0;
+    };
     let skb = Skb::new(context.arg(0));
     exchange::read(skb);
-    journey::read(skb, PROGRAM);
+    journey::read(skb, work.place);
     work.end()
 }

@@ -309,9 +309,12 @@ fn begin(scratch: &mut Scratch, index: u32, stage: u32, flags: u32) -> u32 {
         cookie: scratch.cookie,
         mac: scratch.mac,
     };
-    let found = tree::reach(&key, kernel::cpu(), scratch.program, |scratch| {
+    let found = if let Some(found) = tree::met(&key, index) {
+        found
+    } else {
         scratch.born = scratch.header.flow as u32;
-    });
+        tree::find(&key, index, scratch)
+    };
     if let Some(how) = found.missing {
         let is_node = how as u8 == End::Nodes as u8;
         record::lose(if is_node { Loss::Nodes } else { Loss::Cells });
@@ -375,7 +378,10 @@ pub(super) extern "C" fn join(index: u32, stage: u32, mac: u64, is_new: u32) -> 
     scratch.key.cookie = scratch.cookie;
     scratch.key.mac = mac;
     scratch.born = past.tuple;
-    let found = tree::reach(&scratch.key, kernel::cpu(), scratch.program, |_| {});
+    let found = match tree::met(&scratch.key, index) {
+        Some(found) => found,
+        None => tree::find_laid_out(&scratch.key, index),
+    };
     if let Some(how) = found.missing {
         record::end(past, how);
         return table::ignore(index, stage);

@@ -8,7 +8,7 @@ use tracer_common::{
 };
 
 use super::{
-    Hop, Program, advance,
+    Hop, Place, advance,
     birth::{self, recognise_by},
     end, has_mac, total,
 };
@@ -24,43 +24,46 @@ use crate::{
 
 /// A packet is handed to a device, in front of its queueing discipline.
 #[inline(always)]
-pub(crate) fn queue(skb: Skb, program: Program) {
+pub(crate) fn queue(skb: Skb, place: Place) {
     let device = skb.device();
-    let Some(hop) = Hop::new(skb, program) else {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     if !filter::is_in_scope(device) {
         return end::leave(&hop);
     }
-    let mut goes_on = false;
     if let Some(packet) = hop.entry() {
-        if packet.stage == Stage::Xmit as u8
-            && packet.kind == Kind::Upper as u8
-            && hop.run().sent == hop.tag
-        {
-            // An upper device hands the same packet on, in the same breath. A tunnel gave it
-            // another header.
-            cold_path();
-            if packet.node != NO_NODE
-                && let Some(scratch) = hop.read_header()
-            {
-                recognise_by(packet, &scratch.header);
-            }
-            goes_on = true;
-        } else if packet.stage == Stage::Receive as u8 && skb.iif() != 0 {
-            goes_on = hop.run().received.tag == hop.tag || waited(&hop, packet);
+        let goes_on = if packet.stage == Stage::Receive as u8 && skb.iif() != 0 {
+            let goes_on = hop.run().received.tag == hop.tag || waited(&hop, packet);
             hop.moves_on();
+            goes_on
+        } else {
+            packet.stage == Stage::Xmit as u8
+                && packet.kind == Kind::Upper as u8
+                && hop.run().sent == hop.tag
+                && is_handed_on(&hop, packet)
+        };
+        if goes_on {
+            return advance(&hop, device, packet, Stage::Queue, 0);
         }
     }
-    if goes_on {
-        if let Some(packet) = hop.entry() {
-            advance(&hop, device, packet, Stage::Queue, 0);
-        }
-    } else if skb.iif() == 0 {
+    if skb.iif() == 0 {
         birth::bear(&hop, device);
     } else {
         birth::copy(&hop, device);
     }
+}
+
+/// An upper device hands the same packet on, in the same breath. A tunnel gave it another header.
+#[inline(always)]
+fn is_handed_on(hop: &Hop, packet: &mut Packet) -> bool {
+    cold_path();
+    if packet.node != NO_NODE
+        && let Some(scratch) = hop.read_header()
+    {
+        recognise_by(packet, &scratch.header);
+    }
+    true
 }
 
 /// Whether a packet that was not received just now is the one of its entry: it waited for its
@@ -73,8 +76,8 @@ fn waited(hop: &Hop, packet: &Packet) -> bool {
 
 /// A packet reaches the driver.
 #[inline(always)]
-pub(crate) fn xmit(skb: Skb, device: Device, program: Program) {
-    let Some(hop) = Hop::new(skb, program) else {
+pub(crate) fn xmit(skb: Skb, device: Device, place: Place) {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     if !filter::is_in_scope(device) {
@@ -162,9 +165,9 @@ fn depart(hop: &Hop) {
 
 /// A packet is taken from a driver or from the peer device.
 #[inline(always)]
-pub(crate) fn rx(skb: Skb, program: Program, flags: u8) {
+pub(crate) fn rx(skb: Skb, place: Place, flags: u8) {
     let device = skb.device();
-    let Some(hop) = Hop::new(skb, program) else {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     come_in(&hop, device, flags);
@@ -175,7 +178,6 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
     if !filter::is_in_scope(device) {
         return end::leave(hop);
     }
-    let mut goes_on = false;
     if let Some(packet) = hop.entry() {
         let stage = packet.stage;
         let is_sent = stage == Stage::Xmit as u8;
@@ -186,35 +188,39 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
                 packet.stage = Stage::Rx as u8;
                 return;
             }
-        } else if is_sent && !Kind::leaves(packet.kind) {
-            goes_on = true;
-        } else if is_received && tree::kind(device) == Kind::Upper as u8 {
-            // Taken out of a tunnel: it has another header from now on.
-            cold_path();
-            if let Some(scratch) = maps::scratch(hop.index()) {
-                header::point(hop.skb, scratch, true);
-                if header::parse_header(hop.index()) != 0 {
-                    recognise_by(packet, &scratch.header);
-                }
-            }
-            hop.moves_on();
-            goes_on = true;
+        } else if is_sent && !Kind::leaves(packet.kind)
+            || is_received && emerges(hop, device, packet)
+        {
+            packet.len = hop.skb.len();
+            packet.flags = packet.flags & !flag::GRO | flags;
+            return advance(hop, device, packet, Stage::Rx, 0);
         }
     }
-    if goes_on && let Some(packet) = hop.entry() {
-        packet.len = hop.skb.len();
-        packet.flags = packet.flags & !flag::GRO | flags;
-        advance(hop, device, packet, Stage::Rx, 0);
-    } else {
-        birth::enter(hop, device, flags);
+    birth::enter(hop, device, flags);
+}
+
+/// Whether a packet that was received comes out of a tunnel: then it has another header from now on.
+#[inline(always)]
+fn emerges(hop: &Hop, device: Device, packet: &mut Packet) -> bool {
+    cold_path();
+    if tree::kind(device) != Kind::Upper as u8 {
+        return false;
     }
+    if let Some(scratch) = maps::scratch(hop.index()) {
+        header::point(hop.skb, scratch, true);
+        if header::parse_header(hop.index()) != 0 {
+            recognise_by(packet, &scratch.header);
+        }
+    }
+    hop.moves_on();
+    true
 }
 
 /// A packet is handed up without GRO, by `netif_receive_skb`.
 #[inline(always)]
-pub(crate) fn rx_direct(skb: Skb, program: Program) {
+pub(crate) fn rx_direct(skb: Skb, place: Place) {
     let device = skb.device();
-    let Some(hop) = Hop::new(skb, program) else {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     // At a device where packets are born an entry says nothing: the address may be used again.
@@ -231,9 +237,9 @@ pub(crate) fn rx_direct(skb: Skb, program: Program) {
 
 /// A packet is handed to the protocols.
 #[inline(always)]
-pub(crate) fn receive(skb: Skb, program: Program) {
+pub(crate) fn receive(skb: Skb, place: Place) {
     let device = skb.device();
-    let Some(hop) = Hop::new(skb, program) else {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     if !filter::is_in_scope(device) {

@@ -5,7 +5,7 @@ use tracer_common::{
     layout::{End, NO_NODE, Packet, flag},
 };
 
-use super::{Hop, Program, total};
+use super::{Hop, Place, total};
 use crate::{
     handover::{self, SEGMENT, TAKEN, WHOLE},
     header::{self, UDP},
@@ -16,8 +16,8 @@ use crate::{
 
 /// The kernel drops a packet.
 #[inline(always)]
-pub(crate) fn drop(skb: Skb, reason: u32, program: Program) {
-    let Some(hop) = Hop::new(skb, program) else {
+pub(crate) fn drop(skb: Skb, reason: u32, place: Place) {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     let Some(scratch) = maps::scratch(hop.index()) else {
@@ -98,8 +98,8 @@ extern "C" fn drop_segment(index: u32, reason: u32) -> u32 {
 
 /// A packet ends well: its last owner is done with it, or it was split.
 #[inline(always)]
-pub(crate) fn consume(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, program) else {
+pub(crate) fn consume(skb: Skb, place: Place) {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     let Some(packet) = hop.entry() else { return };

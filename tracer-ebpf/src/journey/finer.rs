@@ -10,7 +10,7 @@ use tracer_common::{
     layout::{NO_NODE, NodeKey, Packet, flag},
 };
 
-use super::Program;
+use super::Place;
 use crate::{
     header,
     kernel::{self, Skb},
@@ -22,8 +22,8 @@ use crate::{
 ///
 /// One that this host sends has no entry before `queue`, and what its address says is another's.
 #[inline(always)]
-pub(crate) fn pass(skb: Skb, stage: Stage, program: Program) {
-    let index = maps::place_of(program.0, kernel::cpu());
+pub(crate) fn pass(skb: Skb, stage: Stage, place: Place) {
+    let index = maps::place_of(place.program.0, place.cpu);
     if skb.iif() != 0
         && let Some(scratch) = maps::scratch(index)
     {
@@ -65,10 +65,10 @@ extern "C" fn move_on(index: u32, stage: u32) -> u32 {
         mac: 0,
     };
     // Without room for it the packet stays where it is; the next hop says that there is none.
-    let born = packet.tuple;
-    let found = tree::reach_at(&key, index, |scratch| {
+    let found = tree::met(&key, index).unwrap_or_else(|| {
         scratch.device = 0;
-        scratch.born = born;
+        scratch.born = packet.tuple;
+        tree::find(&key, index, scratch)
     });
     if found.missing.is_some() {
         return 0;

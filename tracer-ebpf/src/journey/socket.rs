@@ -7,7 +7,7 @@ use tracer_common::{
     layout::{End, NO_NODE, Packet, flag},
 };
 
-use super::{Hop, Program, beyond, birth, step_to, total};
+use super::{Hop, Place, beyond, birth, step_to, total};
 use crate::{
     filter,
     header::{self, TCP, UDP},
@@ -19,8 +19,8 @@ use crate::{
 
 /// A TCP segment reaches its socket.
 #[inline(always)]
-pub(crate) fn deliver(skb: Skb, program: Program) {
-    let Some(hop) = Hop::new(skb, program) else {
+pub(crate) fn deliver(skb: Skb, place: Place) {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     match hop.entry() {
@@ -54,7 +54,7 @@ fn unknown(hop: &Hop) {
 /// the one that the socket queued last. Where a CPU tells of others' datagrams too it is told once
 /// for each that it put into the queue.
 #[inline(always)]
-pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
+pub(crate) fn deliver_datagram(sock: Sock, place: Place) {
     let family = sock.family();
     let protocol = sock.protocol();
     // AF_INET and AF_INET6; TCP has its own program.
@@ -87,13 +87,13 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
             if note < WAITING {
                 waiting[(note & (WAITING - 1)) as usize].tag = 0;
             }
-            return deliver_noted(listed, 0, program);
+            return deliver_noted(listed, 0, place);
         }
         if protocol == u16::from(UDP) && note < WAITING {
             let note = &mut waiting[(note & (WAITING - 1)) as usize];
             let is_ours = table::claim(note);
             if is_ours {
-                deliver_noted(note, 0, program);
+                deliver_noted(note, 0, place);
             }
             note.tag = 0;
             if is_ours {
@@ -107,14 +107,14 @@ pub(crate) fn deliver_datagram(sock: Sock, program: Program) {
         // A raw socket got a copy; what becomes of this one is no end any more.
         let copied = if is_listed { flag::COPIED } else { 0 };
         if table::claim(received) {
-            return deliver_noted(received, copied, program);
+            return deliver_noted(received, copied, place);
         }
         received.stage = 0;
     }
     if kernel::tells_of_others() && protocol == u16::from(UDP) {
         cold_path();
         if take_untold(sock, port, listed) {
-            deliver_noted(listed, 0, program);
+            deliver_noted(listed, 0, place);
         }
     }
 }
@@ -212,8 +212,8 @@ fn take_listed(tag: u64, protocol: u8, listed: &mut Packet) -> bool {
 /// CPU's own note of the packet that moves on, and the table learns of it only where it still knows
 /// the same packet.
 #[inline(always)]
-fn deliver_noted(noted: &mut Packet, copied: u8, program: Program) {
-    let Some(hop) = Hop::with_tag(noted.tag, program) else {
+fn deliver_noted(noted: &mut Packet, copied: u8, place: Place) {
+    let Some(hop) = Hop::with_tag(noted.tag, place) else {
         return;
     };
     arrive_at_socket(&hop, noted);
@@ -223,13 +223,13 @@ fn deliver_noted(noted: &mut Packet, copied: u8, program: Program) {
 /// TCP changes its state by the segment that this CPU received: it opens or closes a connection,
 /// which `tcp_probe` does not see.
 #[inline(always)]
-pub(crate) fn deliver_handshake(sock: Sock, program: Program) {
+pub(crate) fn deliver_handshake(sock: Sock, place: Place) {
     let Some(run) = RUNS.get_ptr_mut(kernel::cpu()) else {
         return;
     };
     // SAFETY: it belongs to this CPU.
     let tag = unsafe { (*run).received.tag };
-    let Some(hop) = Hop::with_tag(tag, program) else {
+    let Some(hop) = Hop::with_tag(tag, place) else {
         return;
     };
     if let Some(packet) = hop.entry()
@@ -258,13 +258,13 @@ fn arrive_at_socket(hop: &Hop, packet: &mut Packet) {
 
 /// The application reads the packet.
 #[inline(always)]
-pub(crate) fn read(skb: Skb, program: Program) {
+pub(crate) fn read(skb: Skb, place: Place) {
     // Local sockets and netlink are read by the same function.
     let protocol = u16::from_be(skb.protocol());
     if protocol != 0x0800 && protocol != 0x86dd {
         return;
     }
-    let Some(hop) = Hop::new(skb, program) else {
+    let Some(hop) = Hop::new(skb, place) else {
         return;
     };
     // The place of a datagram that was delivered is free, and what is read there may be another.

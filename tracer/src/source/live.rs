@@ -2,6 +2,7 @@
 
 mod assemble;
 mod connections;
+mod constants;
 mod coverage;
 pub mod doctor;
 mod finer;
@@ -54,7 +55,6 @@ pub struct Live {
     passages: Option<passages::Passages>,
     log: Option<load::KernelLog>,
     orders: Orders,
-    fine: bool,
     finer: finer::Links,
     started: Instant,
 }
@@ -101,7 +101,6 @@ impl Live {
             passages: None,
             log: loaded.log,
             orders: load::OPEN,
-            fine: settings.fine,
             finer: loaded.finer,
             started: Instant::now(),
         })
@@ -144,7 +143,7 @@ impl Live {
             .read(&self.memory, &drops, recursion, elapsed, now_ns);
         self.finer.mark(&mut reading.availability);
         self.room.tell(&mut reading, &self.assembly.places);
-        reading.programs = work::done(&self.memory.work, self.fine);
+        reading.programs = work::done(&self.memory.runs);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         if let Some(ways) = &mut self.ways {
             ways.tell(&mut reading);

@@ -18,7 +18,7 @@ use tracer_common::settings::{Offsets, SERVICE_WORDS, Settings as KernelSettings
 use super::kernel_types::{self, KernelTypes};
 use super::maps::Memory;
 use super::room::Room;
-use super::{finer, rights, rules, sockets};
+use super::{constants, finer, rights, rules, sockets};
 use crate::model::{Availability, State};
 use crate::source::{Error, Settings, netns};
 
@@ -157,9 +157,7 @@ fn create(
     };
     let steps = if settings.passages { 64 << 20 } else { 4096 };
     EbpfLoader::new()
-        .override_global("OFFSETS", bytes_of(offsets), true)
         .override_global("MAKER_OFFSETS", bytes_of(maker_offsets), true)
-        .override_global("SETTINGS", bytes_of(kernel_settings), true)
         .override_global("SOCKETS", bytes_of(sockets), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
@@ -179,7 +177,6 @@ fn create(
             "CLAIMS",
             limits.cells + limits.nodes + limits.classes + sockets.peers,
         )
-        .map_max_entries("WORK", cpus * programs)
         .map_max_entries("SLOTS_OF", cpus * programs * slots)
         .map_max_entries(
             "POOL",
@@ -189,7 +186,7 @@ fn create(
         .map_max_entries("RUNS", cpus)
         .map_max_entries("STEPS", steps)
         .map_max_entries("MAKINGS", makings)
-        .load(OBJECT)
+        .load(&constants::write(OBJECT, offsets, kernel_settings)?)
         .map_err(|cause| Error::Kernel {
             doing: "create the kernel half's maps".to_owned(),
             because: chain(&cause),
@@ -447,7 +444,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         .join("; ")
 }
 
-fn bytes_of<T>(value: &T) -> &[u8] {
+pub(super) fn bytes_of<T>(value: &T) -> &[u8] {
     // SAFETY: used for `repr(C)` structures of numbers without padding only.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }

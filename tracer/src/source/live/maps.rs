@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use aya::Ebpf;
 use tracer_common::layout::{
-    Cell, ClassInfo, Control, HandedSet, NodeInfo, Numbers, PacketSet, ROOT, Run, Slot, Work,
+    Cell, ClassInfo, Control, HandedSet, NodeInfo, Numbers, PacketSet, ROOT, Run, Slot,
 };
 
 use super::connections;
@@ -21,7 +21,6 @@ pub(super) struct Memory {
     pub classes: Array<ClassInfo>,
     pub losses: Array<u64>,
     pub control: Array<Control>,
-    pub work: Array<Work>,
     pub slots: Array<Slot>,
     pub runs: Array<Run>,
     pub flows: Array<u64>,
@@ -41,7 +40,6 @@ impl Memory {
             classes: Array::map("CLASS_INFO", map("CLASS_INFO"))?,
             losses: Array::map("LOSSES", map("LOSSES"))?,
             control: Array::map("CONTROL", map("CONTROL"))?,
-            work: Array::map("WORK", map("WORK"))?,
             slots: Array::map("SLOTS_OF", map("SLOTS_OF"))?,
             runs: Array::map("RUNS", map("RUNS"))?,
             flows: Array::map("FLOWS", map("FLOWS"))?,

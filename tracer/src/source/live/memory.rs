@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use aya::maps::{Map, MapData};
 use memmap2::{MmapOptions, MmapRaw};
 use tracer_common::exchange::{ConnectionSet, PeerCounts};
-use tracer_common::layout::{
-    Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot, Work,
-};
+use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot};
 
 use crate::source::Error;
 
@@ -35,8 +33,6 @@ unsafe impl Record for PacketSet {}
 unsafe impl Record for Run {}
 // SAFETY: as above.
 unsafe impl Record for Slot {}
-// SAFETY: as above.
-unsafe impl Record for Work {}
 // SAFETY: as above.
 unsafe impl Record for PeerCounts {}
 // SAFETY: as above.

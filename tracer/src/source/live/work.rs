@@ -1,36 +1,35 @@
 //! What the programs cost: how often they ran, and for how long.
 
-use tracer_common::hop::place;
-use tracer_common::layout::Work;
+use tracer_common::hop::{PROGRAMS, row};
+use tracer_common::layout::{Run, Work};
 
-use super::finer;
 use super::memory::Array;
 use crate::model::ProgramWork;
 
-/// Each program's work on all CPUs, of those that ran; the finer hops' too where there is room for
-/// them.
-pub(super) fn done(memory: &Array<Work>, fine: bool) -> Vec<ProgramWork> {
-    let programs = finer::probes(fine).count();
-    let cpus = (memory.len() / programs) as u32;
-    let ran = finer::probes(fine).enumerate().map(|(number, probe)| {
-        let of_cpu = |cpu| memory.get(place(number as u32, cpu, cpus) as usize);
-        (probe, sum((0..cpus).filter_map(of_cpu)))
-    });
-    let ran = ran.filter(|(_, work)| work.runs > 0);
-    ran.map(|(probe, work)| ProgramWork {
-        program: probe.program.to_owned(),
+/// Each program's work on all CPUs, of those that ran.
+pub(super) fn done(memory: &Array<Run>) -> Vec<ProgramWork> {
+    let mut works = [Work::default(); PROGRAMS];
+    for run in (0..memory.len()).filter_map(|cpu| memory.get(cpu)) {
+        for (all, of_cpu) in works.iter_mut().zip(run.work) {
+            *all = sum(*all, of_cpu);
+        }
+    }
+    let all = works.iter().enumerate();
+    let ran = all.filter(|(_, work)| work.runs > 0);
+    ran.map(|(number, work)| ProgramWork {
+        program: row(number).program.to_owned(),
         runs: work.runs,
-        busy_ns: busy_ns(&work),
+        busy_ns: busy_ns(work),
     })
     .collect()
 }
 
-fn sum(works: impl Iterator<Item = Work>) -> Work {
-    works.fold(Work::default(), |sum, work| Work {
-        runs: sum.runs + work.runs,
-        timed: sum.timed + work.timed,
-        timed_ns: sum.timed_ns + work.timed_ns,
-    })
+fn sum(one: Work, other: Work) -> Work {
+    Work {
+        runs: one.runs + other.runs,
+        timed: one.timed + other.timed,
+        timed_ns: one.timed_ns + other.timed_ns,
+    }
 }
 
 /// The time of all runs, when the timed ones are like the others; 0 until one was timed.
