@@ -2,6 +2,8 @@
 
 #[path = "traced/conserved.rs"]
 mod conserved;
+#[path = "traced/dropped.rs"]
+mod dropped;
 #[path = "traced/exact.rs"]
 mod exact;
 #[path = "traced/fine.rs"]
