@@ -8,6 +8,7 @@ use lab::{Lab, TcpServer, Users};
 use tracer::model::Reading;
 use tracer::model::coverage::{Coverage, Direction};
 use tracer::source::live::Live;
+use tracer::source::mirror::bypass;
 use tracer::source::{Settings, Source};
 
 const COUNT: u64 = 20_000;
@@ -29,6 +30,11 @@ fn reading(percent: u8) -> Reading {
     let host = lab.namespace("host").unwrap();
     let mut tap = host.tap("tap0").unwrap();
     let _thief = host.steal("tap0", percent).unwrap();
+    let robbed = bypass::Device {
+        namespace: host.name().to_owned(),
+        name: "tap0".to_owned(),
+    };
+    assert!(bypass::by_xdp().contains(&robbed));
     let mut live = Live::open(&Settings::default()).unwrap();
     // The mirror needs a moment to find a namespace; then both counts begin.
     std::thread::sleep(Duration::from_millis(1_500));

@@ -5,6 +5,7 @@
 //! changed, some time after the change: the kernel changes more than it tells.
 
 mod attributes;
+pub mod bypass;
 pub mod counters;
 mod decode;
 mod dump;

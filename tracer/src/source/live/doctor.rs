@@ -7,6 +7,7 @@ use super::load;
 use super::rights::{self, Right};
 use crate::model::{Availability, State};
 use crate::source::Settings;
+use crate::source::mirror::bypass;
 use crate::source::settings::Limits;
 
 /// The oldest kernel that is tried.
@@ -18,6 +19,7 @@ const OLDEST: (u32, u32) = (5, 10);
 pub fn examine() -> Vec<Availability> {
     let mut rows = vec![kernel(), types()];
     rows.extend(self::rights());
+    rows.push(bypass());
     let settings = Settings {
         fine: true,
         limits: Limits {
@@ -74,6 +76,26 @@ fn types() -> Availability {
         )
     });
     row("BTF", "tells where the kernel keeps what is read", missing)
+}
+
+/// What an XDP program takes away comes to no hop: how much that is, only tracing tells.
+fn bypass() -> Availability {
+    let devices = bypass::by_xdp();
+    let named = |it: &bypass::Device| format!("{} of {}", it.name, it.namespace);
+    let named: Vec<String> = devices.iter().map(named).collect();
+    let state = if devices.is_empty() {
+        State::Works
+    } else {
+        State::Unavailable {
+            because: format!("XDP programs see packets first at {}", named.join(", ")),
+            advice: "tracer routes, which says what share is seen there".to_owned(),
+        }
+    };
+    Availability {
+        name: "coverage".to_owned(),
+        meaning: "lets the hops see all packets".to_owned(),
+        state,
+    }
 }
 
 fn rights() -> Vec<Availability> {
