@@ -84,12 +84,12 @@ fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> Asked {
         pair.latency() > expected + LATE
     });
     let there_ns = path_ms * 500_000;
-    let served = pairs.iter().zip(&moments);
-    let served = served.map(|(pair, [_, answered_ns])| answered_ns - pair.sent_ns - there_ns);
+    let took = pairs.iter().zip(&moments);
+    let took = took.map(|(pair, [_, answered_ns])| answered_ns - pair.sent_ns - there_ns);
     Asked {
         late: late.count() as u64,
         thought_ms: median(thoughts().collect()),
-        served_ms: median(served.collect()),
+        served_ms: median(took.collect()),
         reading,
     }
 }
