@@ -154,6 +154,17 @@ impl Network {
         changes.flatten().collect()
     }
 
+    /// Takes in what is of parts that there is nothing of here.
+    pub fn join(&mut self, mut other: Self) {
+        self.links.append(&mut other.links);
+        self.addresses.append(&mut other.addresses);
+        self.neighbours.append(&mut other.neighbours);
+        self.next_hops.append(&mut other.next_hops);
+        self.rules.append(&mut other.rules);
+        self.tables.append(&mut other.tables);
+        self.exceptions.append(&mut other.exceptions);
+    }
+
     /// Adds a dump's next fact; a dump is in order, and has nothing twice that must not be.
     pub fn push(&mut self, fact: Fact) {
         match fact {

@@ -24,11 +24,14 @@ pub(super) fn all(asker: &mut Asker) -> io::Result<Network> {
         Part::Neighbours,
         Part::NextHops,
     ] {
-        fill(asker, part, &mut network)?;
+        network.join(self::part(asker, part)?);
     }
+    // Each by itself: one that is dumped again begins from nothing, not from a copy of all the rest.
     for family in Family::ALL {
-        fill(asker, Part::Rules(family), &mut network)?;
-        routes(asker, family, None, &mut network)?;
+        network.join(part(asker, Part::Rules(family))?);
+        let mut tables = Network::default();
+        routes(asker, family, None, &mut tables)?;
+        network.join(tables);
     }
     Ok(network)
 }

@@ -43,7 +43,8 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
         let series = "tracer_route_latency_seconds_count";
         agent
             .metric(series)
-            .is_ok_and(|count| count >= CLASSES as f64)
+            // Of a burst one packet in eight is timed, for all eight.
+            .is_ok_and(|count| count >= CLASSES as f64 * 0.9)
     })?;
     for (name, changes) in [
         ("no changes: % of a core", 0),
