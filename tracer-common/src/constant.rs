@@ -40,6 +40,9 @@ pub struct Word {
 
 impl Word {
     /// What stands for the word in an instruction that sets a register.
+    ///
+    /// # Panics
+    /// When the compiler evaluates it, for a word that no mark can name.
     pub const fn mark(self) -> u64 {
         assert!(self.at < 1 << TABLE_SHIFT && (self.bytes == 4 || self.bytes == 8));
         let is_long = if self.bytes == 8 { IS_LONG } else { 0 };
@@ -65,6 +68,9 @@ impl Word {
 
     /// What stands for a word of [`Table::Offsets`] in an instruction that loads a member of a
     /// structure of the kernel.
+    ///
+    /// # Panics
+    /// When the compiler evaluates it, for a distance that no mark can name.
     pub const fn member(at: usize) -> i16 {
         assert!(at < (i16::MAX as u16 - FIRST_MEMBER) as usize);
         (FIRST_MEMBER + at as u16).cast_signed()

@@ -125,13 +125,13 @@ mod tests {
         let mut count = 0;
         for range in programs(object).unwrap() {
             let mut code = object[range].to_vec();
-            let counter = std::cell::Cell::new(0);
+            let met = std::cell::Cell::new(0);
             let counted = |_| {
-                counter.set(counter.get() + 1);
+                met.set(met.get() + 1);
                 Some(0)
             };
             fill(&mut code, counted).unwrap();
-            count += counter.get();
+            count += met.get();
         }
         count
     }
