@@ -2,6 +2,10 @@
 
 #[path = "exchanges/coverage.rs"]
 mod coverage;
+#[path = "exchanges/errors.rs"]
+mod errors;
+#[path = "exchanges/passing.rs"]
+mod passing;
 #[path = "exchanges/rtt.rs"]
 mod rtt;
 #[path = "traced/seen.rs"]

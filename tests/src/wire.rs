@@ -196,6 +196,11 @@ impl Wire {
         self.change(|spec| spec.loss = loss);
     }
 
+    /// Changes the share of packets that arrive ahead of others, both ways.
+    pub fn set_reorder(&self, reorder: f64) {
+        self.change(|spec| spec.reorder = reorder);
+    }
+
     /// Takes no more packets, lets those on their way arrive, and returns what happened to all.
     pub fn close(mut self) -> Vec<Crossing> {
         self.cut();

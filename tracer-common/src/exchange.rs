@@ -140,10 +140,22 @@ sights! {
     NextHopChanges = 21, "next_hop_changes";
     /// Connections that found no room in the table.
     Untracked = 22, "untracked";
+    /// ICMP: someone on the way knows a better gateway for these packets.
+    IcmpRedirects = 23, "icmp_redirects";
+    /// ICMP: one of these packets could not be delivered.
+    IcmpUnreachable = 24, "icmp_unreachable";
+    /// ICMP: one of these packets is longer than the path allows, and may not be cut into fragments.
+    IcmpTooBig = 25, "icmp_too_big";
+    /// ICMP: one of these packets ran out of hops, or its fragments out of time.
+    IcmpTimeExceeded = 26, "icmp_time_exceeded";
+    /// ICMP errors about packets that were never seen, counted where the errors themselves are.
+    IcmpUnmatched = 27, "icmp_unmatched";
+    /// Packets that came in by the same device again, with fewer hops left: a loop.
+    Looped = 28, "looped";
 }
 
 /// Room for [`Sight`]s.
-pub const SIGHTS: usize = 24;
+pub const SIGHTS: usize = 32;
 
 const _: () = assert!(Sight::ALL.len() <= SIGHTS && PHASES == Phase::ALL.len());
 
@@ -163,7 +175,17 @@ pub struct PeerKey {
     /// The CPU that counts.
     pub cpu: u32,
     /// 4 or 6 where there is a gateway, else 0.
-    pub gateway_family: u32,
+    pub gateway_family: u16,
+    /// The [`vantage`].
+    pub vantage: u16,
+}
+
+/// From where connections are seen.
+pub mod vantage {
+    /// At the sockets that get the class's packets.
+    pub const SOCKETS: u16 = 0;
+    /// On the way: the class's packets come in by the device, and are forwarded or answered.
+    pub const PASSING: u16 = 1;
 }
 
 const _: () = assert!(size_of::<PeerKey>() == 40);
@@ -194,6 +216,14 @@ pub struct PeerCounts {
     pub ready: u32,
     /// The TTL or hop limit that was received last.
     pub ttl: u32,
+    /// When a connection's TTL or hop limit last became another one (`CLOCK_MONOTONIC`); 0 before.
+    pub ttl_changed_ns: u64,
+    /// Which one it was then.
+    pub ttl_before: u32,
+    /// Which one it became.
+    pub ttl_after: u32,
+    /// The last ICMP error about packets of the class.
+    pub told: Told,
     /// By [`Phase`].
     pub phases: [Timed; PHASES],
     /// By [`Sight`]; behind the phases, since the verifier counts with 256 buckets of the last one.
@@ -201,6 +231,26 @@ pub struct PeerCounts {
 }
 
 const _: () = assert!(size_of::<[u64; SIGHTS]>() >= (256 - BUCKETS) * 4);
+
+/// What an ICMP error said.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// When it came; 0 before the first.
+    pub at_ns: u64,
+    /// Who said it, in network order, IPv4 in the first word.
+    pub by: [u32; 4],
+    /// 4 or 6.
+    pub family: u16,
+    /// The message's type.
+    pub kind: u8,
+    /// The message's code.
+    pub code: u8,
+    /// The MTU of the next hop where something is too big.
+    pub mtu: u32,
+    /// The better gateway of a redirect, in network order.
+    pub gateway: [u32; 4],
+}
 
 /// A TCP connection with a socket on this host.
 #[repr(C)]

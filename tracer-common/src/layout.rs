@@ -246,8 +246,8 @@ pub struct ClassInfo {
     pub first: Tuple,
     /// By which ticket it has its number: no two classes have the same one.
     pub ticket: u32,
-    /// Not used.
-    pub spare: u32,
+    /// 1 once one of its packets was forwarded.
+    pub forwarded: u32,
 }
 
 /// A packet that left by a device that ends the `sk_buff`, or the segments of one that was split.

@@ -9,4 +9,5 @@ pub mod hop;
 pub mod layout;
 pub mod loss;
 pub mod maker;
+pub mod passing;
 pub mod settings;

@@ -74,6 +74,23 @@ pub(crate) extern "C" fn find_class(index: u32) -> u32 {
     class
 }
 
+/// The class of packets that have the header in the scratch, plus one; 0 where none was ever seen.
+///
+/// In which namespace they started is not known.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn known_class(index: u32) -> u32 {
+    let Some(scratch) = maps::scratch(index) else {
+        return 0;
+    };
+    let cookie = scratch.cookie;
+    scratch.cookie = 0;
+    write_class(scratch);
+    scratch.cookie = cookie;
+    // SAFETY: a value of this map is written once.
+    unsafe { CLASSES.get(&scratch.class) }.map_or(0, |&class| class + 1)
+}
+
 #[inline(always)]
 fn write_class(scratch: &mut Scratch) {
     let tuple = &scratch.header.tuple;

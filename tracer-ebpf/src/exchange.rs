@@ -6,6 +6,9 @@
 //! where a request or an answer begins or ends.
 
 mod connection;
+mod icmp;
+mod loops;
+mod passing;
 mod peer;
 mod segment;
 mod sent;
@@ -13,6 +16,9 @@ mod socket;
 mod trouble;
 
 pub(crate) use self::{
+    icmp::told,
+    loops::came_in,
+    passing::{is_forwarded, note_forwarded, passed},
     segment::{opened_or_closed, segment},
     sent::{read, sent},
     socket::{Socket, socket_of},
@@ -27,6 +33,7 @@ use aya_ebpf::{
 use tracer_common::{
     exchange::{ConnectionSet, PeerCounts, PeerKey, Sockets},
     layout::Tuple,
+    passing::PassingSet,
 };
 
 #[unsafe(no_mangle)]
@@ -86,7 +93,8 @@ pub(crate) struct Seen {
     out_of_order: u32,
     dsack_dups: u32,
     reorderings: u32,
-    spare: u32,
+    /// How many segments there ever were to choose from.
+    draws: u32,
     rack_stamp: u64,
     /// The socket's ends, as its peer's packets have them.
     tuple: Tuple,
@@ -95,6 +103,8 @@ pub(crate) struct Seen {
 
 #[map]
 static CONNECTIONS: Array<ConnectionSet> = Array::with_max_entries(1 << 10, BPF_F_MMAPABLE);
+#[map]
+static PASSING: Array<PassingSet> = Array::with_max_entries(1 << 10, BPF_F_MMAPABLE);
 #[map]
 static PEERS: HashMap<PeerKey, u32> = HashMap::with_max_entries(1 << 8, 0);
 #[map]

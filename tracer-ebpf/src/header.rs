@@ -9,8 +9,8 @@ use crate::{
 
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const ICMPV6: u8 = 58;
 
 /// What is known of a packet from its headers.
 #[repr(C)]
@@ -80,14 +80,9 @@ pub(crate) extern "C" fn parse_header(index: u32) -> u32 {
 #[inline(always)]
 pub(crate) fn parse(scratch: &mut Scratch) -> bool {
     let mut protocol = scratch.protocol as u16;
-    let mut network = Bytes::at(scratch.network);
+    let network = network(scratch);
     if is_vlan(protocol) {
-        if scratch.at_data != 0 {
-            protocol = network.add(2).fetch_u16();
-            network = network.add(4);
-        } else {
-            protocol = network.before(2).fetch_u16();
-        }
+        protocol = network.before(2).fetch_u16();
     }
     let linear = Bytes::at(scratch.end).since(network) as u32;
     let header = &mut scratch.header;
@@ -119,6 +114,17 @@ pub(crate) fn parse(scratch: &mut Scratch) -> bool {
     true
 }
 
+/// Where the network header of what the scratch points to is, behind a VLAN tag if there is one.
+#[inline(always)]
+pub(crate) fn network(scratch: &Scratch) -> Bytes {
+    let network = Bytes::at(scratch.network);
+    if is_vlan(scratch.protocol as u16) && scratch.at_data != 0 {
+        network.add(4)
+    } else {
+        network
+    }
+}
+
 /// Word by word: a call to `memset` would cost a frame of the stack.
 #[inline(always)]
 fn clear(tuple: &mut Tuple) {
@@ -133,7 +139,7 @@ fn clear(tuple: &mut Tuple) {
 }
 
 /// Where the transport header is put, in words, and how much of it is read.
-const UPPER: usize = 10;
+pub(crate) const UPPER: usize = 10;
 const UPPER_WORDS: usize = 10;
 
 /// The network layer's part.
@@ -150,7 +156,7 @@ struct Layer {
 }
 
 #[inline(always)]
-fn words(low: u32, high: u32) -> u64 {
+pub(crate) fn words(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 

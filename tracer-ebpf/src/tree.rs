@@ -6,7 +6,7 @@ use tracer_common::{
 };
 
 use crate::{
-    exchange::sockets,
+    exchange::{self, sockets},
     header,
     kernel::{self, Device, DeviceAt, setting},
     maps::{
@@ -134,6 +134,9 @@ extern "C" fn find_node(index: u32, place: u32) -> u32 {
         };
         describe(info, scratch, index);
         node = publish(new, info, scratch);
+        if scratch.key.stage == Stage::Queue as u32 && scratch.key.parent & ROOT == 0 {
+            exchange::note_forwarded(scratch.key.parent);
+        }
     }
     count_at(node, slot)
 }

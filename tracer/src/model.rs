@@ -22,6 +22,7 @@ pub mod name;
 pub mod network;
 pub mod object;
 pub mod owner;
+pub mod passing;
 pub mod probe;
 pub mod reading;
 pub mod report;

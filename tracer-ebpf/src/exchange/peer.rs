@@ -1,10 +1,12 @@
 //! Counters of connections, by class and next hop; one set of them for each CPU that counts.
 
-use core::arch::asm;
+use core::{arch::asm, hint::cold_path};
 
 use tracer_common::{
     bucket,
-    exchange::{Connection, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed},
+    exchange::{
+        Connection, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed, Told, vantage,
+    },
     layout::Numbers,
 };
 
@@ -22,6 +24,7 @@ pub(super) fn of(seen: &mut Seen, class: u32) -> u32 {
     seen.key.cookie = kernel::cookie_at(net);
     seen.key.class = class.wrapping_sub(1);
     seen.key.cpu = kernel::cpu();
+    seen.key.vantage = vantage::SOCKETS;
     next_hop(seen);
     find(seen)
 }
@@ -85,7 +88,7 @@ fn next_hop(seen: &mut Seen) {
 }
 
 #[inline(always)]
-fn find(seen: &Seen) -> u32 {
+pub(super) fn find(seen: &Seen) -> u32 {
     // SAFETY: a value of this map is written once.
     if let Some(&counts) = unsafe { PEERS.get(&seen.key) } {
         return counts + 1;
@@ -137,12 +140,30 @@ pub(super) fn count(counts: u32, sight: Sight, times: u32) {
     }
 }
 
-/// Notes the TTL or hop limit that was received.
+/// Notes the TTL or hop limit that a connection received, and the one before; 0 where there was
+/// none.
 #[inline(always)]
-pub(super) fn note_ttl(counts: u32, ttl: u32) {
+pub(super) fn note_ttl(counts: u32, before: u32, ttl: u32, now: u64) {
+    let Some(found) = at(counts) else { return };
+    // SAFETY: words of the counters.
+    unsafe {
+        core::ptr::write_volatile(&raw mut (*found).ttl, ttl);
+        if before != 0 && before != ttl {
+            cold_path();
+            (*found).ttl_before = before;
+            (*found).ttl_after = ttl;
+            (*found).ttl_changed_ns = now;
+            count(counts, Sight::TtlChanges, 1);
+        }
+    }
+}
+
+/// Notes what an ICMP error said.
+#[inline(always)]
+pub(super) fn note_told(counts: u32, told: &Told) {
     if let Some(counts) = at(counts) {
-        // SAFETY: one word of the counters.
-        unsafe { core::ptr::write_volatile(&raw mut (*counts).ttl, ttl) };
+        // SAFETY: within the counters; a reader may see a part of two, which are both true.
+        unsafe { (*counts).told = *told };
     }
 }
 

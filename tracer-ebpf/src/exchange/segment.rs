@@ -27,7 +27,9 @@ pub(crate) fn segment(socket: Socket, skb: Skb, program: Program) {
         return;
     };
     lay_out_place(skb.tag(), seen);
-    let is_known = connection::find(socket.tag()).is_some();
+    let known = connection::find(socket.tag());
+    let is_known = known.is_some();
+    let shows_ttl = known.is_none_or(|connection| is_drawn(seen, connection));
     // Of a connection whose packets are not asked for, nothing is read.
     if !is_known && seen.node == NO_NODE {
         return;
@@ -39,14 +41,27 @@ pub(crate) fn segment(socket: Socket, skb: Skb, program: Program) {
     if !is_known {
         socket.lay_out_ends(seen);
     }
-    // The TTL is not in `tcp_sock`; one segment in 16 is enough to see it change.
-    seen.ttl = if is_known && seen.seq & 15 != 0 {
-        0
-    } else {
+    // The TTL is not in `tcp_sock`.
+    seen.ttl = if shows_ttl {
         let place = if seen.family == 2 { 8 } else { 7 };
         u32::from(skb.network_header().add(place).fetch_u16() as u8)
+    } else {
+        0
     };
     arrived(index);
+}
+
+/// A connection of which nothing came for so long, 67 ms, comes seldom.
+const SELDOM_NS: u64 = 1 << 26;
+
+/// Whether a segment's TTL is read: one in 16 is enough to see it change, and each of those that
+/// come seldom.
+#[inline(always)]
+fn is_drawn(seen: &mut Seen, connection: &Connection) -> bool {
+    seen.draws = seen.draws.wrapping_add(1);
+    // Fibonacci hashing: in step with nothing that comes at even intervals.
+    seen.draws.wrapping_mul(0x9e37_79b9) >> 28 == 0
+        || seen.now != 0 && seen.now.wrapping_sub(connection.last_ns) > SELDOM_NS
 }
 
 #[unsafe(no_mangle)]
@@ -217,11 +232,8 @@ fn trouble(seen: &Seen, connection: &mut Connection) {
         }
     }
     if seen.ttl != 0 {
-        if connection.ttl != 0 && u32::from(connection.ttl) != seen.ttl {
-            peer::count(counts, Sight::TtlChanges, 1);
-        }
+        peer::note_ttl(counts, u32::from(connection.ttl), seen.ttl, seen.now);
         connection.ttl = seen.ttl as u8;
-        peer::note_ttl(counts, seen.ttl);
     }
     connection.marks = marks;
 }

@@ -348,7 +348,29 @@ fn begin(scratch: &mut Scratch, index: u32, stage: u32, flags: u32) -> u32 {
     }
     record::arrive_alone(found.cell, &scratch.packet, 0, now);
     record::step(&scratch.packet, scratch.tag, 0, now);
+    look_into(scratch, index, stage, class);
     0
+}
+
+/// What the headers of a new packet say of others: of those before it in its flow, of itself when
+/// it was here before, of the one that an error is about.
+#[inline(always)]
+fn look_into(scratch: &Scratch, index: u32, stage: u32, class: u32) {
+    let header = &scratch.header;
+    if header.fragment != 0 {
+        return;
+    }
+    let protocol = header.tuple.protocol;
+    if stage != Stage::Queue as u32 && exchange::is_forwarded(class) {
+        exchange::came_in(index, class);
+        // Of a sample of packets nothing follows.
+        if protocol == header::TCP && followed() == ALL_FOLLOWED {
+            exchange::passed(index, class);
+        }
+    }
+    if protocol == header::ICMP || protocol == header::ICMPV6 {
+        exchange::told(index, class);
+    }
 }
 
 /// For [`join`]: a copy or a segment of the scratch's packet, which is a packet of its own.

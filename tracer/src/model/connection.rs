@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 pub use tracer_common::exchange::{Phase, Sight};
 
+use super::passing::TtlStep;
 use super::{Class, Histogram, Namespace, Reading, Service, Tuple};
 
 /// What was seen at the sockets that get one class's packets, by the next hop that they send by.
@@ -27,6 +28,8 @@ pub struct Connections {
     pub next_hop: Option<IpAddr>,
     /// The TTL or hop limit that was received last; none before any was.
     pub ttl: Option<u8>,
+    /// The last time that a connection's TTL or hop limit became another one.
+    pub ttl_step: Option<TtlStep>,
     /// The times, by phase; a phase that did not occur is not there.
     pub phases: BTreeMap<Phase, Histogram>,
     /// The counts; what did not occur is not there.

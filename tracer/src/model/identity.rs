@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::passing::Passing;
 use super::report::class_key;
 use super::{Class, Connections, Parent, Reading};
 
@@ -61,6 +62,12 @@ pub fn identities(reading: &Reading) -> Vec<Identity> {
 pub fn of_sockets(class: &Class, birth: Option<&u32>, connections: &Connections) -> u64 {
     let cookie = connections.namespace.cookie;
     let by = (cookie, connections.ifindex, connections.next_hop);
+    hash((class_key(class), birth, by))
+}
+
+/// The same for packets on their way: by class and device.
+pub fn of_passing(class: &Class, birth: Option<&u32>, passing: &Passing) -> u64 {
+    let by = (passing.namespace.cookie, passing.ifindex);
     hash((class_key(class), birth, by))
 }
 

@@ -7,6 +7,7 @@ use super::coverage::Coverage;
 use super::forgotten::Forgotten;
 use super::forwarding::Forwarding;
 use super::hop::Stage;
+use super::passing::Passing;
 use super::{Class, Histogram, Hop, HostStack, Names, Tuple};
 
 /// All that a source knows at one moment.
@@ -26,6 +27,8 @@ pub struct Reading {
     pub names: BTreeMap<usize, Names>,
     /// TCP connections with sockets on this host.
     pub connections: Vec<Connections>,
+    /// Packets on their way through this host, and what ICMP says of those that went out.
+    pub passing: Vec<Passing>,
     /// What devices carried against what was seen of it, where all packets are asked for.
     pub coverage: Vec<Coverage>,
     /// What this host's own stack had to bear.
@@ -54,6 +57,7 @@ impl Default for Reading {
             classes: Vec::new(),
             nodes: Vec::new(),
             connections: Vec::new(),
+            passing: Vec::new(),
             coverage: Vec::new(),
             host: HostStack::default(),
             losses: Losses::default(),

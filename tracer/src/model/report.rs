@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::connection::{Connections, Sockets, Totals};
 use super::coverage::Coverage;
 use super::hop::{Stage, mac_text};
+use super::passing::Flows;
 use super::{
     Availability, Balance, Class, Ends, Forgotten, HostStack, Losses, Names, Node, Reading, Route,
     RouteId, Segment, Service, Step,
@@ -30,6 +31,8 @@ pub struct Report {
     pub routes: Vec<Route>,
     /// TCP sockets of this host, by the class of what they receive and their next hop.
     pub sockets: Vec<Sockets>,
+    /// What passes this host, by class and the device by which it came in.
+    pub passing: Vec<Flows>,
     /// What devices carried against what was seen of it.
     pub coverage: Vec<Coverage>,
     /// What this host's own stack had to bear.
@@ -59,6 +62,7 @@ impl Report {
             followed: reading.followed,
             routes: routes.into_iter().map(|(_, route)| route).collect(),
             sockets: Sockets::all(reading),
+            passing: Flows::all(reading),
             coverage: reading.coverage.clone(),
             host: reading.host.clone(),
             losses: reading.losses.clone(),

@@ -4,6 +4,7 @@ mod coverage;
 mod dependents;
 mod host;
 mod name;
+mod passing;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use self::coverage::Coverage;
 use self::dependents::Dependents;
 use self::host::Host;
+use self::passing::Passing;
 use self::sockets::{Sockets, Totals};
 use super::json;
 use crate::model::forwarding::{self, Role};
@@ -37,6 +39,7 @@ struct Frame<'a> {
     followed: f64,
     routes: Vec<Route<'a>>,
     sockets: Vec<Sockets<'a>>,
+    passing: Vec<Passing<'a>>,
     coverage: Vec<Coverage<'a>>,
     dependents: Vec<Dependents>,
     host: Host<'a>,
@@ -187,6 +190,7 @@ impl<'a> Frame<'a> {
             followed: report.followed,
             routes: report.routes.iter().map(Route::of).collect(),
             sockets: report.sockets.iter().map(Sockets::of).collect(),
+            passing: report.passing.iter().map(Passing::of).collect(),
             coverage: report.coverage.iter().map(Coverage::of).collect(),
             dependents: report
                 .dependents()
@@ -403,6 +407,6 @@ mod tests {
 
     #[test]
     fn an_empty_report_as_json() {
-        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"coverage":[],"dependents":[],"host":{"watched_s":0.0,"troubles":[],"processors":{"count":0,"busy_share":null,"softirq_share":null,"steal_share":null,"busy_ns":0,"softirq_ns":0,"steal_ns":0,"waiting_ns":null,"busiest":null},"softnet":{"dropped":0,"flow_limit":0,"processed":0,"time_squeeze":0},"devices":[],"sockets":[]},"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
+        insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"passing":[],"coverage":[],"dependents":[],"host":{"watched_s":0.0,"troubles":[],"processors":{"count":0,"busy_share":null,"softirq_share":null,"steal_share":null,"busy_ns":0,"softirq_ns":0,"steal_ns":0,"waiting_ns":null,"busiest":null},"softnet":{"dropped":0,"flow_limit":0,"processed":0,"time_squeeze":0},"devices":[],"sockets":[]},"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
     }
 }

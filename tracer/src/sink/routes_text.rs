@@ -3,6 +3,7 @@
 mod account;
 mod class;
 mod dependents;
+mod passing;
 mod row;
 mod sockets;
 mod way;
@@ -28,10 +29,12 @@ pub fn to_text(report: &Report, look: Look) -> String {
         }
         if let Some(last) = blocks.last_mut() {
             *last += &sockets::of_class(report, routes[0], look);
+            *last += &passing::of_class(report, routes[0], look);
         }
     }
     blocks.push(sockets::without_routes(report, look));
     blocks.push(dependents::text(report, look));
+    blocks.push(passing::without_routes(report, look));
     if report.routes.is_empty() {
         blocks.push("no packet was seen; try a longer --duration or fewer filters\n".to_owned());
     }

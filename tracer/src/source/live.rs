@@ -15,6 +15,7 @@ mod maps;
 mod memory;
 pub mod object;
 mod passages;
+mod passing;
 pub mod rights;
 mod room;
 mod rules;

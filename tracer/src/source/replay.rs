@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod host;
 mod names;
+mod passing;
 mod wire;
 
 use std::fs;

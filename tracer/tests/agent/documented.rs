@@ -11,7 +11,7 @@ const PAGE: &str = include_str!("../../docs/metrics.md");
 /// A recording has no programs, and this one no FIB entries, no sockets, no counts of devices and no host: what
 /// a page says of them stands in the sink's own tests. Nobody is told of incidents here: alerts have
 /// tests of their own.
-const NOT_RECORDED: [&str; 10] = [
+const NOT_RECORDED: [&str; 11] = [
     "tracer_alert",
     "tracer_probe_",
     "tracer_route_age_",
@@ -22,6 +22,7 @@ const NOT_RECORDED: [&str; 10] = [
     "tracer_tcp_events_",
     "tracer_coverage_",
     "tracer_host_",
+    "tracer_passing_",
 ];
 
 /// The rows of the page's tables that name a metric: name, kind, labels, meaning.

@@ -185,6 +185,7 @@ impl World {
                 ifindex: 2,
                 next_hop: "10.1.0.1".parse().ok(),
                 ttl: None,
+                ttl_step: None,
                 phases: BTreeMap::new(),
                 sights: BTreeMap::new(),
                 sample: Vec::new(),

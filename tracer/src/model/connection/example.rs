@@ -62,6 +62,7 @@ pub(crate) fn lab() -> Reading {
             ifindex: 2,
             next_hop: "10.2.0.1".parse().ok(),
             ttl: Some(62),
+            ttl_step: None,
             phases,
             sights,
             sample: vec![connection],

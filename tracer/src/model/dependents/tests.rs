@@ -40,6 +40,7 @@ fn sockets(class: Class, times: &[(Phase, u64, u64)], sample: Vec<Connection>) -
             ifindex: 2,
             next_hop: None,
             ttl: None,
+            ttl_step: None,
             phases,
             sights: BTreeMap::new(),
             sample,

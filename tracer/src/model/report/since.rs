@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{Report, class_key};
 use crate::model::connection::{Connection, Phase, Sight, Sockets, Totals};
+use crate::model::passing::Flows;
 use crate::model::{Ends, Histogram, Route, RouteId, Step, Tuple};
 
 impl Report {
@@ -30,6 +31,11 @@ impl Report {
         for mine in &mut report.sockets {
             if let Some(before) = sockets.get(&key(mine)) {
                 *mine = sockets_since(mine, before);
+            }
+        }
+        for mine in &mut report.passing {
+            if let Some(before) = earlier.passing.iter().find(|it| is_same(it, mine)) {
+                *mine = flows_since(mine, before);
             }
         }
         report
@@ -133,17 +139,34 @@ fn totals_since(totals: &Totals, before: &Totals) -> Totals {
 }
 
 fn sockets_since(sockets: &Sockets, before: &Sockets) -> Sockets {
-    let known: HashMap<Tuple, &Connection> =
-        before.seen.sample.iter().map(|it| (it.tuple, it)).collect();
     let mut since = sockets.clone();
     since.seen.phases = phases_since(&sockets.seen.phases, &before.seen.phases);
     since.seen.sights = counts_since(&sockets.seen.sights, &before.seen.sights);
-    for connection in &mut since.seen.sample {
+    sample_since(&mut since.seen.sample, &before.seen.sample);
+    since
+}
+
+/// Whether these are of the same class, and came in by the same device.
+fn is_same(one: &Flows, other: &Flows) -> bool {
+    let place = |it: &Flows| (it.seen.namespace.cookie, it.seen.ifindex);
+    place(one) == place(other) && class_key(&one.class) == class_key(&other.class)
+}
+
+fn flows_since(flows: &Flows, before: &Flows) -> Flows {
+    let mut since = flows.clone();
+    since.seen.phases = phases_since(&flows.seen.phases, &before.seen.phases);
+    since.seen.sights = counts_since(&flows.seen.sights, &before.seen.sights);
+    sample_since(&mut since.seen.sample, &before.seen.sample);
+    since
+}
+
+fn sample_since(sample: &mut [Connection], before: &[Connection]) {
+    let known: HashMap<Tuple, &Connection> = before.iter().map(|it| (it.tuple, it)).collect();
+    for connection in sample {
         if let Some(before) = known.get(&connection.tuple) {
             *connection = connection_since(connection, before);
         }
     }
-    since
 }
 
 /// The smallest round trip stays that of the whole time.

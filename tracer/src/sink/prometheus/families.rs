@@ -28,6 +28,22 @@ const SOCKETS_PHASE: [&str; 8] = of_sockets("phase");
 const SOCKETS_STATE: [&str; 8] = of_sockets("state");
 const SOCKETS_EVENT: [&str; 8] = of_sockets("event");
 
+/// The labels of what is told of packets on their way, with one of its own at the end.
+const fn of_passing(own: &'static str) -> [&'static str; 7] {
+    [
+        "source",
+        "destination",
+        "port",
+        "port_of",
+        "namespace",
+        "device",
+        own,
+    ]
+}
+
+const PASSING_BASIS: [&str; 7] = of_passing("basis");
+const PASSING_EVENT: [&str; 7] = of_passing("event");
+
 const ROUTE: [&str; 7] = [
     "component",
     "next_hop",
@@ -39,7 +55,7 @@ const ROUTE: [&str; 7] = [
 ];
 
 /// Every metric, in the page's order.
-pub const FAMILIES: [Family; 58] = [
+pub const FAMILIES: [Family; 60] = [
     Family {
         stem: "tracer_segment_latency",
         unit: "seconds",
@@ -173,6 +189,25 @@ pub const FAMILIES: [Family; 58] = [
         labels: &SOCKETS_EVENT,
         help: "What happened to TCP sockets of this host besides",
         samples: Samples::Each(|page, take| counts(page, |series| &series.tcp_events, take)),
+    },
+    Family {
+        stem: "tracer_passing_rtt",
+        unit: "seconds",
+        kind: Kind::Histogram,
+        labels: &PASSING_BASIS,
+        help: "Round trips of forwarded TCP flows between this host and the class's source, by what \
+               told them",
+        samples: Samples::Each(|page, take| {
+            histograms(page, |series| &series.passing_round_trips, take);
+        }),
+    },
+    Family {
+        stem: "tracer_passing_events",
+        unit: "",
+        kind: Kind::Counter,
+        labels: &PASSING_EVENT,
+        help: "What happened to packets on their way: losses of forwarded TCP flows, ICMP errors, loops",
+        samples: Samples::Each(|page, take| counts(page, |series| &series.passing_events, take)),
     },
     Family {
         stem: "tracer_coverage",

@@ -3,6 +3,7 @@
 mod host;
 mod infos;
 mod names;
+mod passing;
 mod past;
 mod sockets;
 
@@ -50,6 +51,7 @@ pub struct Ledger {
     last_losses: LossesBefore,
     last_work: BTreeMap<String, Work>,
     sockets: sockets::Pasts,
+    passing: passing::Pasts,
     pasts: HashMap<u64, Past>,
     names: Names,
     readings: u64,
@@ -66,6 +68,8 @@ pub(super) struct AllSeries {
     pub(super) exchange_times: Series<Sparse>,
     pub(super) exchanges: Series<u64>,
     pub(super) tcp_events: Series<u64>,
+    pub(super) passing_round_trips: Series<Sparse>,
+    pub(super) passing_events: Series<u64>,
     pub(super) max: usize,
     /// A packet that was followed stands for so many now.
     each: u64,
@@ -151,6 +155,8 @@ impl Ledger {
         self.host.add(&reading.host);
         self.sockets
             .add(reading, &mut self.series, &mut self.names, now);
+        self.passing
+            .add(reading, &mut self.series, &mut self.names, now);
         let room = self.series.max.saturating_sub(self.series.len());
         self.series.overflows += self.infos.take(reading, ages, room, &mut self.names);
         self.add_forgotten(reading);
@@ -160,6 +166,7 @@ impl Ledger {
         if now.is_multiple_of(ABSENT) {
             self.pasts.retain(|_, past| now - past.seen < ABSENT);
             self.sockets.forget_absent(now);
+            self.passing.forget_absent(now);
             self.names.forget_unused();
         }
     }
@@ -180,6 +187,7 @@ impl Ledger {
         self.last_work = work(reading).collect();
         self.sockets.go_on_from(reading, self.readings);
         self.host.go_on_from(&reading.host);
+        self.passing.go_on_from(reading, self.readings);
         self.last_forgotten = forgotten(reading);
         self.last_mirrored = reading.mirrored;
     }
@@ -217,12 +225,14 @@ impl AllSeries {
             &self.routes,
             &self.round_trips,
             &self.exchange_times,
+            &self.passing_round_trips,
         ];
         let counts = [
             &self.packets,
             &self.drops,
             &self.exchanges,
             &self.tcp_events,
+            &self.passing_events,
         ];
         let times = times.into_iter().map(len).sum::<usize>();
         times + counts.into_iter().map(len).sum::<usize>()

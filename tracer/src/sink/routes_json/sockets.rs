@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::Latency;
+use super::passing::TtlStep;
 use crate::model::connection::{self, Phase, Sight};
+use crate::model::passing::ON_THE_WAY;
 use crate::model::{Histogram, Service};
 
 /// Times and counts of the sockets at both ends of a route, in the route's object.
@@ -44,6 +46,7 @@ pub(super) struct Sockets<'a> {
     device: Option<&'a str>,
     next_hop: Option<IpAddr>,
     ttl: Option<u8>,
+    ttl_step: Option<TtlStep>,
     #[serde(flatten)]
     totals: Totals,
     disturbed: Latency,
@@ -82,6 +85,7 @@ impl Totals {
         let counts = |is_exchange: bool| {
             let known = Sight::ALL.iter();
             known
+                .filter(|sight| !ON_THE_WAY.contains(sight))
                 .filter(|sight| EXCHANGES.contains(sight) == is_exchange)
                 .map(|sight| (sight.name(), totals.sights.get(sight).copied().unwrap_or(0)))
                 .collect()
@@ -123,6 +127,7 @@ impl<'a> Sockets<'a> {
             device: Some(&*seen.device).filter(|device| !device.is_empty()),
             next_hop: seen.next_hop,
             ttl: seen.ttl,
+            ttl_step: seen.ttl_step.map(TtlStep::of),
             totals: Totals::of(&connection::Totals::of(std::iter::once(seen))),
             disturbed: Latency::of(&seen.phase(Phase::Disturbed)),
             peer_or_way_back: Latency::of(&seen.phase(Phase::PeerOrWayBack)),

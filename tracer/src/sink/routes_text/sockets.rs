@@ -117,7 +117,7 @@ fn place(sockets: &Sockets) -> String {
     )
 }
 
-fn spread(times: &Histogram) -> String {
+pub(super) fn spread(times: &Histogram) -> String {
     let or_dash = |ns| units::latency_or_dash(ns);
     format!(
         "p50 {} p99 {} min {} (n {})",

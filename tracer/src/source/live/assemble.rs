@@ -12,6 +12,7 @@ use tracer_common::loss::Loss;
 
 use super::connections::Totals;
 use super::maps::Memory;
+use super::passing;
 use super::sweep;
 use super::tally::{Tallies, Tally};
 use crate::model::{
@@ -110,6 +111,13 @@ impl Assembly {
         let peers = memory.given_out(Numbers::Peers);
         self.connections.update(&memory.connections, peers, now_ns);
         reading.connections = self.connections.read(
+            &memory.connections,
+            &class_places,
+            &mut self.namespaces,
+            &reading.nodes,
+        );
+        reading.passing = passing::read(
+            &self.connections,
             &memory.connections,
             &class_places,
             &mut self.namespaces,

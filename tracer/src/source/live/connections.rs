@@ -6,24 +6,30 @@ use std::net::IpAddr;
 use tracer_common::bucket::BUCKETS;
 use tracer_common::exchange::{
     Connection as Raw, ConnectionSet, PHASES, PeerCounts, PeerKey, Phase, SIGHTS, Sight, Timed,
+    Told, vantage,
 };
+use tracer_common::passing::PassingSet;
 
 use super::assemble::{ip, tuple};
 use super::memory::Array;
 use crate::model::connection::{Connection, Connections, SAMPLE};
-use crate::model::{Counts, Histogram, Node};
+use crate::model::passing::TtlStep;
+use crate::model::{Counts, Histogram, Namespace, Node};
 use crate::source::netns::Namespaces;
 
 /// The kernel half's memory of connections.
 pub(super) struct Memory {
     pub counts: Array<PeerCounts>,
     pub connections: Array<ConnectionSet>,
+    pub passing: Array<PassingSet>,
 }
 
 /// What was counted, on all CPUs, since the start.
 #[derive(Default)]
 pub(super) struct Totals {
     by_key: BTreeMap<Key, Total>,
+    /// When that was, on the kernel's monotonic clock.
+    now_ns: u64,
     last: Vec<PeerCounts>,
     /// When each counted something last.
     used_ns: Vec<u64>,
@@ -38,9 +44,22 @@ pub(super) const EMPTY: PeerCounts = PeerCounts {
         class: 0,
         cpu: 0,
         gateway_family: 0,
+        vantage: vantage::SOCKETS,
     },
     ready: 0,
     ttl: 0,
+    ttl_changed_ns: 0,
+    ttl_before: 0,
+    ttl_after: 0,
+    told: Told {
+        at_ns: 0,
+        by: [0; 4],
+        family: 0,
+        kind: 0,
+        code: 0,
+        mtu: 0,
+        gateway: [0; 4],
+    },
     phases: [Timed {
         sum_ns: 0,
         min_inverted_ns: 0,
@@ -58,23 +77,36 @@ fn is_new(before: &PeerCounts, now: &PeerCounts) -> bool {
 
 /// A [`PeerKey`] without the CPU, in an order that stays.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Key {
-    class: u32,
-    cookie: u64,
-    ifindex: u32,
-    family: u32,
+pub(super) struct Key {
+    pub(super) class: u32,
+    pub(super) cookie: u64,
+    pub(super) ifindex: u32,
+    vantage: u16,
+    family: u16,
     gateway: [u32; 4],
 }
 
 impl Key {
-    fn of(key: &PeerKey) -> Self {
+    pub(super) fn of(key: &PeerKey) -> Self {
         Self {
             class: key.class,
             cookie: key.cookie,
             ifindex: key.ifindex,
+            vantage: key.vantage,
             family: key.gateway_family,
             gateway: key.gateway,
         }
+    }
+
+    /// The network namespace, and the device's name where a node of it is known.
+    pub(super) fn place(&self, namespaces: &mut Namespaces, nodes: &[Node]) -> (Namespace, String) {
+        let of_namespace = |node: &&Node| node.hop.namespace.cookie == self.cookie;
+        let inode = nodes.iter().find(of_namespace);
+        let inode = inode.map_or(0, |node| node.hop.namespace.inode);
+        let is_device = |node: &&Node| of_namespace(node) && node.hop.ifindex == self.ifindex;
+        let hop = nodes.iter().find(is_device).map(|node| &node.hop);
+        let device = hop.map_or_else(String::new, |hop| hop.device.clone());
+        (namespaces.get(self.cookie, inode), device)
     }
 
     fn next_hop(&self) -> Option<IpAddr> {
@@ -83,8 +115,11 @@ impl Key {
 }
 
 #[derive(Default)]
-struct Total {
-    ttl: u32,
+pub(super) struct Total {
+    pub(super) ttl: u32,
+    ttl_changed_ns: u64,
+    ttl_step: [u32; 2],
+    pub(super) told: Told,
     sights: [u64; SIGHTS],
     phases: [Times; PHASES],
 }
@@ -131,6 +166,7 @@ impl Times {
 impl Totals {
     /// Adds what was counted since the last time.
     pub(super) fn update(&mut self, memory: &Memory, given_out: usize, now_ns: u64) {
+        self.now_ns = now_ns;
         for index in 0..given_out {
             let Some(now) = memory.counts.get(index) else {
                 continue;
@@ -182,25 +218,18 @@ impl Totals {
         nodes: &[Node],
     ) -> Vec<Connections> {
         let mut samples = self.samples(memory);
-        let known = self.by_key.iter();
-        known
+        self.seen_from(vantage::SOCKETS)
             .filter_map(|(key, total)| {
                 let class = *places.get(&key.class)?;
-                let same = |node: &&Node| {
-                    node.hop.namespace.cookie == key.cookie && node.hop.ifindex == key.ifindex
-                };
-                let inode = nodes
-                    .iter()
-                    .find(|node| node.hop.namespace.cookie == key.cookie)
-                    .map_or(0, |node| node.hop.namespace.inode);
-                let hop = nodes.iter().find(same).map(|node| &node.hop);
+                let (namespace, device) = key.place(namespaces, nodes);
                 Some(Connections {
                     class,
-                    namespace: namespaces.get(key.cookie, inode),
-                    device: hop.map_or_else(String::new, |hop| hop.device.clone()),
+                    namespace,
+                    device,
                     ifindex: key.ifindex,
                     next_hop: key.next_hop(),
-                    ttl: u8::try_from(total.ttl).ok().filter(|&ttl| ttl != 0),
+                    ttl: total.ttl(),
+                    ttl_step: total.ttl_step(self.now_ns),
                     phases: total.phases(),
                     sights: total.sights(),
                     sample: samples.remove(key).unwrap_or_default(),
@@ -209,16 +238,32 @@ impl Totals {
             .collect()
     }
 
+    /// What was counted from a vantage.
+    pub(super) fn seen_from(&self, vantage: u16) -> impl Iterator<Item = (&Key, &Total)> {
+        let known = self.by_key.iter();
+        known.filter(move |(key, _)| key.vantage == vantage)
+    }
+
+    /// Whose counters these are, given plus one.
+    pub(super) fn key_of(&self, counts: u32) -> Option<Key> {
+        let counts = self.last.get((counts as usize).checked_sub(1)?)?;
+        Some(Key::of(&counts.key))
+    }
+
+    /// When the last update was, on the kernel's monotonic clock.
+    pub(super) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
     /// Open connections by whose counters they have; the table's order is that of a hash.
     fn samples(&self, memory: &Memory) -> HashMap<Key, Vec<Connection>> {
         let mut samples: HashMap<Key, Vec<Connection>> = HashMap::new();
         let all = memory.connections.iter().flat_map(|set| set.ways);
         for raw in all.filter(|raw| raw.tag != 0) {
-            let place = (raw.counts as usize).checked_sub(1);
-            let Some(counts) = place.and_then(|place| self.last.get(place)) else {
+            let Some(key) = self.key_of(raw.counts) else {
                 continue;
             };
-            let sample = samples.entry(Key::of(&counts.key)).or_default();
+            let sample = samples.entry(key).or_default();
             if sample.len() < SAMPLE
                 && let Some(connection) = connection(&raw)
             {
@@ -234,6 +279,13 @@ impl Total {
         if now.ttl != 0 {
             self.ttl = now.ttl;
         }
+        if now.ttl_changed_ns > self.ttl_changed_ns {
+            self.ttl_changed_ns = now.ttl_changed_ns;
+            self.ttl_step = [now.ttl_before, now.ttl_after];
+        }
+        if now.told.at_ns > self.told.at_ns {
+            self.told = now.told;
+        }
         for (place, sum) in self.sights.iter_mut().enumerate() {
             *sum += now.sights[place].wrapping_sub(before.map_or(0, |it| it.sights[place]));
         }
@@ -242,14 +294,27 @@ impl Total {
         }
     }
 
-    fn phases(&self) -> BTreeMap<Phase, Histogram> {
+    pub(super) fn ttl(&self) -> Option<u8> {
+        u8::try_from(self.ttl).ok().filter(|&ttl| ttl != 0)
+    }
+
+    pub(super) fn ttl_step(&self, now_ns: u64) -> Option<TtlStep> {
+        let [before, after] = self.ttl_step.map(|ttl| u8::try_from(ttl).ok());
+        (self.ttl_changed_ns != 0).then_some(TtlStep {
+            before: before?,
+            after: after?,
+            ago_ns: now_ns.saturating_sub(self.ttl_changed_ns),
+        })
+    }
+
+    pub(super) fn phases(&self) -> BTreeMap<Phase, Histogram> {
         let all = Phase::ALL.into_iter();
         all.map(|phase| (phase, self.phases[phase as usize].histogram()))
             .filter(|(_, histogram)| histogram.count() > 0)
             .collect()
     }
 
-    fn sights(&self) -> BTreeMap<Sight, u64> {
+    pub(super) fn sights(&self) -> BTreeMap<Sight, u64> {
         let all = Sight::ALL.iter();
         all.map(|&sight| (sight, self.sights[sight as usize]))
             .filter(|&(_, count)| count > 0)

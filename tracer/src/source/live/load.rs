@@ -170,6 +170,7 @@ fn create(
         .map_max_entries("CELL_OF", limits.cells)
         .map_max_entries("DROPS", limits.nodes)
         .map_max_entries("CONNECTIONS", sockets.connections_mask + 1)
+        .map_max_entries("PASSING", sockets.connections_mask + 1)
         .map_max_entries("PEERS", sockets.peers)
         .map_max_entries("PEER_COUNTS", sockets.peers)
         .map_max_entries("SEEN", cpus * programs)

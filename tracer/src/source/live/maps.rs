@@ -47,6 +47,7 @@ impl Memory {
             connections: connections::Memory {
                 counts: Array::map("PEER_COUNTS", map("PEER_COUNTS"))?,
                 connections: Array::map("CONNECTIONS", map("CONNECTIONS"))?,
+                passing: Array::map("PASSING", map("PASSING"))?,
             },
         })
     }

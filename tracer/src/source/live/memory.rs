@@ -8,6 +8,7 @@ use aya::maps::{Map, MapData};
 use memmap2::{MmapOptions, MmapRaw};
 use tracer_common::exchange::{ConnectionSet, PeerCounts};
 use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot};
+use tracer_common::passing::PassingSet;
 
 use crate::source::Error;
 
@@ -37,6 +38,8 @@ unsafe impl Record for Slot {}
 unsafe impl Record for PeerCounts {}
 // SAFETY: as above.
 unsafe impl Record for ConnectionSet {}
+// SAFETY: as above.
+unsafe impl Record for PassingSet {}
 // SAFETY: as above.
 unsafe impl Record for u64 {}
 // SAFETY: as above.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SCHEMA, host, names, wire};
+use super::{SCHEMA, host, names, passing, wire};
 use crate::model::connection::{Connection, Phase, Sight};
 use crate::model::coverage::{Coverage, Direction};
 use crate::model::forwarding::{FibEntry, Peer, Role};
@@ -38,6 +38,9 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
             .collect(),
         connections: numbered("connections", frame.connections, |_, it| {
             connections(it, classes)
+        })?,
+        passing: numbered("passing", frame.passing, |_, it| {
+            passing::decode(it, classes)
         })?,
         coverage: numbered("coverage", frame.coverage, |_, it| coverage(it))?,
         host: frame.host.map(host::decode).unwrap_or_default(),
@@ -80,21 +83,7 @@ fn forwarding(
 }
 
 fn connections(it: wire::Connections, classes: usize) -> Result<model::Connections, String> {
-    if it.class >= classes {
-        let class = it.class;
-        return Err(format!(
-            "they have class {class}, and there are {classes} classes"
-        ));
-    }
-    let mut phases = BTreeMap::new();
-    for phase in Phase::ALL {
-        if let Some(times) = it.phases.get(phase.name()) {
-            let times = histogram(times).map_err(|why| format!("{}: {why}", phase.name()))?;
-            phases.insert(phase, times);
-        }
-    }
-    let known = Sight::ALL.iter();
-    let sights = known.filter_map(|&sight| Some((sight, *it.sights.get(sight.name())?)));
+    check_class(it.class, classes)?;
     Ok(model::Connections {
         class: it.class,
         namespace: model::Namespace {
@@ -106,10 +95,40 @@ fn connections(it: wire::Connections, classes: usize) -> Result<model::Connectio
         ifindex: it.ifindex,
         next_hop: it.next_hop,
         ttl: it.ttl,
-        phases,
-        sights: sights.collect(),
+        ttl_step: it.ttl_step.as_ref().map(passing::decode_step),
+        phases: phases(&it.phases)?,
+        sights: sights(&it.sights),
         sample: it.sample.iter().map(connection).collect(),
     })
+}
+
+pub(super) fn check_class(class: usize, classes: usize) -> Result<(), String> {
+    if class >= classes {
+        return Err(format!(
+            "they have class {class}, and there are {classes} classes"
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn phases(
+    it: &BTreeMap<String, wire::Histogram>,
+) -> Result<BTreeMap<Phase, model::Histogram>, String> {
+    let mut phases = BTreeMap::new();
+    for phase in Phase::ALL {
+        if let Some(times) = it.get(phase.name()) {
+            let times = histogram(times).map_err(|why| format!("{}: {why}", phase.name()))?;
+            phases.insert(phase, times);
+        }
+    }
+    Ok(phases)
+}
+
+pub(super) fn sights(it: &BTreeMap<String, u64>) -> BTreeMap<Sight, u64> {
+    let known = Sight::ALL.iter();
+    known
+        .filter_map(|&sight| Some((sight, *it.get(sight.name())?)))
+        .collect()
 }
 
 fn coverage(it: wire::Coverage) -> Result<Coverage, String> {
@@ -128,7 +147,7 @@ fn coverage(it: wire::Coverage) -> Result<Coverage, String> {
     })
 }
 
-fn connection(it: &wire::Connection) -> Connection {
+pub(super) fn connection(it: &wire::Connection) -> Connection {
     Connection {
         tuple: tuple(&it.tuple),
         rtts: it.rtts,

@@ -1,15 +1,16 @@
 //! From a reading to a recording.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ipnet::IpNet;
 
-use super::{SCHEMA, host, names, wire};
-use crate::model::connection::Connection;
+use super::{SCHEMA, host, names, passing, wire};
+use crate::model::connection::{Connection, Phase, Sight};
 use crate::model::coverage::Coverage;
 use crate::model::forwarding::{Forwarding, Peer};
 use crate::model::hop::mac_text;
-use crate::model::{self, End, Parent, Service, State};
+use crate::model::{self, End, Histogram, Parent, Service, State};
 
 /// The recording's text, with a line for each class and node so that two can be compared.
 pub(super) fn reading(reading: &model::Reading) -> String {
@@ -22,6 +23,7 @@ pub(super) fn reading(reading: &model::Reading) -> String {
         forwarding: reading.forwarding.iter().map(forwarding).collect(),
         names: reading.names.iter().map(names::encode).collect(),
         connections: reading.connections.iter().map(connections).collect(),
+        passing: reading.passing.iter().map(passing::encode).collect(),
         coverage: reading.coverage.iter().map(coverage).collect(),
         host: host::encode(&reading.host),
         losses: reading.losses.clone(),
@@ -41,6 +43,9 @@ pub(super) fn reading(reading: &model::Reading) -> String {
     }
     if !frame.connections.is_empty() {
         lines(&mut text, "connections", &frame.connections);
+    }
+    if !frame.passing.is_empty() {
+        lines(&mut text, "passing", &frame.passing);
     }
     if !frame.coverage.is_empty() {
         lines(&mut text, "coverage", &frame.coverage);
@@ -126,8 +131,6 @@ fn forwarding((&node, it): (&usize, &Forwarding)) -> wire::Forwarding {
 }
 
 fn connections(it: &model::Connections) -> wire::Connections {
-    let phases = it.phases.iter();
-    let sights = it.sights.iter();
     wire::Connections {
         class: it.class,
         netns: it.namespace.name.clone(),
@@ -137,14 +140,25 @@ fn connections(it: &model::Connections) -> wire::Connections {
         ifindex: it.ifindex,
         next_hop: it.next_hop,
         ttl: it.ttl,
-        phases: phases
-            .map(|(phase, times)| (phase.name().to_owned(), histogram(times)))
-            .collect(),
-        sights: sights
-            .map(|(sight, &count)| (sight.name().to_owned(), count))
-            .collect(),
+        ttl_step: it.ttl_step.map(passing::encode_step),
+        phases: phases(&it.phases),
+        sights: sights(&it.sights),
         sample: it.sample.iter().map(connection).collect(),
     }
+}
+
+pub(super) fn phases(it: &BTreeMap<Phase, Histogram>) -> BTreeMap<String, wire::Histogram> {
+    let known = it.iter();
+    known
+        .map(|(phase, times)| (phase.name().to_owned(), histogram(times)))
+        .collect()
+}
+
+pub(super) fn sights(it: &BTreeMap<Sight, u64>) -> BTreeMap<String, u64> {
+    let known = it.iter();
+    known
+        .map(|(sight, &count)| (sight.name().to_owned(), count))
+        .collect()
 }
 
 fn coverage(it: &Coverage) -> wire::Coverage {
@@ -160,7 +174,7 @@ fn coverage(it: &Coverage) -> wire::Coverage {
     }
 }
 
-fn connection(it: &Connection) -> wire::Connection {
+pub(super) fn connection(it: &Connection) -> wire::Connection {
     wire::Connection {
         tuple: tuple(&it.tuple),
         rtts: it.rtts,

@@ -27,6 +27,8 @@ pub(super) struct Reading {
     #[serde(default)]
     pub(super) connections: Vec<Connections>,
     #[serde(default)]
+    pub(super) passing: Vec<Passing>,
+    #[serde(default)]
     pub(super) coverage: Vec<Coverage>,
     #[serde(default)]
     pub(super) host: Option<HostStack>,
@@ -127,9 +129,48 @@ pub(super) struct Connections {
     pub(super) ifindex: u32,
     pub(super) next_hop: Option<IpAddr>,
     pub(super) ttl: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ttl_step: Option<TtlStep>,
     pub(super) phases: BTreeMap<String, Histogram>,
     pub(super) sights: BTreeMap<String, u64>,
     pub(super) sample: Vec<Connection>,
+}
+
+/// What was seen on the way; phases and sights that this tracer does not know are left out.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Passing {
+    pub(super) class: usize,
+    pub(super) netns: String,
+    pub(super) netns_cookie: u64,
+    pub(super) netns_inode: u32,
+    pub(super) device: String,
+    pub(super) ifindex: u32,
+    pub(super) ttl: Option<u8>,
+    pub(super) ttl_step: Option<TtlStep>,
+    pub(super) told: Option<Told>,
+    pub(super) phases: BTreeMap<String, Histogram>,
+    pub(super) sights: BTreeMap<String, u64>,
+    pub(super) sample: Vec<Connection>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TtlStep {
+    pub(super) before: u8,
+    pub(super) after: u8,
+    pub(super) ago_ns: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Told {
+    pub(super) by: IpAddr,
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    pub(super) mtu: Option<u32>,
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) ago_ns: u64,
 }
 
 #[derive(Serialize, Deserialize)]

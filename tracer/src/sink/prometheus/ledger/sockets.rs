@@ -6,7 +6,7 @@ use super::names::Names;
 use super::{ABSENT, AllSeries, Labels, Room, Series};
 use crate::model::connection::{Connections, Phase, Sight};
 use crate::model::identity;
-use crate::model::{Class, Reading, Service};
+use crate::model::{Class, Namespace, Reading, Service};
 use crate::sink::prometheus::sparse::Sparse;
 
 /// Sockets when they were read last, by what tells them apart.
@@ -70,7 +70,7 @@ impl Past {
     fn add(&mut self, class: &Class, now: &Connections, series: &mut AllSeries, names: &mut Names) {
         for (&phase, times) in &now.phases {
             let mut at = series.room();
-            let labels = labels(class, now, phase_label(phase), names);
+            let labels = sockets_labels(class, now, phase_label(phase), names);
             let into = if is_round_trip(phase) {
                 &mut series.round_trips
             } else {
@@ -87,7 +87,7 @@ impl Past {
             let since = count.saturating_sub(*past);
             *past = count.max(*past);
             let mut at = series.room();
-            let labels = labels(class, now, sight.name(), names);
+            let labels = sockets_labels(class, now, sight.name(), names);
             let into = if is_exchange(sight) {
                 &mut series.exchanges
             } else {
@@ -100,13 +100,13 @@ impl Past {
 }
 
 /// How much room there is, and how often there was none.
-struct Left {
+pub(super) struct Left {
     series: usize,
-    missed: u64,
+    pub(super) missed: u64,
 }
 
 impl AllSeries {
-    fn room(&self) -> Left {
+    pub(super) fn room(&self) -> Left {
         Left {
             series: self.max.saturating_sub(self.len()),
             missed: 0,
@@ -114,7 +114,11 @@ impl AllSeries {
     }
 }
 
-fn value<'s, V: Default>(series: &'s mut Series<V>, labels: Labels, left: &mut Left) -> &'s mut V {
+pub(super) fn value<'s, V: Default>(
+    series: &'s mut Series<V>,
+    labels: Labels,
+    left: &mut Left,
+) -> &'s mut V {
     let labels = if series.contains_key(&labels) {
         labels
     } else {
@@ -127,7 +131,19 @@ fn value<'s, V: Default>(series: &'s mut Series<V>, labels: Labels, left: &mut L
     series.entry(labels).or_default()
 }
 
-fn labels(class: &Class, at: &Connections, own: &str, names: &mut Names) -> Labels {
+fn sockets_labels(class: &Class, at: &Connections, own: &str, names: &mut Names) -> Labels {
+    let next_hop = at.next_hop.map_or_else(String::new, |it| it.to_string());
+    labels(class, &at.namespace, &at.device, &[&next_hop, own], names)
+}
+
+/// The labels of a class at a device, with some of its own at the end.
+pub(super) fn labels(
+    class: &Class,
+    namespace: &Namespace,
+    device: &str,
+    own: &[&str],
+    names: &mut Names,
+) -> Labels {
     let port = class
         .service
         .map_or_else(String::new, |service| service.port().to_string());
@@ -140,12 +156,11 @@ fn labels(class: &Class, at: &Connections, own: &str, names: &mut Names) -> Labe
             Some(Service::Destination(_)) => "destination",
             Some(Service::Source(_)) => "source",
         },
-        &at.namespace.name,
-        &at.device,
-        &at.next_hop.map_or_else(String::new, |it| it.to_string()),
-        own,
+        &namespace.name,
+        device,
     ];
-    all.iter().map(|value| names.intern(value)).collect()
+    let all = all.iter().chain(own);
+    all.map(|value| names.intern(value)).collect()
 }
 
 fn is_round_trip(phase: Phase) -> bool {
@@ -153,7 +168,7 @@ fn is_round_trip(phase: Phase) -> bool {
 }
 
 /// What a round trip is known by; for all others the phase.
-fn phase_label(phase: Phase) -> &'static str {
+pub(super) fn phase_label(phase: Phase) -> &'static str {
     match phase {
         Phase::Rtt => "acknowledgement",
         Phase::RttWithData => "data",

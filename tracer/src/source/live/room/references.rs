@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracer_common::exchange::Connection;
 use tracer_common::layout::{End, HANDED_WAYS, Handed, Packet, Run, Slot, WAITING, silent_end};
 use tracer_common::loss::Loss;
+use tracer_common::passing::Passing;
 
 use super::super::maps::Memory;
 use super::super::tally::Tallies;
@@ -37,6 +38,13 @@ impl Open {
                 open.peers.extend(connection.counts.checked_sub(1));
             }
         }
+        let all = memory.connections.passing.iter();
+        for flow in all.flat_map(|set| set.ways) {
+            if flow.tag != 0 && now_ns.saturating_sub(flow.last_ns) < QUIET_NS {
+                open.classes.extend(flow.class.checked_sub(1));
+                open.peers.extend(flow.counts.checked_sub(1));
+            }
+        }
         open
     }
 }
@@ -64,6 +72,12 @@ impl Marked {
     pub(super) fn peer(&self, number: u32) -> bool {
         is_set(&self.peers, number)
     }
+
+    /// Whether a class or counters, given plus one, are to go; 0 is neither.
+    fn means(&self, class: u32, counts: u32) -> bool {
+        let is = |number: u32, of: &[bool]| number != 0 && is_set(of, number - 1);
+        is(class, &self.classes) || is(counts, &self.peers)
+    }
 }
 
 fn is_set(marks: &[bool], number: u32) -> bool {
@@ -76,10 +90,11 @@ pub(super) fn clear(memory: &Memory, marked: &Marked, tallies: &mut Tallies, now
     let slots = clear_slots(memory, marked);
     let flows = clear_flows(memory, marked);
     let connections = clear_connections(memory, marked);
+    let passing = clear_passing(memory, marked);
     let runs = clear_runs(memory, marked);
     let packets = clear_packets(memory, marked, tallies, now_ns);
     let handed = clear_handed(memory, marked, tallies, now_ns);
-    slots | flows | connections | runs | packets | handed
+    slots | flows | connections | passing | runs | packets | handed
 }
 
 /// What programs remember of nodes that they met lately.
@@ -119,14 +134,29 @@ fn clear_connections(memory: &Memory, marked: &Marked) -> bool {
     for index in 0..table.len() {
         let ways = table.get(index).unwrap_or_default().ways;
         for (way, connection) in ways.iter().enumerate().filter(|(_, it)| it.tag != 0) {
-            let is_set = |number: u32, of: &dyn Fn(u32) -> bool| number != 0 && of(number - 1);
-            if is_set(connection.class, &|it| marked.class(it))
-                || is_set(connection.counts, &|it| marked.peer(it))
-            {
+            if marked.means(connection.class, connection.counts) {
                 found = true;
                 let tag = way * size_of::<Connection>() + offset_of!(Connection, tag);
                 let tag = table.double_word(index, tag);
                 let _ = tag.compare_exchange(connection.tag, 0, Relaxed, Relaxed);
+            }
+        }
+    }
+    found
+}
+
+/// The same for flows that are forwarded.
+fn clear_passing(memory: &Memory, marked: &Marked) -> bool {
+    let table = &memory.connections.passing;
+    let mut found = false;
+    for index in 0..table.len() {
+        let ways = table.get(index).unwrap_or_default().ways;
+        for (way, flow) in ways.iter().enumerate().filter(|(_, it)| it.tag != 0) {
+            if marked.means(flow.class, flow.counts) {
+                found = true;
+                let tag = way * size_of::<Passing>() + offset_of!(Passing, tag);
+                let tag = table.double_word(index, tag);
+                let _ = tag.compare_exchange(flow.tag, 0, Relaxed, Relaxed);
             }
         }
     }
