@@ -460,6 +460,10 @@ pub struct Run {
     pub waiting_at: [u32; WAITING as usize],
     /// The packet of the last `xmit` of a device on top of another, as it was then.
     pub upper: Packet,
+    /// The last datagram of the queue, by address, in which this CPU was told of another's.
+    pub told_tail: u64,
+    /// That datagram, by address.
+    pub told_found: u64,
 }
 
 /// What kind of device, as far as it matters to a packet's identity.

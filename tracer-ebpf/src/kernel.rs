@@ -167,6 +167,13 @@ pub(crate) fn tells_of_others() -> bool {
     offset!(skb_prev) != 0
 }
 
+/// The packet before one in a queue, by their addresses; only where a CPU
+/// [tells of others](tells_of_others).
+#[inline(always)]
+pub(crate) fn previous_of(address: u64) -> u64 {
+    fetch(address, offset!(skb_prev))
+}
+
 /// A number that stands for an address: its distance from a static of ours.
 ///
 /// The verifier refuses arithmetic on the kernel's pointers, and lets one be subtracted.
@@ -341,12 +348,6 @@ impl Skb {
     pub(crate) fn network_header(self) -> Bytes {
         self.head()
             .add(u64::from(load!(self.0, skb_network_header: u16)))
-    }
-
-    /// The one before it in a queue; only where a CPU [tells of others](tells_of_others).
-    #[inline(always)]
-    pub(crate) fn previous(self) -> Self {
-        Self(load!(self.0, skb_prev))
     }
 
     /// The length of the network header, as the kernel noted it on the way in.

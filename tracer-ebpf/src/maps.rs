@@ -154,5 +154,5 @@ pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 /// The sizes of what the agent reads must be those that it knows.
 const _: () = assert!(
     size_of::<Tuple>() == 40
-        && size_of::<Run>() == 256 + (64 + 4) * WAITING as usize + 24 * hop::PROGRAMS
+        && size_of::<Run>() == 272 + (64 + 4) * WAITING as usize + 24 * hop::PROGRAMS
 );

@@ -74,6 +74,8 @@ pub(crate) fn deliver_datagram(sock: Sock, place: Place) {
         listed,
         waiting,
         delivers,
+        told_tail,
+        told_found,
         ..
     } = unsafe { &mut *run };
     *delivers = 1;
@@ -113,22 +115,42 @@ pub(crate) fn deliver_datagram(sock: Sock, place: Place) {
     }
     if kernel::tells_of_others() && protocol == u16::from(UDP) {
         cold_path();
-        if take_untold(sock, port, listed) {
+        let mut told = Told {
+            tail: told_tail,
+            found: told_found,
+        };
+        if take_untold(sock, port, &mut told, listed) {
             deliver_noted(listed, 0, place);
         }
     }
 }
 
-/// How far back in a socket's queue datagrams of other CPUs are looked for.
+/// How far back in a socket's queue a datagram of another CPU is looked for.
 const BATCH: u32 = 32;
 
 /// Notes a datagram in the queue of a socket that it was not told of yet.
+///
+/// It is looked for from the end of the queue on; where that has not moved, from the one that was found
+/// last, so that a batch may be of any length.
 #[inline(always)]
-fn take_untold(sock: Sock, port: u32, listed: &mut Packet) -> bool {
-    let mut skb = sock.last_queued();
+fn take_untold(sock: Sock, port: u32, run: &mut Told<'_>, listed: &mut Packet) -> bool {
+    let tail = sock.last_queued();
+    let (before, found) = (*run.tail, *run.found);
+    // Written and read back it is a number, which may be followed where the kernel's pointers end.
+    // SAFETY: a valid reference.
+    let tail_at = unsafe {
+        core::ptr::write_volatile(run.tail, tail.address());
+        core::ptr::read_volatile(run.tail)
+    };
+    let anchor = tail_at.wrapping_sub(tail.tag());
+    let mut at = if before == tail_at {
+        kernel::previous_of(found)
+    } else {
+        tail_at
+    };
     let mut steps = 0;
-    while steps < BATCH {
-        let tag = skb.tag();
+    while steps < 2 * BATCH {
+        let tag = at.wrapping_sub(anchor);
         let entry = table::set_of(tag).and_then(|set| table::entry_of(set, tag));
         if let Some(packet) = entry
             && packet.stage == Stage::Receive as u8
@@ -141,13 +163,27 @@ fn take_untold(sock: Sock, port: u32, listed: &mut Packet) -> bool {
             unsafe { table::copy_all_but_tag(packet, listed) };
             listed.tag = tag;
             if table::claim(listed) {
+                *run.found = at;
                 return true;
             }
         }
-        skb = skb.previous();
         steps += 1;
+        // What was found last may be gone, and its memory another's.
+        at = if steps == BATCH {
+            tail_at
+        } else {
+            kernel::previous_of(at)
+        };
     }
     false
+}
+
+/// Where in a queue this CPU found a datagram that it was told of.
+struct Told<'a> {
+    /// The queue's end then.
+    tail: &'a mut u64,
+    /// The datagram.
+    found: &'a mut u64,
 }
 
 /// The note of the datagram at an address; without one, that of the oldest datagram of this list
