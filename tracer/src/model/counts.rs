@@ -1,5 +1,7 @@
 //! Counts by bucket that take no more room than what was counted.
 
+use std::ops::Range;
+
 use tracer_common::bucket::BUCKETS;
 
 /// Counts from the lowest bucket that holds any to the highest, all as wide as the highest count.
@@ -30,6 +32,12 @@ impl Counts {
         (self.first.into()..).zip(counts)
     }
 
+    /// From the lowest bucket that holds any to behind the highest.
+    pub fn span(&self) -> Range<usize> {
+        let first = usize::from(self.first);
+        first..first + self.words.len() / self.width().max(1)
+    }
+
     /// Counts `n` more in a bucket, as far as a count goes.
     pub fn add(&mut self, bucket: usize, n: u64) {
         debug_assert!(bucket < BUCKETS);
@@ -54,9 +62,8 @@ impl Counts {
         let (first, end) = if self.words.is_empty() {
             (bucket, bucket + 1)
         } else {
-            let first = usize::from(self.first);
-            let end = first + self.words.len() / self.width();
-            (first.min(bucket), end.max(bucket + 1))
+            let Range { start, end } = self.span();
+            (start.min(bucket), end.max(bucket + 1))
         };
         let len = (end - first) * width as usize;
         if len == self.words.len() {

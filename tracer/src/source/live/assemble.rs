@@ -197,9 +197,8 @@ impl Assembly {
         let (Some(parent), Some(stage)) = (parent, Stage::from_number(info.key.stage as u8)) else {
             return;
         };
-        let tally = self.tallies.of(number).cloned().unwrap_or_default();
         if stage == Stage::Total {
-            if let Parent::Node(place) = parent {
+            if let (Parent::Node(place), Some(tally)) = (parent, self.tallies.of(number)) {
                 reading.nodes[place].total = tally.histogram();
             }
             return;
@@ -213,6 +212,8 @@ impl Assembly {
             },
             _ => self.hop(info, stage),
         };
+        let nothing = Tally::default();
+        let tally = self.tallies.of(number).unwrap_or(&nothing);
         self.places.insert(number, reading.nodes.len());
         reading.births.nodes.push(info.ticket);
         reading.nodes.push(Node {
@@ -224,7 +225,7 @@ impl Assembly {
             latency: tally.histogram(),
             total: Histogram::default(),
             born: tally.born,
-            ends: ends(&tally),
+            ends: ends(tally),
         });
     }
 

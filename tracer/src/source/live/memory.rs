@@ -10,6 +10,7 @@ use tracer_common::exchange::{ConnectionSet, PeerCounts};
 use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot};
 use tracer_common::passing::PassingSet;
 
+use super::tally::Head;
 use crate::source::Error;
 
 /// A record that is valid for any bytes, and has the same layout in the kernel half.
@@ -44,6 +45,22 @@ unsafe impl Record for PassingSet {}
 unsafe impl Record for u64 {}
 // SAFETY: as above.
 unsafe impl Record for u32 {}
+
+/// What a record begins with.
+///
+/// # Safety
+/// The whole must begin with the same members in the same places.
+pub(super) unsafe trait Beginning: Record {
+    type Whole: Record;
+}
+
+// SAFETY: it holds numbers only, as `Cell` does, and both are `repr(C)`; their places are asserted
+// equal beside it.
+unsafe impl Record for Head {}
+// SAFETY: as above.
+unsafe impl Beginning for Head {
+    type Whole = Cell;
+}
 
 /// An array of the kernel half, to be read and written while it changes.
 pub(super) struct Array<T> {
@@ -94,6 +111,16 @@ impl<T: Record> Array<T> {
         }
         // SAFETY: the index is within the mapping, and a record is valid for any bytes.
         Some(unsafe { self.place(index).read_volatile() })
+    }
+
+    /// A copy of what a record begins with; it may be torn as well.
+    pub(super) fn begin<B: Beginning<Whole = T>>(&self, index: usize) -> Option<B> {
+        if index >= self.len {
+            return None;
+        }
+        // SAFETY: the index is within the mapping, the record begins with it, and it is valid for
+        // any bytes.
+        Some(unsafe { self.place(index).cast::<B>().read_volatile() })
     }
 
     /// Writes a record, which must be nobody else's at this moment.

@@ -1,11 +1,13 @@
 //! Counters that only grow, from cells whose words wrap.
 
 use std::collections::HashMap;
+use std::mem::offset_of;
 
 use tracer_common::bucket::BUCKETS;
 use tracer_common::layout::{CELL_BUCKETS, Cell, ENDS, End, Numbers};
 
 use super::maps::Memory;
+use super::memory::Array;
 use crate::model::{Counts, Histogram};
 
 /// What was counted at one node, on all CPUs, since the start.
@@ -50,22 +52,91 @@ impl Tally {
     }
 
     /// Adds what a cell counted since it was read last.
-    fn add(&mut self, now: &Cell, before: Option<&Cell>) {
-        let wide = |pick: fn(&Cell) -> u64| pick(now).wrapping_sub(before.map_or(0, pick));
-        self.packets += wide(|cell| cell.packets);
-        self.bytes += wide(|cell| cell.bytes);
-        self.sum_ns += wide(|cell| cell.sum_ns);
-        self.born += u64::from(now.born.wrapping_sub(before.map_or(0, |cell| cell.born)));
-        self.min_ns = self.min_ns.min(u64::MAX - now.min_inverted_ns);
-        self.max_ns = self.max_ns.max(now.max_ns);
-        for (index, end) in self.ends.iter_mut().enumerate() {
-            let since = now.ends[index].wrapping_sub(before.map_or(0, |cell| cell.ends[index]));
+    fn add(&mut self, now: &Cell, before: &mut Before) {
+        let (head, last) = (Head::of(now), before.head);
+        self.packets += head.packets.wrapping_sub(last.packets);
+        self.bytes += head.bytes.wrapping_sub(last.bytes);
+        self.sum_ns += head.sum_ns.wrapping_sub(last.sum_ns);
+        self.born += u64::from(head.born.wrapping_sub(last.born));
+        self.min_ns = self.min_ns.min(u64::MAX - head.min_inverted_ns);
+        self.max_ns = self.max_ns.max(head.max_ns);
+        for (end, (now, last)) in self
+            .ends
+            .iter_mut()
+            .zip(head.ends.into_iter().zip(last.ends))
+        {
             // An end may be taken back: the difference is a small number of either sign.
-            *end += i64::from(since.cast_signed());
+            *end += i64::from(now.wrapping_sub(last).cast_signed());
         }
+        let filled = before.counts.span();
         for (bucket, &count) in now.buckets.iter().enumerate().take(BUCKETS) {
-            let since = count.wrapping_sub(before.map_or(0, |cell| cell.buckets[bucket]));
-            self.counts.add(bucket, since.into());
+            if count == 0 && !filled.contains(&bucket) {
+                continue;
+            }
+            let since = count.wrapping_sub(before.counts.get(bucket) as u32).into();
+            self.counts.add(bucket, since);
+            before.counts.add(bucket, since);
+        }
+        before.head = head;
+    }
+}
+
+/// What stands before the buckets of a cell: as long as it stays the same, they do.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    packets: u64,
+    bytes: u64,
+    sum_ns: u64,
+    min_inverted_ns: u64,
+    max_ns: u64,
+    owner: u32,
+    born: u32,
+    ends: [u32; ENDS],
+    cpu: u32,
+}
+
+const _: () = assert!(
+    size_of::<Head>() == offset_of!(Cell, buckets)
+        && offset_of!(Head, max_ns) == offset_of!(Cell, max_ns)
+        && offset_of!(Head, owner) == offset_of!(Cell, owner)
+        && offset_of!(Head, born) == offset_of!(Cell, born)
+        && offset_of!(Head, ends) == offset_of!(Cell, ends)
+        && offset_of!(Head, cpu) == offset_of!(Cell, cpu)
+);
+
+impl Head {
+    const fn of(cell: &Cell) -> Self {
+        Self {
+            packets: cell.packets,
+            bytes: cell.bytes,
+            sum_ns: cell.sum_ns,
+            min_inverted_ns: cell.min_inverted_ns,
+            max_ns: cell.max_ns,
+            owner: cell.owner,
+            born: cell.born,
+            ends: cell.ends,
+            cpu: cell.cpu,
+        }
+    }
+}
+
+/// A cell as it was read last.
+struct Before {
+    head: Head,
+    /// All that its buckets ever counted, whose lower words are what they hold.
+    counts: Counts,
+    /// Whether it was the same at the last two readings. A program writes the buckets a moment
+    /// before or after the head, and a reading may come between.
+    settled: bool,
+}
+
+impl Default for Before {
+    fn default() -> Self {
+        Self {
+            head: Head::of(&EMPTY),
+            counts: Counts::default(),
+            settled: true,
         }
     }
 }
@@ -74,28 +145,38 @@ impl Tally {
 #[derive(Default)]
 pub(super) struct Tallies {
     by_node: HashMap<u32, Tally>,
-    last: Vec<Cell>,
+    last: Vec<Before>,
 }
 
 impl Tallies {
     /// Adds what was counted since the last time.
+    ///
+    /// Of a cell at which nothing was counted the head is read alone: a tenth of it.
     pub(super) fn update(&mut self, memory: &Memory, now_ns: u64) {
-        for index in 0..memory.given_out(Numbers::Cells) {
-            let Some(cell) = memory.cells.get(index) else {
+        self.take(&memory.cells, memory.given_out(Numbers::Cells), now_ns);
+    }
+
+    fn take(&mut self, cells: &impl Cells, count: usize, now_ns: u64) {
+        if self.last.len() < count {
+            self.last.resize_with(count, Before::default);
+        }
+        for (index, before) in self.last.iter_mut().enumerate().take(count) {
+            let Some(head) = cells.head(index) else {
                 continue;
             };
-            let last = self.last.get(index);
-            if cell.owner != 0 {
-                let tally = self.by_node.entry(cell.owner - 1).or_default();
-                if last.is_none_or(|last| is_new(last, &cell)) {
-                    tally.used_ns = now_ns;
-                }
-                tally.add(&cell, last);
+            let is_same = head == before.head;
+            if is_same && before.settled {
+                continue;
             }
-            match self.last.get_mut(index) {
-                Some(last) => *last = cell,
-                None => self.last.push(cell),
+            let Some(cell) = cells.cell(index).filter(|cell| cell.owner != 0) else {
+                continue;
+            };
+            let tally = self.by_node.entry(cell.owner - 1).or_default();
+            if !is_same {
+                tally.used_ns = now_ns;
             }
+            tally.add(&cell, before);
+            before.settled = is_same;
         }
     }
 
@@ -113,8 +194,8 @@ impl Tallies {
 
     /// The cells in use: number, node and CPU.
     pub(super) fn cells(&self) -> impl Iterator<Item = (u32, u32, u32)> {
-        let cells = (0..).zip(&self.last);
-        cells.filter_map(|(number, cell)| Some((number, cell.owner.checked_sub(1)?, cell.cpu)))
+        let heads = (0..).zip(self.last.iter().map(|before| &before.head));
+        heads.filter_map(|(number, head)| Some((number, head.owner.checked_sub(1)?, head.cpu)))
     }
 
     /// Forgets a node.
@@ -125,7 +206,7 @@ impl Tallies {
     /// A cell is empty from now on.
     pub(super) fn forget_cell(&mut self, cell: u32) {
         if let Some(last) = self.last.get_mut(cell as usize) {
-            *last = EMPTY;
+            *last = Before::default();
         }
     }
 }
@@ -144,12 +225,22 @@ pub(super) const EMPTY: Cell = Cell {
     buckets: [0; CELL_BUCKETS],
 };
 
-/// Whether anything was counted since.
-fn is_new(last: &Cell, now: &Cell) -> bool {
-    now.owner != last.owner
-        || now.packets != last.packets
-        || now.born != last.born
-        || now.ends != last.ends
+/// Where cells are read.
+trait Cells {
+    /// A copy of what stands before the buckets.
+    fn head(&self, index: usize) -> Option<Head>;
+    /// A copy of all of it.
+    fn cell(&self, index: usize) -> Option<Cell>;
+}
+
+impl Cells for Array<Cell> {
+    fn head(&self, index: usize) -> Option<Head> {
+        self.begin(index)
+    }
+
+    fn cell(&self, index: usize) -> Option<Cell> {
+        self.get(index)
+    }
 }
 
 #[cfg(test)]
@@ -169,20 +260,83 @@ mod tests {
         cell
     }
 
+    /// Cells, and how many of them were read as a whole.
+    #[derive(Default)]
+    struct Counted {
+        cells: Vec<Cell>,
+        whole: std::cell::Cell<usize>,
+    }
+
+    impl Cells for Counted {
+        fn head(&self, index: usize) -> Option<Head> {
+            self.cells.get(index).map(Head::of)
+        }
+
+        fn cell(&self, index: usize) -> Option<Cell> {
+            self.whole.set(self.whole.get() + 1);
+            self.cells.get(index).copied()
+        }
+    }
+
+    /// A tally of one cell that was read once for each of these.
+    fn tally(cells: &[Cell]) -> Tally {
+        let (mut tally, mut before) = (Tally::default(), Before::default());
+        for cell in cells {
+            tally.add(cell, &mut before);
+        }
+        tally
+    }
+
     #[test]
     fn a_bucket_that_wraps_loses_nothing() {
-        let mut tally = Tally::default();
-        tally.add(&cell(10, u32::MAX - 1, 0), None);
-        tally.add(&cell(13, 1, 0), Some(&cell(10, u32::MAX - 1, 0)));
+        let tally = tally(&[cell(10, u32::MAX - 1, 0), cell(13, 1, 0)]);
         assert_eq!(tally.packets, 13);
         assert_eq!(tally.histogram().count(), u64::from(u32::MAX) + 2);
     }
 
     #[test]
+    fn a_bucket_that_is_back_at_zero_wrapped() {
+        let tally = tally(&[cell(10, u32::MAX - 1, 0), cell(12, 0, 0), cell(13, 1, 0)]);
+        assert_eq!(tally.histogram().count(), u64::from(u32::MAX) + 2);
+    }
+
+    #[test]
     fn an_end_can_be_taken_back() {
-        let mut tally = Tally::default();
-        tally.add(&cell(1, 0, 1), None);
-        tally.add(&cell(1, 0, 0), Some(&cell(1, 0, 1)));
+        let tally = tally(&[cell(1, 0, 1), cell(1, 0, 0)]);
         assert_eq!(tally.ends, [0; ENDS]);
+    }
+
+    #[test]
+    fn a_cell_at_which_nothing_is_counted_is_not_read_again() {
+        let mut cells = Counted {
+            cells: vec![cell(1, 1, 0), cell(1, 1, 0), EMPTY],
+            ..Counted::default()
+        };
+        let mut tallies = Tallies::default();
+        let mut read = |cells: &Counted| {
+            cells.whole.set(0);
+            tallies.take(cells, cells.cells.len(), 7);
+            cells.whole.get()
+        };
+        // After a change once more: its buckets may have been written a moment later.
+        assert_eq!([(); 3].map(|()| read(&cells)), [2, 2, 0]);
+        cells.cells[1] = cell(2, 2, 0);
+        assert_eq!([(); 3].map(|()| read(&cells)), [1, 1, 0]);
+        assert_eq!(tallies.of(0).map(|it| it.histogram().count()), Some(3));
+    }
+
+    #[test]
+    fn buckets_that_are_written_after_the_head_are_read_with_the_next_reading() {
+        let mut cells = Counted {
+            cells: vec![cell(1, 0, 0)],
+            ..Counted::default()
+        };
+        let mut tallies = Tallies::default();
+        tallies.take(&cells, 1, 1);
+        cells.cells[0] = cell(1, 1, 0);
+        tallies.take(&cells, 1, 2);
+        let tally = tallies.of(0).expect("what was counted");
+        assert_eq!((tally.packets, tally.histogram().count()), (1, 1));
+        assert_eq!(tally.used_ns, 1);
     }
 }
