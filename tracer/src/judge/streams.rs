@@ -29,7 +29,9 @@ const IDLE_EACH: u64 = 15;
 /// The streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    watched: HashMap<u64, Watched>,
+    /// Each in a room of its own: a table that grows moves all that stands in it, and half of it is
+    /// empty then.
+    watched: HashMap<u64, Box<Watched>>,
     gone: HashSet<u64>,
     refused: u64,
     swept_s: u64,
@@ -63,7 +65,7 @@ impl Streams {
                 case: saved.case,
                 ..Watched::default()
             };
-            (saved.key, watched)
+            (saved.key, Box::new(watched))
         });
         Self {
             watched: watched.collect(),

@@ -36,6 +36,9 @@ const UNKNOWN: Duration = Duration::from_millis(500);
 /// … and at most.
 const SELDOM: Duration = Duration::from_mins(1);
 
+/// What is due within this time need not be asked for on its own.
+const SOON: Duration = Duration::from_secs(10);
+
 /// The most processes of an end.
 const PROCESSES: usize = 8;
 
@@ -94,7 +97,10 @@ impl Names {
         let mut found: Vec<((String, Side), Vec<Socket>)> = Vec::new();
         for (&(class, side), local) in local {
             let place = (keys[class].clone(), side);
-            let is_due = self.known.get(&place).is_none_or(|it| it.again <= now);
+            let again = self.known.get(&place).map(|it| it.again);
+            // What is due soon comes along where all sockets of its kind are at hand.
+            let is_due = again.is_none_or(|again| again <= now)
+                || again.is_some_and(|it| it <= now + SOON) && asked.has_all(local);
             if is_due && self.credit.is_left() {
                 found.push((place, asked.of(local)));
             }

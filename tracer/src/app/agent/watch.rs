@@ -9,7 +9,7 @@ use super::rush::Rush;
 use super::state::State;
 use super::{Budget, notify};
 use crate::model::Reading;
-use crate::source::{Error, Source};
+use crate::source::{Error, Source, heap};
 
 /// Opens a source; called on the reader's thread, and again after a rest.
 pub(super) type Open = Box<dyn Fn() -> Result<Box<dyn Source>, Error> + Send>;
@@ -204,6 +204,7 @@ fn share(each: u32) -> f64 {
 
 fn opened(open: &Open, governor: &mut Governor) -> Result<Box<dyn Source>, Error> {
     let mut source = open()?;
+    heap::return_free_pages();
     governor.found(source.has_finer());
     if governor.leaves_out() {
         source.watch_finer(false)?;

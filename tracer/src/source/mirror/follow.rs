@@ -17,7 +17,7 @@ use crate::model::journal::known::Snapshot;
 use crate::model::network::{Change, Fact};
 use crate::source::live::makers::Listeners;
 use crate::source::live::rights::ForNames;
-use crate::source::netns::find::{self, Found};
+use crate::source::netns::find::{Finder, Found};
 use crate::source::spent::spent;
 
 /// How often namespaces of processes are looked for, at most …
@@ -57,6 +57,7 @@ pub(super) struct Follower {
     follows: BTreeMap<u32, Follow>,
     /// Those that could not be entered.
     closed: BTreeMap<u32, Closed>,
+    finder: Finder,
     next_scan: Instant,
     /// From when on names that came or went are a reason to scan.
     names_rested: Instant,
@@ -78,6 +79,7 @@ impl Follower {
             listeners,
             follows: BTreeMap::new(),
             closed: BTreeMap::new(),
+            finder: Finder::default(),
             next_scan: Instant::now(),
             names_rested: Instant::now(),
             mounted: Vec::new(),
@@ -130,7 +132,7 @@ impl Follower {
     pub(super) fn scan(&mut self) {
         let _rights = ForNames::take_up();
         let (start, before) = (Instant::now(), spent());
-        let found = find::all();
+        let found = self.finder.all();
         let took = spent().saturating_sub(before);
         let gone: Vec<u32> = self
             .follows

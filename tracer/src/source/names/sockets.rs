@@ -1,12 +1,14 @@
 //! The sockets of an end, as the kernel tells them (`sock_diag(7)`,
 //! `include/uapi/linux/inet_diag.h`).
 
+mod all;
 mod message;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use self::all::All;
 use super::end::{Local, Role};
 use crate::source::mirror::{Asker, Mirror};
 
@@ -16,11 +18,24 @@ use message::{CONNECTED, LISTENING, Request, UNCONNECTED, read, request};
 /// The most sockets of an end that are looked at.
 const SOCKETS: usize = 32;
 
+/// After so many questions for single ports of a kind of sockets all of that kind are asked for. The
+/// kernel goes through all of them for each question anyway, and tells those that fit.
+const SINGLY: usize = 4;
+
 /// What was asked during a reading, so that nothing is asked twice.
 pub(super) struct Asked<'a> {
     mirror: &'a Mirror,
     askers: BTreeMap<u32, Option<Asker>>,
     answers: HashMap<(u32, Request), Vec<Socket>>,
+    /// By the namespace and what is asked for, at any port.
+    kinds: HashMap<(u32, Request), Known>,
+}
+
+/// What is known of a kind of sockets of a namespace.
+enum Known {
+    /// So many ports were asked for.
+    Ports(usize),
+    All(All),
 }
 
 impl<'a> Asked<'a> {
@@ -29,7 +44,24 @@ impl<'a> Asked<'a> {
             mirror,
             askers: BTreeMap::new(),
             answers: HashMap::new(),
+            kinds: HashMap::new(),
         }
+    }
+
+    /// Whether the sockets of an end's kind are all known by now, so that it costs next to nothing.
+    pub(super) fn has_all(&self, end: &Local) -> bool {
+        let is_known = |family| {
+            let kind = Request {
+                family,
+                protocol: end.protocol,
+                states: states(end),
+                own_port: 0,
+                other_port: 0,
+            };
+            let known = self.kinds.get(&(end.namespace.inode, kind));
+            matches!(known, Some(Known::All(_)))
+        };
+        families(end.own.ip()).into_iter().all(is_known)
     }
 
     /// The sockets that have packets of an end; none where the namespace can't be entered.
@@ -47,11 +79,7 @@ impl<'a> Asked<'a> {
 
     /// Those that listen on the service's port: at that very address, else at all addresses.
     fn serving(&mut self, end: &Local) -> Vec<Socket> {
-        let states = if end.protocol == 6 {
-            LISTENING
-        } else {
-            UNCONNECTED
-        };
+        let states = states(end);
         let mut there: Vec<Socket> = Vec::new();
         for family in families(end.own.ip()) {
             let request = Request {
@@ -136,10 +164,27 @@ impl<'a> Asked<'a> {
         let inode = end.namespace.inode;
         let place = (inode, request);
         if !self.answers.contains_key(&place) {
-            let answer = self.ask(end, request).unwrap_or_default();
+            let answer = self.find(end, request);
             self.answers.insert(place, answer);
         }
         &self.answers[&place]
+    }
+
+    fn find(&mut self, end: &Local, request: Request) -> Vec<Socket> {
+        let kind = request.at_any_port();
+        let place = (end.namespace.inode, kind);
+        match self.kinds.entry(place).or_insert(Known::Ports(0)) {
+            Known::All(all) => return all.like(&request),
+            Known::Ports(asked) if *asked < SINGLY => {
+                *asked += 1;
+                return self.ask(end, request).unwrap_or_default();
+            }
+            Known::Ports(_) => {}
+        }
+        let all = All::of(self.ask(end, kind).unwrap_or_default());
+        let found = all.like(&request);
+        self.kinds.insert(place, Known::All(all));
+        found
     }
 
     fn ask(&mut self, end: &Local, question: Request) -> io::Result<Vec<Socket>> {
@@ -159,6 +204,15 @@ impl<'a> Asked<'a> {
             },
         )?;
         Ok(sockets)
+    }
+}
+
+/// In which states the sockets of an end are, as a rule.
+fn states(end: &Local) -> u32 {
+    match (&end.service, end.protocol) {
+        (Role::Server, 6) => LISTENING,
+        (Role::Server, _) => UNCONNECTED,
+        (Role::Client | Role::Peer, _) => CONNECTED,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding network namespaces: those that have names, and those of processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,61 @@ pub(in crate::source) type Namespaces = BTreeMap<u32, Found>;
 /// Those that can be found now. The host's own and named ones are named as such; any other is known
 /// by the process in it that has the lowest number, which is its oldest as a rule.
 pub(in crate::source) fn all() -> Namespaces {
-    let mut found = Namespaces::new();
-    add(&mut found, &host(), || "host".to_owned());
-    named(&mut found);
-    let own = std::process::id();
-    add(&mut found, Path::new(OWN), || name(own));
-    for pid in process::all() {
-        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-        add(&mut found, &path, || name(pid));
+    Finder::default().all()
+}
+
+/// In how many looks each process is looked at once, and how often it is at first: who runs something
+/// in a namespace of its own enters that soon after it was born.
+const EACH: u32 = 4;
+
+/// Finds namespaces again and again, and does not look at all processes each time.
+#[derive(Default)]
+pub(in crate::source) struct Finder {
+    processes: HashMap<u32, Seen>,
+    found: Namespaces,
+    looks: u32,
+}
+
+/// A process, when it was looked at.
+#[derive(Clone, Copy)]
+struct Seen {
+    inode: u32,
+    looks: u32,
+}
+
+impl Finder {
+    /// Those that can be found now; a process that went to another one is noticed after a few calls.
+    pub(in crate::source) fn all(&mut self) -> Namespaces {
+        self.looks = self.looks.wrapping_add(1);
+        let mut found = Namespaces::new();
+        add(&mut found, &host(), || "host".to_owned());
+        named(&mut found);
+        let own = std::process::id();
+        add(&mut found, Path::new(OWN), || name(own));
+        let before = std::mem::take(&mut self.processes);
+        for pid in process::all() {
+            let path = || PathBuf::from(format!("/proc/{pid}/ns/net"));
+            let seen = before.get(&pid).copied();
+            let is_turn = pid.wrapping_add(self.looks).is_multiple_of(EACH);
+            let known = seen.filter(|seen| seen.looks >= EACH && !is_turn);
+            let Some(inode) = known.map(|it| it.inode).or_else(|| inode(&path())) else {
+                continue;
+            };
+            let looks = seen.map_or(0, |it| it.looks).saturating_add(1);
+            self.processes.insert(pid, Seen { inode, looks });
+            found.entry(inode).or_insert_with(|| {
+                let path = path();
+                let before = self.found.get(&inode).filter(|_| known.is_some());
+                let before = before.filter(|it| it.path == path);
+                before.cloned().unwrap_or_else(|| Found {
+                    name: name(pid),
+                    path,
+                })
+            });
+        }
+        self.found.clone_from(&found);
+        found
     }
-    found
 }
 
 /// The file of the namespace that has this name in what is shown.
@@ -82,13 +127,16 @@ fn is_namespace(path: &Path) -> bool {
 }
 
 fn add(found: &mut Namespaces, path: &Path, name: impl FnOnce() -> String) {
-    let Ok(data) = fs::metadata(path) else {
-        return;
-    };
-    found.entry(data.ino() as u32).or_insert_with(|| Found {
-        name: name(),
-        path: path.to_owned(),
-    });
+    if let Some(inode) = inode(path) {
+        found.entry(inode).or_insert_with(|| Found {
+            name: name(),
+            path: path.to_owned(),
+        });
+    }
+}
+
+fn inode(path: &Path) -> Option<u32> {
+    fs::metadata(path).map(|data| data.ino() as u32).ok()
 }
 
 /// What a process's namespace is called: containers of a pod share theirs.
@@ -100,6 +148,25 @@ fn name(pid: u32) -> String {
         },
         Some(Owner::Unit(_)) | None => {
             format!("{}[{pid}]", process::command(pid).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_again_finds_the_same() {
+        let mut finder = Finder::default();
+        let first = finder.all();
+        assert!(!first.is_empty());
+        let own = inode(Path::new(OWN)).unwrap();
+        for _ in 0..=2 * EACH {
+            let again = finder.all();
+            assert_eq!(again.get(&own), first.get(&own));
+            // A process is looked at as soon as it is there.
+            assert!(finder.processes.contains_key(&std::process::id()));
         }
     }
 }

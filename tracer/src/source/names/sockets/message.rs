@@ -30,6 +30,17 @@ pub(super) struct Request {
     pub(super) other_port: u16,
 }
 
+impl Request {
+    /// The same sockets, whatever their ports are.
+    pub(super) fn at_any_port(self) -> Self {
+        Self {
+            own_port: 0,
+            other_port: 0,
+            ..self
+        }
+    }
+}
+
 /// A socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::names) struct Socket {
