@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
@@ -255,6 +256,10 @@ struct PodOrders(Orders);
 // SAFETY: `Orders` is two words without padding.
 unsafe impl aya::Pod for PodOrders {}
 
+/// The most programs that are loaded at once: a host may have hundreds of processors, and each
+/// verification takes some MB of the kernel's memory.
+const LOADERS: usize = 8;
+
 /// Attaches each program that this kernel has a tracepoint for.
 ///
 /// All are loaded before the first one is attached, and those that begin a packet's way come last,
@@ -266,21 +271,21 @@ fn attach_all(
     btf: &Btf,
     types: &KernelTypes,
 ) -> Result<Vec<Availability>, Error> {
+    let needed = finer::probes(fine).filter(|probe| is_needed(probe, types));
+    let needed: Vec<_> = needed.map(|probe| (probe, target(probe, types))).collect();
+    let mut results = load_programs(ebpf, &needed, btf);
     let mut availability = Vec::new();
     let mut loaded = Vec::new();
-    for probe in finer::probes(fine).filter(|probe| is_needed(probe, types)) {
-        let state = if let Some(target) = target(probe, types) {
-            let started = Instant::now();
-            match load_program(ebpf, probe, target, btf) {
-                Ok(()) => {
-                    tell_effort(ebpf, probe, started.elapsed());
-                    loaded.push(probe);
-                    State::Works
-                }
-                Err(cause) => refused(probe, "load", &cause)?,
+    for (probe, target) in needed {
+        let state = match (target, results.remove(probe.program)) {
+            (Some(_), Some((Ok(()), took))) => {
+                tell_effort(ebpf, probe, took);
+                loaded.push(probe);
+                State::Works
             }
-        } else {
-            absent(probe)?
+            (Some(_), Some((Err(cause), _))) => refused(probe, "load", &cause)?,
+            (Some(_), None) => unreachable!("{WRONG_OBJECT}"),
+            (None, _) => absent(probe)?,
         };
         availability.push((probe, state));
     }
@@ -326,13 +331,49 @@ fn target(probe: &Probe, types: &KernelTypes) -> Option<&'static str> {
 
 pub(super) const WRONG_OBJECT: &str = "the object has a program of this type for each row";
 
-fn load_program(
+/// What came of loading a program, and how long that took.
+type Loading = (Result<(), ProgramError>, Duration);
+
+/// Loads programs, several at once: the verifier reads each on the processor that asks, and takes no
+/// lock for those who may load any (kernel/bpf/verifier.c, `bpf_check`).
+fn load_programs(
     ebpf: &mut Ebpf,
-    probe: &Probe,
-    target: &str,
+    wanted: &[(&Probe, Option<&'static str>)],
     btf: &Btf,
-) -> Result<(), ProgramError> {
-    match ebpf.program_mut(probe.program).expect(WRONG_OBJECT) {
+) -> HashMap<String, Loading> {
+    let targets: HashMap<&str, &str> = wanted
+        .iter()
+        .filter_map(|(probe, target)| Some((probe.program, (*target)?)))
+        .collect();
+    let waiting: Vec<(String, &str, &mut Program)> = ebpf
+        .programs_mut()
+        .filter_map(|(name, program)| Some((name.to_owned(), *targets.get(name)?, program)))
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(LOADERS));
+    let (waiting, results) = (Mutex::new(waiting), Mutex::new(HashMap::new()));
+    // A function, so that nobody waits for the lock while a program is loaded.
+    let next = || lock(&waiting).pop();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((name, target, program)) = next() {
+                    let started = Instant::now();
+                    let result = load_program(program, target, btf);
+                    lock(&results).insert(name, (result, started.elapsed()));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever panicked with it left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn load_program(program: &mut Program, target: &str, btf: &Btf) -> Result<(), ProgramError> {
+    match program {
         Program::BtfTracePoint(program) => program.load(target, btf),
         Program::FEntry(program) => program.load(target, btf),
         _ => unreachable!("{WRONG_OBJECT}"),
