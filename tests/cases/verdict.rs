@@ -2,6 +2,8 @@
 
 #[path = "verdict/probe.rs"]
 mod probe;
+#[path = "verdict/ways.rs"]
+mod ways;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -72,18 +74,22 @@ impl Fleet {
 
     /// Looks for a while, as the command does where no agent runs.
     fn look(&self) -> Answer {
-        let live = Live::open(&self.settings()).unwrap();
-        std::thread::sleep(WINDOW / 2);
-        let mut live = Box::new(live);
-        let middle = Report::from_reading(&live.read().unwrap());
-        std::thread::sleep(WINDOW / 2);
-        let end = Report::from_reading(&live.finish().unwrap());
-        let window = Window::new(&Report::default(), &middle, &end);
-        let answer = verdict::answer(&window, &Past::default());
-        println!("{}", verdict_text::to_text(&answer, Look::default()));
-        println!("{}", verdict_text::to_long_text(&answer, Look::default()));
-        answer
+        look(&self.settings())
     }
+}
+
+fn look(settings: &Settings) -> Answer {
+    let live = Live::open(settings).unwrap();
+    std::thread::sleep(WINDOW / 2);
+    let mut live = Box::new(live);
+    let middle = Report::from_reading(&live.read().unwrap());
+    std::thread::sleep(WINDOW / 2);
+    let end = Report::from_reading(&live.finish().unwrap());
+    let window = Window::new(&Report::default(), &middle, &end);
+    let answer = verdict::answer(&window, &Past::default());
+    println!("{}", verdict_text::to_text(&answer, Look::default()));
+    println!("{}", verdict_text::to_long_text(&answer, Look::default()));
+    answer
 }
 
 fn component(name: &str, address: Address) -> Component {

@@ -78,7 +78,9 @@ pub struct Contrast {
     pub why: Why,
     /// Which, by their index.
     pub bad: Vec<usize>,
-    /// How many were compared.
+    /// Those that were compared.
+    pub among: Vec<usize>,
+    /// How many that are.
     pub of: usize,
     /// Median latency of the bad and of the rest, in ns.
     pub median_ns: [u64; 2],
@@ -218,6 +220,7 @@ fn contrast(why: Why, siblings: &[Sibling], among: &[usize], bad: Vec<usize>) ->
     Contrast {
         why,
         of: among.len(),
+        among: among.to_vec(),
         median_ns: [0, 1].map(|side| sides[side].quantile_ns(0.5).unwrap_or_default()),
         mishaps: [rate(0), rate(1)],
         ways: ways(bad.len(), among.len()),
@@ -226,7 +229,7 @@ fn contrast(why: Why, siblings: &[Sibling], among: &[usize], bad: Vec<usize>) ->
 }
 
 /// The simplest fraction that the share of bad siblings may stand for, within 1.5 sigma.
-fn ways(bad: usize, of: usize) -> Option<(u32, u32)> {
+pub(super) fn ways(bad: usize, of: usize) -> Option<(u32, u32)> {
     let (share, all) = (bad as f64 / of as f64, of as f64);
     let slack = 1.5 * (share * (1.0 - share) / all).sqrt();
     (2..=MOST_WAYS)

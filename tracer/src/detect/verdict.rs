@@ -86,6 +86,7 @@ pub const TABLE: &[Rule] = &[
     rule(&[S::PathGrew],                       &[],                 Word::Path,     C::PathGrew,         Likely),
     rule(&[S::PeerLong],                       &[S::PeerOrWayBack, S::Usual], Word::Peer, C::PeerThinks, Surely),
     rule(&[S::ThinksHere],                     &[S::Usual],         Word::App,      C::AppThinks,        Surely),
+    rule(&[S::SomeWaysLose],                   &[],                 Word::Path,     C::SomeWaysLose,     Likely),
     rule(&[S::Loses],                          &[],                 Word::Path,     C::PathLoses,        Likely),
     rule(&[S::SendsAgain],                     &[],                 Word::CantTell, C::StreamLoses,      Surely),
     rule(&[S::SomeConnections],                &[],                 Word::CantTell, C::SomeConnections,  Surely),

@@ -157,8 +157,10 @@ pub struct Odd {
 }
 
 /// Connections of one dependency that are unlike the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SomeConnections {
+    /// Whether they lose packets that the others do not; else they are slower.
+    pub by_loss: bool,
     /// How many are worse.
     pub bad: u64,
     /// Of how many that had enough traffic.
@@ -169,6 +171,14 @@ pub struct SomeConnections {
     pub worse: Timed,
     /// Those of the others.
     pub rest: Timed,
+    /// Segments that they sent again, of their round trips.
+    pub worse_lost: Share,
+    /// … that the others did.
+    pub rest_lost: Share,
+    /// The asking side's ports of those that are worse, in order.
+    pub bad_ports: Vec<u16>,
+    /// … of the others.
+    pub good_ports: Vec<u16>,
 }
 
 /// Which way packets are lost, as far as one end can tell.
@@ -331,6 +341,9 @@ pub enum Claim {
     StreamLoses,
     /// Some connections are slower: by a way that only they take, or by their work.
     SomeConnections,
+    /// Some connections lose packets, and the others do not: a way beyond the next hop that only they
+    /// take.
+    SomeWaysLose,
     /// Nothing comes back: path or peer.
     Silent,
     /// Answers take long, and nothing says whose that is, or whether it is usual.
@@ -367,6 +380,7 @@ impl Claim {
             Self::PeerOrWayBack => "peer_or_way_back",
             Self::StreamLoses => "stream_loses",
             Self::SomeConnections => "some_connections",
+            Self::SomeWaysLose => "some_ways_lose",
             Self::Silent => "silent",
             Self::NothingToCompare => "nothing_to_compare",
             Self::NotSeen => "not_seen",

@@ -307,8 +307,10 @@ fn fact(fact: &Fact) -> Value {
             json!({"fact": "sends_again", "packets": share(*segments), "way": way.name()})
         }
         Fact::SomeConnections(some) => json!({
-            "fact": "some_connections", "bad": some.bad, "of": some.of, "ways": some.ways,
-            "worse": timed(some.worse), "rest": timed(some.rest),
+            "fact": "some_connections", "by_loss": some.by_loss, "bad": some.bad, "of": some.of,
+            "ways": some.ways, "worse": timed(some.worse), "rest": timed(some.rest),
+            "worse_lost": share(some.worse_lost), "rest_lost": share(some.rest_lost),
+            "bad_ports": some.bad_ports, "good_ports": some.good_ports,
         }),
         Fact::Silent { sent_again } => json!({"fact": "silent", "sent_again": sent_again}),
         Fact::Refused { connections } => {

@@ -59,6 +59,8 @@ pub enum Sign {
     SendsAgain,
     /// Some connections are worse than the others.
     SomeConnections,
+    /// Some connections lose, and the others do not.
+    SomeWaysLose,
     /// Nothing comes back.
     Silent,
     /// The peer refuses.
@@ -122,6 +124,9 @@ impl Sign {
             Self::SomeConnections => {
                 "some of six connections or more are slower than the others by 5 ms or more, and stay so"
             }
+            Self::SomeWaysLose => {
+                "two of six connections or more, and half of them at most, lose packets all the time, five times as many as the others"
+            }
             Self::Silent => "five requests or SYNs are sent again, and nothing comes back",
             Self::Refused => "half of the connections or more, and five, are refused",
             Self::BackSlow => {
@@ -178,7 +183,8 @@ impl Sign {
             Self::AppGrew => grew(seen, Word::App),
             Self::Loses => loses(seen),
             Self::SendsAgain => sends_again(seen),
-            Self::SomeConnections => seen.connections.map(Fact::SomeConnections),
+            Self::SomeConnections => some_connections(seen, false),
+            Self::SomeWaysLose => some_connections(seen, true),
             Self::Silent => silent(seen),
             Self::Refused => refused(seen),
             Self::BackSlow => back_slow(seen),
@@ -316,6 +322,12 @@ fn sends_again(seen: &Evidence) -> Option<Fact> {
         segments,
         way: seen.lost_way(),
     })
+}
+
+fn some_connections(seen: &Evidence, by_loss: bool) -> Option<Fact> {
+    let some = seen.connections.as_ref();
+    let some = some.filter(|some| some.by_loss == by_loss);
+    some.cloned().map(Fact::SomeConnections)
 }
 
 fn silent(seen: &Evidence) -> Option<Fact> {

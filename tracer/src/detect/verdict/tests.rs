@@ -128,6 +128,14 @@ fn third() -> SomeConnections {
         ways: Some((1, 3)),
         worse: time(40 * MS),
         rest: time(MS),
+        ..SomeConnections::default()
+    }
+}
+
+fn third_that_loses() -> SomeConnections {
+    SomeConnections {
+        by_loss: true,
+        ..third()
     }
 }
 
@@ -201,6 +209,7 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_lost_packet(Evidence { disturbed: 1, sent_again: 1, ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_stream_that_fills_its_path(Evidence { exchanges: 0, answer: None, sent_again: 60, ..healthy() }, Word::CantTell, Claim::StreamLoses)]
 #[case::some_connections(Evidence { connections: Some(third()), ..healthy() }, Word::CantTell, Claim::SomeConnections)]
+#[case::some_connections_lose(Evidence { connections: Some(third_that_loses()), disturbed: 12, ..healthy() }, Word::Path, Claim::SomeWaysLose)]
 #[case::nothing_comes_back(Evidence { sent_again: 9, ..Evidence::default() }, Word::CantTell, Claim::Silent)]
 #[case::late_answers(Evidence { one_sided: 40, ..healthy() }, Word::CantTell, Claim::PeerOrWayBack)]
 #[case::late_answers_of_a_peer_that_thinks(Evidence { one_sided: 40, ..thinker() }, Word::CantTell, Claim::PeerOrWayBack)]

@@ -7,7 +7,8 @@ use crate::model::journal::{Age, Who};
 use crate::model::name::{self, Process};
 use crate::model::owner::Owner;
 use crate::model::verdict::{
-    Claim, Fact, Grown, Judgement, Lost, Odd, Share, Side, Sure, Timed, Unknown, Word,
+    Claim, Fact, Grown, Judgement, Lost, Odd, Share, Side, SomeConnections, Sure, Timed, Unknown,
+    Word,
 };
 use crate::model::{Class, End, Names, Protocol, Service, Tuple};
 
@@ -335,5 +336,32 @@ pub(crate) fn trickle() -> Answer {
     );
     (case.exchanges, case.undisturbed, case.connections) = (3, 3, 1);
     case.parts.clear();
+    answer(vec![case])
+}
+
+/// One of three ways beyond the next hop loses, or what only its connections show is slow.
+pub(crate) fn one_way_of_three(by_loss: bool) -> Answer {
+    let some = SomeConnections {
+        by_loss,
+        bad: 33,
+        of: 100,
+        ways: Some((1, 3)),
+        worse: timed(40 * MS, 3_960),
+        rest: timed(310_000, 8_040),
+        worse_lost: share(if by_loss { 204 } else { 0 }, 3_960),
+        rest_lost: share(0, 8_040),
+        bad_ports: (40_001..40_034).collect(),
+        good_ports: (40_034..40_101).collect(),
+    };
+    let (word, claim, sure) = if by_loss {
+        (Word::Path, Claim::SomeWaysLose, Sure::Likely)
+    } else {
+        (Word::CantTell, Claim::SomeConnections, Sure::Sure)
+    };
+    let mut judgement = judgement(word, claim, sure, vec![Fact::SomeConnections(some)]);
+    judgement.cleared = fine("app", "db", 5432).judgement.cleared;
+    judgement.cleared.remove(0);
+    let mut case = case("app", "db", 5432, judgement);
+    case.connections = 100;
     answer(vec![case])
 }

@@ -46,6 +46,9 @@ pub(super) fn sentence(case: &Case) -> String {
         Claim::SomeConnections => {
             format!("some connections of {name} are slow: a way that only they take, or their work")
         }
+        Claim::SomeWaysLose => {
+            format!("some connections of {name} lose packets {by}: a way that only they take")
+        }
         Claim::Silent => format!("path or peer: nothing comes back of {name}"),
         Claim::NothingToCompare => {
             format!("{name} takes long; path or peer, and whether it always does, is not known")
@@ -78,7 +81,7 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
             let look = format!("{}ip {}route get {target}", place.sudo, place.n);
             // Where no sibling tells where it is slow, probes may.
             let proof = match case.judgement.claim {
-                Claim::PathGrew | Claim::PathLoses => probe,
+                Claim::PathGrew | Claim::PathLoses | Claim::SomeWaysLose => probe,
                 _ => look,
             };
             [Some(blame), Some(proof), mend(case, &place)]

@@ -1,7 +1,10 @@
 //! Facts and what is not known, as a person would say them: no number without its count.
 
-use crate::model::verdict::{Fact, Lost, Share, Side, Timed, Unknown, Word};
+use crate::model::verdict::{Fact, Lost, Share, Side, SomeConnections, Timed, Unknown, Word};
 use crate::sink::units;
+
+/// So many ports are told, where there are more.
+const PORTS: usize = 4;
 
 /// A fact in a few words.
 #[expect(clippy::too_many_lines, reason = "a table: each fact has its words")]
@@ -54,19 +57,7 @@ pub(super) fn text(fact: &Fact) -> String {
         Fact::SendsAgain { segments, way } => {
             format!("{} packets sent again{}", share(*segments), lost(*way))
         }
-        Fact::SomeConnections(some) => {
-            let ways = some
-                .ways
-                .map(|(bad, of)| format!(", as if {bad} of {of} ways were bad"));
-            format!(
-                "{} of {} connections have round trips of {}, the others of {}{}",
-                units::count(some.bad),
-                units::count(some.of),
-                timed(some.worse),
-                timed(some.rest),
-                ways.unwrap_or_default()
-            )
-        }
+        Fact::SomeConnections(some) => some_connections(some),
         Fact::Silent { sent_again } => {
             format!(
                 "{} sent again, nothing came back",
@@ -206,4 +197,33 @@ fn whose(part: Word) -> &'static str {
         Word::App => "the application",
         Word::Healthy | Word::CantTell => "it",
     }
+}
+
+/// Connections unlike the others, and which.
+fn some_connections(some: &SomeConnections) -> String {
+    let lost = |lost: Share| format!("{} sent again", share(lost));
+    let (worse, rest) = if some.by_loss {
+        (lost(some.worse_lost), lost(some.rest_lost))
+    } else {
+        (timed(some.worse), timed(some.rest))
+    };
+    let ways = some
+        .ways
+        .map(|(bad, of)| format!(", as if {bad} of {of} ways were bad"));
+    format!(
+        "{} of {} connections: {worse}, the others {rest}, and each stays so{}; ports {}",
+        units::count(some.bad),
+        units::count(some.of),
+        ways.unwrap_or_default(),
+        ports(&some.bad_ports)
+    )
+}
+
+fn ports(ports: &[u16]) -> String {
+    let some = &ports[..ports.len().min(PORTS)];
+    let mut some: Vec<String> = some.iter().map(u16::to_string).collect();
+    if ports.len() > PORTS {
+        some.push(format!("{}\u{a0}more", ports.len() - PORTS));
+    }
+    some.join(", ")
 }

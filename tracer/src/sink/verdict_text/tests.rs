@@ -46,6 +46,16 @@ fn cant_tell() {
 }
 
 #[test]
+fn some_connections() {
+    insta::assert_snapshot!(screen(&example::one_way_of_three(false)));
+}
+
+#[test]
+fn some_ways_lose() {
+    insta::assert_snapshot!(screen(&example::one_way_of_three(true)));
+}
+
+#[test]
 fn nothing_seen() {
     insta::assert_snapshot!(screen(&Answer::default()));
 }
@@ -146,7 +156,7 @@ mod arbitrary {
     }
 
     /// Each that there is.
-    const CLAIMS: [Claim; 25] = [
+    const CLAIMS: [Claim; 26] = [
         Claim::StaleRoute,
         Claim::AfterChange,
         Claim::BehindNextHop,
@@ -167,6 +177,7 @@ mod arbitrary {
         Claim::PeerOrWayBack,
         Claim::StreamLoses,
         Claim::SomeConnections,
+        Claim::SomeWaysLose,
         Claim::Silent,
         Claim::NothingToCompare,
         Claim::NotSeen,
