@@ -1,11 +1,13 @@
 //! The faults and the innocents, as data: how each is set and cleared, and the table of truth.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
 use lab::topology::{Address, Road};
-use lab::{Direction, Hook, Protocol};
+use lab::{Direction, Hook, Insert, Protocol, RouteSpec};
+use nix::libc;
 
 use super::scene::{OLD_ROAD, Scene, THINKS};
 
@@ -82,6 +84,23 @@ pub(super) const FAULTS: &[Fault] = &[
             Ok(())
         },
         clear: old_road_is_well,
+    },
+    Fault {
+        name: "old-road-loses",
+        is_change: false,
+        truth: guilty("PATH", OLD),
+        set: |scene| {
+            scene.story.wire.set_loss(0.05);
+            Ok(())
+        },
+        clear: old_road_is_well,
+    },
+    Fault {
+        name: "blackhole",
+        is_change: true,
+        truth: guilty("THIS HOST", &["drill-r1"]),
+        set: |scene| scene.story.r1.add_route(Insert::Add, &blackhole(scene)),
+        clear: |scene| scene.story.r1.delete_route(&blackhole(scene)),
     },
     Fault {
         name: "answers-slow",
@@ -185,6 +204,17 @@ pub(super) const FAULTS: &[Fault] = &[
         clear: everybody_leaves,
     },
 ];
+
+/// The database's address alone, which its network's route does not win against.
+fn blackhole(scene: &Scene) -> RouteSpec {
+    let IpAddr::V4(db) = scene.db.address().ip() else {
+        unreachable!("the database listens at an IPv4 address");
+    };
+    RouteSpec {
+        kind: libc::RTN_BLACKHOLE,
+        ..RouteSpec::to(ipnet::Ipv4Net::from(db).into())
+    }
+}
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
 fn old_road_is_well(scene: &mut Scene) -> Result<()> {
