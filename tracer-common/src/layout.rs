@@ -428,6 +428,9 @@ pub struct Run {
     pub clock: u64,
     /// The packet of the last `xmit`, by tag.
     pub sent: u64,
+    /// The operations of the last virtual device whose kind was asked for, by tag, and in the three
+    /// lowest bits its [`Kind`].
+    pub kind: u64,
     /// How many were put to those that wait; the place of the next one.
     pub waited: u32,
     /// How many of them are too old to wait: since then a socket got something.

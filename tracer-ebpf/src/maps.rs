@@ -74,6 +74,8 @@ pub(crate) struct Scratch {
     pub(crate) address: [u32; 5],
     /// 1 when the headers are in [`Scratch::raw`] already.
     pub(crate) is_read: u32,
+    /// 1 for a packet that is not of the share that is followed.
+    pub(crate) left_out: u32,
 }
 
 /// The scratch of a program on a CPU, by [`scratch_index`].
@@ -154,5 +156,5 @@ pub(crate) static STEPS: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 /// The sizes of what the agent reads must be those that it knows.
 const _: () = assert!(
     size_of::<Tuple>() == 40
-        && size_of::<Run>() == 272 + (64 + 4) * WAITING as usize + 24 * hop::PROGRAMS
+        && size_of::<Run>() == 280 + (64 + 4) * WAITING as usize + 24 * hop::PROGRAMS
 );

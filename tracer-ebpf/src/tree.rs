@@ -1,5 +1,7 @@
 //! The route tree: from where a packet is and where it came from to a node with counters.
 
+use core::hint::cold_path;
+
 use tracer_common::{
     hop::Stage,
     layout::{End, Kind, NO_NODE, NodeInfo, NodeKey, Numbers, ROOT},
@@ -8,10 +10,10 @@ use tracer_common::{
 use crate::{
     exchange::{self, sockets},
     header,
-    kernel::{self, Device, DeviceAt, setting},
+    kernel::{self, Device, DeviceAt, LinkOps, setting},
     maps::{
-        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, POOL, SLOTS_OF, Scratch,
-        Slot,
+        self, CELL_OF, CELLS, CLAIMS, CONTROL, KINDS, NODE_INFO, NODES, POOL, Run, SLOTS_OF,
+        Scratch, Slot,
     },
     record::add_u32,
 };
@@ -298,9 +300,10 @@ pub(crate) fn translated_port(node: u32) -> u16 {
 }
 
 /// The kind of a device. All devices of a kind share their operations, so that the name is read
-/// once a kind.
+/// once a kind; a CPU asks for the same one again and again.
 #[inline(always)]
-pub(crate) fn kind(device: Device) -> u8 {
+pub(crate) fn kind(run: &mut Run, device: Device) -> u8 {
+    const KIND: u64 = 7;
     let link_ops = device.link_ops();
     if link_ops.is_null() {
         return if device.is_loopback() {
@@ -309,6 +312,23 @@ pub(crate) fn kind(device: Device) -> u8 {
             Kind::Physical as u8
         };
     }
+    // One word: a program that comes between leaves it whole.
+    // SAFETY: it belongs to this CPU.
+    let known = unsafe { core::ptr::read_volatile(&raw const run.kind) };
+    if known & !KIND == link_ops.tag() & !KIND {
+        return (known & KIND) as u8;
+    }
+    let kind = look_up(link_ops);
+    // SAFETY: as above.
+    unsafe {
+        core::ptr::write_volatile(&raw mut run.kind, link_ops.tag() & !KIND | u64::from(kind));
+    }
+    kind
+}
+
+#[inline(always)]
+fn look_up(link_ops: LinkOps) -> u8 {
+    cold_path();
     // SAFETY: a value of this map is written once.
     if let Some(&kind) = unsafe { KINDS.get(link_ops.tag()) } {
         return kind as u8;

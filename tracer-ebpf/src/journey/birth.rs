@@ -29,11 +29,36 @@ pub(super) fn recognise_by(packet: &mut Packet, header: &Header) {
 /// A new packet of this host's own.
 #[inline(always)]
 pub(super) fn bear(hop: &Hop, device: Device) {
-    if let Some(scratch) = maps::scratch(hop.index()) {
-        hop.lay_out(device, Stage::Queue, scratch);
-        scratch.socket = exchange::socket_of(hop.skb);
-        come_to_be(hop.index(), Stage::Queue as u32, 0, 0);
+    let Some(scratch) = maps::scratch(hop.index()) else {
+        return;
+    };
+    draw(hop, scratch, false);
+    // What TCP sends is a sign of its connection, whether the packet is followed or not.
+    if scratch.left_out != 0 && header::protocol(scratch) != header::TCP {
+        return leave_out(hop, scratch, Stage::Queue);
     }
+    hop.lay_out(device, Stage::Queue, scratch);
+    scratch.socket = exchange::socket_of(hop.skb);
+    come_to_be(hop.index(), Stage::Queue as u32, 0, 0);
+}
+
+/// Draws whether a packet that may be new is of the share that is followed.
+#[inline(always)]
+fn draw(hop: &Hop, scratch: &mut Scratch, at_data: bool) {
+    scratch.left_out = 0;
+    let followed = followed();
+    if followed != ALL_FOLLOWED {
+        header::point(hop.skb, scratch, at_data);
+        scratch.left_out = u32::from(header::draw(scratch).is_some_and(|drawn| drawn > followed));
+    }
+}
+
+/// Remembers that a packet is not followed, with as little work as that takes.
+#[inline(always)]
+fn leave_out(hop: &Hop, scratch: &mut Scratch, stage: Stage) {
+    scratch.tag = hop.tag;
+    scratch.kind = 0;
+    table::ignore(hop.index(), stage as u32);
 }
 
 /// A packet comes in that is not known: new where devices make new ones, else a loss.
@@ -43,9 +68,16 @@ pub(super) fn enter(hop: &Hop, device: Device, flags: u8) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
-    let kind = tree::kind(device);
+    let kind = tree::kind(hop.run(), device);
+    let is_born = filter::has_scope() || Kind::enters(kind);
+    if is_born {
+        draw(hop, scratch, true);
+        if scratch.left_out != 0 {
+            return leave_out(hop, scratch, STAGE);
+        }
+    }
     hop.lay_out(device, STAGE, scratch);
-    if filter::has_scope() || Kind::enters(kind) {
+    if is_born {
         come_to_be(hop.index(), STAGE as u32, u32::from(flags), u32::from(kind));
     } else {
         orphan(hop.index(), STAGE as u32);
@@ -59,6 +91,7 @@ pub(super) fn receive(hop: &Hop, device: Device) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
+    draw(hop, scratch, true);
     hop.lay_out(device, STAGE, scratch);
     if filter::has_scope() {
         come_to_be(hop.index(), STAGE as u32, 0, 0);
@@ -74,6 +107,7 @@ pub(super) fn copy(hop: &Hop, device: Device) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
+    draw(hop, scratch, false);
     hop.lay_out(device, Stage::Queue, scratch);
     let index = hop.index();
     match copied(index) {
@@ -182,7 +216,7 @@ extern "C" fn birth(index: u32, stage: u32, flags: u32, kind: u32) -> u32 {
     if is_local && is_copy_of_upper(scratch) {
         return COPY;
     }
-    if !header::is_wanted(&scratch.header) || !is_followed(&scratch.header) {
+    if !header::is_wanted(&scratch.header) || scratch.left_out != 0 {
         return table::ignore(index, stage);
     }
     begin(scratch, index, stage, flags)
@@ -209,18 +243,6 @@ fn followed() -> u32 {
         // SAFETY: as above.
         unsafe { core::ptr::read_volatile(&raw const (*orders).followed) }
     })
-}
-
-/// Whether a packet is one of the share that is followed.
-///
-/// By what does not change on its way, so that all of its births and all hosts choose the same: by
-/// its flow alone a single large one would be all or nothing.
-#[inline(always)]
-fn is_followed(header: &Header) -> bool {
-    let followed = followed();
-    // Fibonacci hashing: the upper half has all bits of the mark.
-    let hash = header.mark.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    followed == ALL_FOLLOWED || hash as u32 <= followed
 }
 
 /// Whether it shares its buffer with what an upper device sent just now: a bridge's copy. Then that

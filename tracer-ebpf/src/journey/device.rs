@@ -89,7 +89,7 @@ pub(crate) fn xmit(skb: Skb, device: Device, place: Place) {
         Some(packet) if packet.node == NO_NODE && packet.stage == Stage::Queue as u8 => {
             cold_path();
             packet.stage = Stage::Xmit as u8;
-            packet.kind = tree::kind(device);
+            packet.kind = tree::kind(hop.run(), device);
             return;
         }
         Some(packet) if packet.stage == Stage::Queue as u8 => {
@@ -116,7 +116,7 @@ fn segment(hop: &Hop, device: Device, mac: u64) {
         return;
     };
     hop.lay_out(device, Stage::Xmit, scratch);
-    scratch.kind = u32::from(tree::kind(device));
+    scratch.kind = u32::from(tree::kind(hop.run(), device));
     let index = hop.index();
     if header::parse_header(index) != 0 {
         let header = &scratch.header;
@@ -184,7 +184,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
         let is_received = stage == Stage::Receive as u8;
         if packet.node == NO_NODE {
             cold_path();
-            if (is_sent || is_received) && !Kind::enters(tree::kind(device)) {
+            if (is_sent || is_received) && !Kind::enters(tree::kind(hop.run(), device)) {
                 packet.stage = Stage::Rx as u8;
                 return;
             }
@@ -203,7 +203,7 @@ fn come_in(hop: &Hop, device: Device, flags: u8) {
 #[inline(always)]
 fn emerges(hop: &Hop, device: Device, packet: &mut Packet) -> bool {
     cold_path();
-    if tree::kind(device) != Kind::Upper as u8 {
+    if tree::kind(hop.run(), device) != Kind::Upper as u8 {
         return false;
     }
     if let Some(scratch) = maps::scratch(hop.index()) {
@@ -227,7 +227,7 @@ pub(crate) fn rx_direct(skb: Skb, place: Place) {
     if let Some(packet) = hop.entry()
         && packet.stage == Stage::Receive as u8
         && hop.run().received.tag == hop.tag
-        && !Kind::enters(tree::kind(device))
+        && !Kind::enters(tree::kind(hop.run(), device))
     {
         // A bridge hands it up as its own; that is one `receive` after the other, not a hop.
         return;

@@ -115,6 +115,11 @@ pub(crate) fn deliver_datagram(sock: Sock, place: Place) {
     }
     if kernel::tells_of_others() && protocol == u16::from(UDP) {
         cold_path();
+        // One of the times that it is told is for its own, which is not followed.
+        if received.node == NO_NODE && received.stage == Stage::Receive as u8 {
+            received.stage = 0;
+            return;
+        }
         let mut told = Told {
             tail: told_tail,
             found: told_found,

@@ -15,11 +15,12 @@ use crate::ratio::{Bar, Estimate, Limit};
 /// Datagrams of a round.
 const COUNT: u64 = 40_000;
 
-pub(super) const VARIANTS: [Variant; 6] = [
+pub(super) const VARIANTS: [Variant; 7] = [
     Variant::Empty,
     Variant::Clock,
     Variant::Timed,
     Variant::Tracer,
+    Variant::Sampled,
     Variant::Hash,
     Variant::Bpftrace,
 ];
@@ -81,8 +82,13 @@ pub(super) fn run(
             json!({ "hop_ns": hop.json(), "above_empty_ns": above.json() }),
         );
     }
-    if variants.contains(&Variant::Tracer) {
-        table.insert("programs".into(), by_program(&by_variant));
+    for (key, variant) in [
+        ("programs", Variant::Tracer),
+        ("sampled_programs", Variant::Sampled),
+    ] {
+        if variants.contains(&variant) {
+            table.insert(key.into(), by_program(&by_variant, variant));
+        }
     }
     for (name, variant, limit) in [
         (
@@ -126,10 +132,13 @@ pub(super) fn run(
 }
 
 /// Each of the tracer's programs beside the empty one at the same place.
-fn by_program(by_variant: &BTreeMap<Variant, Vec<Round>>) -> Value {
+fn by_program(by_variant: &BTreeMap<Variant, Vec<Round>>, ours: Variant) -> Value {
     println!(
         "\n{:<24} {:>8} {:>8} {:>8}",
-        "tracer's programs", "runs", "ns", "empty"
+        ours.name(),
+        "runs",
+        "ns",
+        "empty"
     );
     let median = |variant: Variant, name: &str, which: usize| {
         let rounds = by_variant[&variant].iter();
@@ -139,9 +148,9 @@ fn by_program(by_variant: &BTreeMap<Variant, Vec<Round>>) -> Value {
         (!values.is_empty()).then(|| Estimate::of(values).median)
     };
     let mut programs = serde_json::Map::new();
-    for name in by_variant[&Variant::Tracer][0].programs.keys() {
-        let runs = median(Variant::Tracer, name, 1).unwrap_or_default();
-        let ns = median(Variant::Tracer, name, 0).unwrap_or_default();
+    for name in by_variant[&ours][0].programs.keys() {
+        let runs = median(ours, name, 1).unwrap_or_default();
+        let ns = median(ours, name, 0).unwrap_or_default();
         let empty = median(Variant::Empty, name, 0).unwrap_or_default();
         println!("{name:<24} {runs:>8.2} {ns:>8.1} {empty:>8.1}");
         programs.insert(

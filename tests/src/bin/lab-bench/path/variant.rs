@@ -35,6 +35,8 @@ pub(super) enum Variant {
     Timed,
     /// The tracer as it comes: of many packets one in eight is timed, and all are counted.
     Tracer,
+    /// The tracer where its governor lets it follow one packet in 64.
+    Sampled,
     /// The hops by a plain hash map.
     Hash,
     /// The hops by bpftrace.
@@ -49,6 +51,7 @@ impl Variant {
             Self::Clock => "one clock read",
             Self::Timed => "tracer, all timed",
             Self::Tracer => "tracer",
+            Self::Sampled => "tracer, 1 in 64 followed",
             Self::Hash => "hash map by sk_buff",
             Self::Bpftrace => "bpftrace",
         }
@@ -67,11 +70,19 @@ impl Variant {
                 _attached: at_hops(&clock())?,
                 _maps: None,
             },
-            Self::Timed => tracer(&Settings {
-                timed_one_in: NonZeroU8::MIN,
-                ..Settings::default()
-            })?,
-            Self::Tracer => tracer(&Settings::default())?,
+            Self::Timed => {
+                let settings = Settings {
+                    timed_one_in: NonZeroU8::MIN,
+                    ..Settings::default()
+                };
+                tracer(Live::open(&settings)?)
+            }
+            Self::Tracer => tracer(Live::open(&Settings::default())?),
+            Self::Sampled => {
+                let mut live = Live::open(&Settings::default())?;
+                live.follow(1.0 / 64.0)?;
+                tracer(live)
+            }
             Self::Hash => {
                 let maps = HashMaps::new()?;
                 let code = hash(&maps);
@@ -91,10 +102,10 @@ impl Variant {
     }
 }
 
-fn tracer(settings: &Settings) -> Result<Held> {
-    Ok(Held::Tracer {
-        _live: Box::new(Live::open(settings)?),
-    })
+fn tracer(live: Live) -> Held {
+    Held::Tracer {
+        _live: Box::new(live),
+    }
 }
 
 /// A variant that is attached.
