@@ -227,7 +227,7 @@ impl Source for Live {
         if watched {
             return self.finer.take_up(&mut self.ebpf);
         }
-        self.finer.let_go();
+        self.finer.leave_out();
         Ok(())
     }
 

@@ -24,6 +24,8 @@ pub(super) fn probes(fine: bool) -> impl Iterator<Item = &'static Probe> {
 pub(super) struct Links {
     programs: Vec<&'static str>,
     attached: Vec<FEntryLink>,
+    /// Whether they were let go to spare the host's processors.
+    left_out: bool,
 }
 
 impl Links {
@@ -48,7 +50,13 @@ impl Links {
         self.attached.clear();
     }
 
-    /// Attaches those that were let go.
+    /// Detaches all of them until there is time for them again.
+    pub(super) fn leave_out(&mut self) {
+        self.let_go();
+        self.left_out = true;
+    }
+
+    /// Attaches those that were left out.
     pub(super) fn take_up(&mut self, ebpf: &mut Ebpf) -> Result<(), Error> {
         if self.attached.is_empty() {
             let again = self.programs.iter().map(|program| attach(ebpf, program));
@@ -60,12 +68,13 @@ impl Links {
                     advice: ADVICE.to_owned(),
                 })?;
         }
+        self.left_out = false;
         Ok(())
     }
 
-    /// Says of those that work whether they are watched now.
+    /// Says of those that work whether they are left out now.
     pub(super) fn mark(&self, availability: &mut [Availability]) {
-        if !self.attached.is_empty() {
+        if !self.left_out {
             return;
         }
         let mine = |row: &&mut Availability| self.programs.contains(&&*row.name);
@@ -160,6 +169,21 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_detached_at_the_end_was_not_left_out() {
+        let mut links = Links {
+            programs: vec!["ip_rcv"],
+            ..Links::default()
+        };
+        let mut availability = [row("ip_rcv", State::Works)];
+        links.let_go();
+        links.mark(&mut availability);
+        assert!(matches!(availability[0].state, State::Works));
+        links.leave_out();
+        links.mark(&mut availability);
+        assert!(matches!(availability[0].state, State::Unavailable { .. }));
     }
 
     #[test]
