@@ -1,7 +1,7 @@
 //! A network namespace: entering it, and what identifies it.
 
 use std::fs::{self, File};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -127,6 +127,29 @@ impl Ns {
         on_a_thread_of_its_own(|| {
             self.enter();
             work()
+        })
+    }
+
+    /// Runs a closure on a thread of its own, for which `/run/netns` shows this namespace and no
+    /// other. What the closure starts sees the same.
+    ///
+    /// # Errors
+    ///
+    /// When mounts of the thread's own can't be made.
+    pub fn seen_alone<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        on_a_thread_of_its_own(|| {
+            unshare(CloneFlags::CLONE_NEWNS).context("unshare the mounts (are you root?)")?;
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+                .context("keep mounts from the host")?;
+            mount(Some("tmpfs"), NAMES, Some("tmpfs"), MsFlags::empty(), none)
+                .with_context(|| format!("hide what is in {NAMES}"))?;
+            let at = Path::new(NAMES).join(self.name());
+            File::create(&at).with_context(|| format!("make {}", at.display()))?;
+            let handle = format!("/proc/self/fd/{}", self.0.handle.as_raw_fd());
+            mount(Some(&*handle), &at, none, MsFlags::MS_BIND, none)
+                .with_context(|| format!("show {}", at.display()))?;
+            Ok(work())
         })
     }
 

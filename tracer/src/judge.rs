@@ -147,7 +147,9 @@ impl Judge {
         is_even: bool,
     ) {
         let node = &round.reading.nodes[index];
-        let past = self.counters.node(identity.node, node, increase);
+        let past = self
+            .counters
+            .node(identity.node, (round.reading, index), increase);
         if !is_even || (past.stream.is_none() && increase.is_empty()) {
             return;
         }

@@ -30,6 +30,12 @@ const DEAD: f64 = 0.5;
 /// So many mishaps tell that, and no fewer.
 const DEAD_LEAST: f32 = 4.0;
 
+/// From this rate per packet on it is more than bursts lose, and so it has to last for so many seconds
+/// without a pause.
+const HEAVY: f64 = 0.025;
+const HEAVY_LEAST: f32 = 10.0;
+const HEAVY_S: f64 = 5.0;
+
 /// Evidence in nats that the excursion paused.
 const PAUSED: f64 = 3.0;
 
@@ -79,6 +85,12 @@ impl Mishaps {
     /// Whether hardly anything got through since the sum left zero.
     fn is_dead(&self) -> bool {
         self.sum > 0.0 && self.count >= DEAD_LEAST && self.rate_since() >= DEAD
+    }
+
+    /// Whether more was lost since the sum left zero than any burst loses.
+    fn is_heavy(&self) -> bool {
+        let heavy = HEAVY.max(TIMES * self.rate());
+        self.sum > 0.0 && self.count >= HEAVY_LEAST && self.rate_since() >= heavy
     }
 
     /// Weighs an interval; says whether it spoke for a change.
@@ -138,6 +150,8 @@ impl Mishaps {
         let streak_s = f64::from(at_s.saturating_sub(self.streak_from_s));
         let outlasts = if self.is_dead() {
             streak_s >= patience_s.min(SECONDS)
+        } else if self.is_heavy() && streak_s >= HEAVY_S {
+            true
         } else {
             streak_s >= patience_s
                 && f64::from(self.sum) - WINDOW * f64::from(self.best) > REST * threshold

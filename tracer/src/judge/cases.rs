@@ -50,6 +50,8 @@ pub(super) struct Case {
 pub struct Looked {
     /// Whose it is.
     pub word: Word,
+    /// Where, if that is another place than the one which its findings share.
+    pub place: Option<String>,
     /// The claim, and what speaks for it.
     pub evidence: Vec<String>,
 }
@@ -303,11 +305,12 @@ impl Cases {
             return;
         };
         case.looked = Some(looked);
-        let (word, evidence) = (case.incident.verdict, case.incident.evidence.clone());
+        let said = |it: &Incident| (it.verdict, it.place.clone(), it.evidence.clone());
+        let before = said(&case.incident);
         super::cause::say(case);
-        if (word, &evidence) != (case.incident.verdict, &case.incident.evidence) {
+        if before != said(&case.incident) {
             case.dirty = true;
-            if word != case.incident.verdict {
+            if before.0 != case.incident.verdict {
                 self.revision += 1;
                 let revision = self.revision;
                 if let Some(case) = self.get(number) {

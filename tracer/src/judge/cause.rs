@@ -147,6 +147,9 @@ pub(super) fn say(case: &mut Case) {
         None => judgement(&lasting, case.culprit.as_ref()),
     };
     let incident = &mut case.incident;
+    if let Some(place) = case.looked.as_ref().and_then(|it| it.place.as_ref()) {
+        incident.place.clone_from(place);
+    }
     if incident.verdict.accuses() && !word.accuses() {
         // What was known once, such as before a restart, is better than nothing.
         return;

@@ -83,7 +83,9 @@ pub(super) struct Counters {
 pub(super) struct NodePast {
     latency: Times,
     packets: u64,
-    dropped: u64,
+    /// What this host is to blame for, and what died for no reason. They come round after four
+    /// billion.
+    dropped: [u32; 2],
     /// Its stream, once something passed that is to be judged.
     pub(super) stream: Option<NonZeroU64>,
     seen: u32,
@@ -150,12 +152,12 @@ impl Counters {
     pub(super) fn node(
         &mut self,
         identity: u64,
-        node: &Node,
+        (reading, index): (&Reading, usize),
         increase: &mut Increase,
     ) -> &mut NodePast {
         let past = self.nodes.entry(identity).or_default();
         past.seen = self.readings as u32;
-        past.rise_to(node, increase);
+        past.rise_to(&reading.nodes[index], increase, || reading.forwards(index));
         past
     }
 
@@ -198,8 +200,8 @@ impl Counters {
         self.nodes.clear();
         self.sockets.clear();
         let mut nowhere = Increase::default();
-        for (node, identity) in reading.nodes.iter().zip(identities(reading)) {
-            self.node(identity.node, node, &mut nowhere);
+        for (index, identity) in identities(reading).into_iter().enumerate() {
+            self.node(identity.node, (reading, index), &mut nowhere);
         }
         for connections in &reading.connections {
             if let Some(class) = reading.classes.get(connections.class) {
@@ -224,17 +226,25 @@ impl Counters {
 }
 
 impl NodePast {
-    fn rise_to(&mut self, node: &Node, increase: &mut Increase) {
+    fn rise_to(
+        &mut self,
+        node: &Node,
+        increase: &mut Increase,
+        is_forwarding: impl FnOnce() -> bool,
+    ) {
         increase.clear();
         let packets = node.packets.saturating_add(node.born);
-        let ours = node.ends.dropped.iter();
-        let ours = ours.filter(|(reason, _)| Blame::of(reason) == Some(Blame::Host));
-        let dropped: u64 = ours.map(|(_, count)| count).sum();
-        if packets < self.packets || dropped < self.dropped {
-            (self.packets, self.dropped, self.latency) = (0, 0, Times::default());
+        if packets < self.packets {
+            (self.packets, self.dropped, self.latency) = (0, [0; 2], Times::default());
         }
         self.came = u32::try_from(packets - self.packets).unwrap_or(u32::MAX);
-        let drops = u32::try_from(dropped - self.dropped).unwrap_or(u32::MAX);
+        let dropped = dropped(node);
+        // Fewer than before: they began anew.
+        let since = |at: usize| dropped[at].checked_sub(self.dropped[at]);
+        let [mut drops, unexplained] = [0, 1].map(|at| since(at).unwrap_or(dropped[at]));
+        if unexplained > 0 && is_forwarding() {
+            drops = drops.saturating_add(unexplained);
+        }
         (self.packets, self.dropped) = (packets, dropped);
         match node.parent {
             Parent::Node(_) => self.latency.rise_to(&node.latency, increase),
@@ -242,6 +252,20 @@ impl NodePast {
         }
         increase.add_mishaps(Mishap::Drop, drops);
     }
+}
+
+/// What this host dropped at a node, and what is its own only where it was on its way through.
+fn dropped(node: &Node) -> [u32; 2] {
+    let mut dropped = [0u32; 2];
+    for (reason, &count) in &node.ends.dropped {
+        let at = match [Blame::of(reason), Blame::of_forwarded(reason)] {
+            [Some(Blame::Host), _] => 0,
+            [None, Some(Blame::Host)] => 1,
+            _ => continue,
+        };
+        dropped[at] = dropped[at].wrapping_add(count as u32);
+    }
+    dropped
 }
 
 impl SocketsPast {

@@ -138,14 +138,15 @@ fn whoever_looked_knows_better_and_is_believed() {
     let before = host.only();
     let looked = Looked {
         word: Word::Path,
+        place: Some("lab-r2 out → lab-db in".to_owned()),
         evidence: vec!["the way back is slow".to_owned()],
     };
     host.judge.looked(before.number, looked.clone());
     host.run(30);
     let after = host.only();
     assert_eq!(
-        (after.verdict, &after.evidence),
-        (Word::Path, &looked.evidence)
+        (after.verdict, Some(&after.place), &after.evidence),
+        (Word::Path, looked.place.as_ref(), &looked.evidence)
     );
     assert!(after.revision > before.revision);
     host.judge.looked(99, looked);

@@ -12,7 +12,7 @@ use super::incident::{Incident, Name};
 use super::journal::{Changes, Moment};
 use super::name::Who;
 use super::probe::Target;
-use super::verdict::{Grown, Judgement, Share, Timed, Word};
+use super::verdict::{Fact, Grown, Judgement, Share, Timed, Word};
 use super::{Class, End, Losses, Names, Tuple};
 
 /// All that the one screen tells.
@@ -161,6 +161,21 @@ impl Case {
     /// `app → db tcp/5432`
     pub fn name(&self) -> String {
         self.class.name()
+    }
+
+    /// Where it is wrong, if the evidence says more than that: a device, a wire, or the next hop that
+    /// others do better without.
+    pub fn place(&self) -> Option<String> {
+        let evidence = &self.judgement.evidence;
+        let by = |fact: &Fact| match fact {
+            Fact::NextHopWorse(odd) if odd.by_next_hop => self.next_hop,
+            _ => None,
+        };
+        let place = evidence.iter().find_map(Fact::place).map(str::to_owned);
+        place.or_else(|| {
+            let next_hop = evidence.iter().find_map(by)?;
+            Some(format!("next hop {next_hop}"))
+        })
     }
 
     /// The other end of one of its connections, from its own end.

@@ -30,6 +30,9 @@ const OF_THE_HOST: [&str; 14] = [
 
 const OF_THE_SENDER: &str = "OTHERHOST";
 
+/// What the kernel says of most drops that have no reason of their own.
+const UNSPECIFIED: &str = "NOT_SPECIFIED";
+
 impl Blame {
     /// Whom a reason blames.
     pub fn of(reason: &str) -> Option<Self> {
@@ -37,6 +40,17 @@ impl Blame {
         match reason {
             OF_THE_SENDER => Some(Self::Sender),
             _ => is_the_hosts.then_some(Self::Host),
+        }
+    }
+
+    /// Whom it blames that a packet was dropped which is on its way through this host, and would have
+    /// gone on: without a reason so die those that a blackhole, a prohibiting or an unreachable route
+    /// takes (`ip_error`, net/ipv4/route.c). At a host that packets are for, it is the protocols'
+    /// daily work, such as the last segments of a connection that is over.
+    pub fn of_forwarded(reason: &str) -> Option<Self> {
+        match reason {
+            UNSPECIFIED => Some(Self::Host),
+            _ => Self::of(reason),
         }
     }
 }
@@ -50,5 +64,13 @@ mod tests {
         assert_eq!(Blame::of("NETFILTER_DROP"), Some(Blame::Host));
         assert_eq!(Blame::of("OTHERHOST"), Some(Blame::Sender));
         assert_eq!(Blame::of("TCP_OLD_DATA"), None);
+    }
+
+    #[test]
+    fn what_dies_without_a_reason_is_this_hosts_only_on_its_way_through() {
+        assert_eq!(Blame::of("NOT_SPECIFIED"), None);
+        assert_eq!(Blame::of_forwarded("NOT_SPECIFIED"), Some(Blame::Host));
+        assert_eq!(Blame::of_forwarded("OTHERHOST"), Some(Blame::Sender));
+        assert_eq!(Blame::of_forwarded("TCP_OLD_DATA"), None);
     }
 }

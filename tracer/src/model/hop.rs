@@ -21,6 +21,16 @@ pub struct Hop {
     pub previous_hop_mac: Option<[u8; 6]>,
 }
 
+impl Hop {
+    /// Whether a packet that goes on from here to another hop goes through this host: it is received,
+    /// and sent on.
+    pub fn is_forwarding_to(&self, next: &Self) -> bool {
+        self.stage == Stage::Receive
+            && next.stage == Stage::Queue
+            && self.namespace.cookie == next.namespace.cookie
+    }
+}
+
 /// A network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Namespace {

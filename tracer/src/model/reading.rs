@@ -140,6 +140,16 @@ pub struct ProgramWork {
 }
 
 impl Reading {
+    /// Whether packets go through the host at a node: they are received there, and sent on.
+    pub fn forwards(&self, index: usize) -> bool {
+        let Some(node) = self.nodes.get(index) else {
+            return false;
+        };
+        // A parent stands before its children.
+        let mut later = self.nodes[index + 1..].iter();
+        later.any(|it| it.parent == Parent::Node(index) && node.hop.is_forwarding_to(&it.hop))
+    }
+
     /// How many packets went on from each node. Reads are left out: a read is after delivery.
     pub fn went_on(&self) -> Vec<u64> {
         let mut went_on = vec![0; self.nodes.len()];

@@ -298,6 +298,19 @@ pub enum Fact {
     Usual,
 }
 
+impl Fact {
+    /// Where it was observed, of facts that have a place of their own.
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            Self::BackSlow(ways) => Some(&ways.wire),
+            Self::Misdelivered { place, .. }
+            | Self::HostDrops { place, .. }
+            | Self::HostWaits { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Claim {

@@ -4,6 +4,7 @@
 mod fault;
 mod scene;
 mod score;
+mod view;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use crate::dice::Dice;
 use fault::{FAULTS, Fault};
 use scene::Scene;
 use score::{Summary, Trial};
-use witness::Witness;
+use view::View;
+use witness::{Seen, Witness};
 
 #[derive(Args)]
 pub(crate) struct Drill {
@@ -28,13 +30,16 @@ pub(crate) struct Drill {
     /// The faults to set, by their names [default: all]
     #[arg(value_name = "FAULT", value_parser = known)]
     faults: Vec<String>,
+    /// Whose eyes: an agent for each, all at once [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [View::All])]
+    view: Vec<View>,
     /// For how many seconds the agent learns what is normal before the first fault
     #[arg(long, default_value_t = 150)]
     warm: u64,
     /// For how many seconds a fault lasts
     #[arg(long, default_value_t = 20)]
     lasts: u64,
-    /// For how many seconds its incidents may take to recover
+    /// For how many seconds its incidents may take to recover; 0 waits for none of them
     #[arg(long, default_value_t = 90)]
     recovery: u64,
     /// Write all that was measured as JSON
@@ -63,25 +68,37 @@ impl Drill {
             self.seed
         );
         let mut scene = Scene::new()?;
-        let mut witness = Witness::start()?;
+        let views = self.view.iter();
+        let witnesses: Result<Vec<_>> = views.map(|&it| Witness::start(it, &scene)).collect();
+        let mut witnesses = witnesses?;
         sleep(Duration::from_secs(self.warm));
-        let noise = witness.incidents()?;
-        for incident in &noise {
-            println!("before the first fault: {}", incident.text());
+        let mut noise = 0;
+        for witness in &witnesses {
+            witness.prove(&scene)?;
+            for incident in witness.incidents()? {
+                let view = witness.view.name();
+                println!("before the first fault, view {view}: {}", incident.text());
+                noise += 1;
+            }
         }
         println!("{}", Trial::HEAD);
         let mut trials = Vec::new();
         for (number, fault) in faults.into_iter().enumerate() {
             let is_disturbed = !fault.is_change && dice.unit() < 0.5;
-            let trial = self.trial(&mut scene, &mut witness, fault, is_disturbed);
-            let trial = trial.with_context(|| format!("try {}, number {number}", fault.name))?;
-            println!("{trial}");
-            trials.push(trial);
+            let new = self.trial(&mut scene, &mut witnesses, fault, is_disturbed);
+            let new = new.with_context(|| format!("try {}, number {number}", fault.name))?;
+            for trial in &new {
+                println!("{trial}");
+            }
+            trials.extend(new);
+        }
+        for witness in &witnesses {
+            witness.prove(&scene)?;
         }
         let summary = Summary::of(&trials);
         println!("\n{summary}");
         if let Some(path) = &self.json {
-            write(path, &trials, &summary, noise.len())?;
+            write(path, &trials, &summary, noise)?;
         }
         ensure!(
             summary.false_claims() == 0 && summary.wrong_words() == 0,
@@ -104,45 +121,68 @@ impl Drill {
         faults
     }
 
-    /// One fault, from quiet to quiet.
+    /// One fault, from quiet to quiet, as each view has it.
     fn trial(
         &self,
         scene: &mut Scene,
-        witness: &mut Witness,
+        witnesses: &mut [Witness],
         fault: &'static Fault,
         is_disturbed: bool,
-    ) -> Result<Trial> {
+    ) -> Result<Vec<Trial>> {
         sleep(QUIET);
-        witness.forget()?;
+        for witness in &mut *witnesses {
+            witness.forget()?;
+        }
         if is_disturbed {
             scene.unrelated_change()?;
             sleep(Duration::from_secs(1));
         }
         (fault.set)(scene)?;
-        let seen = witness.watch(Duration::from_secs(self.lasts));
+        let seen = watch(witnesses, Duration::from_secs(self.lasts));
         (fault.clear)(scene)?;
         let seen = seen?;
         scene.replace_users_that_gave_up();
-        let recovered = self.recovery(witness)?;
-        Ok(Trial::new(fault, is_disturbed, seen, recovered))
+        let limit = Instant::now() + Duration::from_secs(self.recovery);
+        let mut trials = Vec::new();
+        for (witness, seen) in witnesses.iter().zip(seen) {
+            let recovered = self.recovery(witness, limit)?;
+            let of = (fault, witness.view);
+            trials.push(Trial::new(of, is_disturbed, seen, recovered));
+        }
+        Ok(trials)
     }
 
     /// Waits until no incident is open; one that still is by the limit is left so, and the next
-    /// fault's incidents are those that begin or come back after. None: there was nothing to
-    /// recover.
-    fn recovery(&self, witness: &mut Witness) -> Result<Option<bool>> {
-        let (start, limit) = (Instant::now(), Duration::from_secs(self.recovery));
-        if witness.new_incidents()?.is_empty() {
+    /// fault's incidents are those that begin, or of which something is found, after. None: there
+    /// was nothing to recover, or nobody waits for it.
+    fn recovery(&self, witness: &Witness, limit: Instant) -> Result<Option<bool>> {
+        if self.recovery == 0 || witness.new_incidents()?.is_empty() {
             return Ok(None);
         }
         while witness.any_open()? {
-            if start.elapsed() >= limit {
+            if Instant::now() >= limit {
                 return Ok(Some(false));
             }
             sleep(Duration::from_millis(500));
         }
         Ok(Some(true))
     }
+}
+
+/// All watch at once.
+fn watch(witnesses: &[Witness], time: Duration) -> Result<Vec<Seen>> {
+    std::thread::scope(|scope| {
+        let all: Vec<_> = witnesses
+            .iter()
+            .map(|it| scope.spawn(move || it.watch(time)))
+            .collect();
+        all.into_iter()
+            .map(|it| match it.join() {
+                Ok(seen) => seen,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
 
 fn write(path: &Path, trials: &[Trial], summary: &Summary, noise: usize) -> Result<()> {

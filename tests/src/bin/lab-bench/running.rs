@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use nix::unistd::Pid;
 
 /// How long anything may take that takes a moment.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How many were started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// An agent; it is ended when this is dropped.
 pub(crate) struct Agent {
@@ -34,7 +38,9 @@ pub(crate) struct Answer {
 impl Agent {
     /// Starts one with a configuration, on a port of its own, and waits for its first reading.
     pub(crate) fn start(config: &str, arguments: &[&str]) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("tracer-bench-{}", std::process::id()));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tracer-bench-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).context("make a folder")?;
         let file = folder.join("tracer.toml");
         fs::write(&file, config).context("write a configuration")?;

@@ -70,6 +70,7 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
     })?;
     Some(Looked {
         word: case.judgement.word,
+        place: case.place(),
         evidence: verdict_text::sentences(case),
     })
 }

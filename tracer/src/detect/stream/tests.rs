@@ -219,6 +219,39 @@ fn lost_packets_are_counted_against_the_usual_loss() {
     assert_eq!(run.opened().kind, Kind::Loss(Mishap::Drop));
 }
 
+/// 30 packets a second, of which so many are lost, on a host of which nobody knows how long bursts last.
+fn losing(run: &mut Run, seconds: u64, lost: impl Fn(u64) -> u32) {
+    run.thresholds = Budget::for_streams(50).thresholds(&Habit::default());
+    for n in 0..seconds {
+        run.second.clear();
+        run.second.add(PLAIN, 30);
+        run.second.add_mishaps(Mishap::Retransmit, lost(n));
+        run.observe();
+    }
+}
+
+#[test]
+fn one_packet_in_twenty_lost_is_no_burst_either() {
+    let mut run = Run::new();
+    run.go(1_800, 0.0, 0);
+    let before = run.at_s;
+    losing(&mut run, 12, |n| [1, 2, 0, 3, 1, 2][n as usize % 6]);
+    let opened = run.opened();
+    assert_eq!(opened.kind, Kind::Loss(Mishap::Retransmit));
+    assert!(opened.raised_s <= before + 10, "{opened:?}");
+}
+
+#[test]
+fn bursts_that_lose_wake_nobody() {
+    let mut run = Run::new();
+    run.go(1_800, 0.0, 0);
+    // Four seconds in which a tenth is lost, and half a minute of quiet.
+    losing(&mut run, 300, |n| if n % 34 < 4 { 3 } else { 0 });
+    // A packet in a hundred for a quarter of a minute.
+    losing(&mut run, 300, |n| u32::from(n % 60 < 15 && n % 3 == 0));
+    assert_eq!(run.said, [], "{:?}", run.said);
+}
+
 #[test]
 fn where_hardly_anything_passes_nobody_waits_for_the_end_of_a_burst() {
     let mut run = Run::new();

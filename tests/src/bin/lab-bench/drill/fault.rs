@@ -10,18 +10,20 @@ use lab::{Direction, Hook, Insert, Protocol, RouteSpec};
 use nix::libc;
 
 use super::scene::{OLD_ROAD, Scene, THINKS};
+use super::view::View;
 
 /// Something that happens.
 pub(super) struct Fault {
     pub(super) name: &'static str,
     /// Whether setting it is itself a change that the agent sees.
     pub(super) is_change: bool,
-    pub(super) truth: Truth,
+    pub(super) truth: Truths,
     pub(super) set: fn(&mut Scene) -> Result<()>,
     pub(super) clear: fn(&mut Scene) -> Result<()>,
 }
 
-/// The strongest that can be known where everything is visible.
+/// The strongest that can be known in a view.
+#[derive(Clone, Copy)]
 pub(super) enum Truth {
     /// Nothing is wrong.
     Innocent,
@@ -30,21 +32,64 @@ pub(super) enum Truth {
         word: &'static str,
         place: &'static [&'static str],
     },
+    /// Little of it can be seen: this word is no false claim, and neither is none.
+    AtMost(&'static str),
+}
+
+/// What can be known by each view.
+pub(super) struct Truths {
+    all: Truth,
+    app: Truth,
+    db: Truth,
+}
+
+impl Truths {
+    pub(super) fn of(&self, view: View) -> Truth {
+        match view {
+            View::All => self.all,
+            View::App => self.app,
+            View::Db => self.db,
+        }
+    }
+}
+
+const fn truths(all: Truth, app: Truth, db: Truth) -> Truths {
+    Truths { all, app, db }
 }
 
 const fn guilty(word: &'static str, place: &'static [&'static str]) -> Truth {
     Truth::Guilty { word, place }
 }
 
+/// Nothing comes back, and nobody who sees only that can say whether path or peer is dead.
+const fn silent(place: &'static [&'static str]) -> Truth {
+    guilty("CAN'T TELL", place)
+}
+
+const INNOCENT: Truths = truths(Truth::Innocent, Truth::Innocent, Truth::Innocent);
+
+/// It does not reach this view.
+const UNSEEN: Truth = Truth::AtMost("HEALTHY");
+
 /// What both roads' routers are called wherever a place is named.
 const OLD: &[&str] = &["10.12.0.1", "drill-r2", "a-r2", "db-r2"];
+
+/// What the fast road's router is called at app.
+const FAST: &[&str] = &["10.11.0.1", "a-r1"];
+
+/// Whose way it is, for the database's host, which only knows that it is a way to app.
+const TO_APP: &[&str] = &["app →", "→ app "];
 
 /// The table of truth. The network: see `Scene`.
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "route-moved",
         is_change: true,
-        truth: guilty("PATH", OLD),
+        truth: truths(
+            guilty("PATH", OLD),
+            guilty("PATH", OLD),
+            guilty("PATH", TO_APP),
+        ),
         set: |scene| {
             scene.story.wire.set_delay(Duration::from_millis(5));
             scene.story.move_requests(Road::Old)
@@ -57,7 +102,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "route-outdated",
         is_change: false,
-        truth: guilty("PATH", OLD),
+        truth: truths(
+            guilty("PATH", OLD),
+            guilty("PATH", OLD),
+            guilty("PATH", TO_APP),
+        ),
         set: |scene| {
             scene.story.wire.set_delay(OLD_ROAD * 40);
             scene.story.wire.set_loss(0.03);
@@ -68,7 +117,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "old-road-slow",
         is_change: false,
-        truth: guilty("PATH", OLD),
+        truth: truths(
+            guilty("PATH", OLD),
+            guilty("PATH", OLD),
+            guilty("PATH", TO_APP),
+        ),
         set: |scene| {
             scene.story.wire.set_delay(Duration::from_millis(30));
             Ok(())
@@ -78,7 +131,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "old-road-dead",
         is_change: false,
-        truth: guilty("PATH", OLD),
+        truth: truths(guilty("PATH", OLD), silent(&["archive"]), UNSEEN),
         set: |scene| {
             scene.story.wire.set_loss(1.0);
             Ok(())
@@ -88,7 +141,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "old-road-loses",
         is_change: false,
-        truth: guilty("PATH", OLD),
+        truth: truths(
+            guilty("PATH", OLD),
+            guilty("PATH", OLD),
+            Truth::AtMost("PATH"),
+        ),
         set: |scene| {
             scene.story.wire.set_loss(0.05);
             Ok(())
@@ -98,14 +155,18 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "blackhole",
         is_change: true,
-        truth: guilty("THIS HOST", &["drill-r1"]),
+        truth: truths(guilty("THIS HOST", &["drill-r1"]), silent(&["db"]), UNSEEN),
         set: |scene| scene.story.r1.add_route(Insert::Add, &blackhole(scene)),
         clear: |scene| scene.story.r1.delete_route(&blackhole(scene)),
     },
     Fault {
         name: "answers-slow",
         is_change: true,
-        truth: guilty("PATH", OLD),
+        truth: truths(
+            guilty("PATH", OLD),
+            guilty("PATH", FAST),
+            guilty("PATH", &["10.22.0.1", "db-r2"]),
+        ),
         set: |scene| {
             let wire = &scene.story.wire;
             wire.set_delay_of(Direction::Back, Duration::from_millis(30));
@@ -119,7 +180,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "firewall-drops",
         is_change: false,
-        truth: guilty("THIS HOST", &["drill-r1"]),
+        truth: truths(guilty("THIS HOST", &["drill-r1"]), silent(&["db"]), UNSEEN),
         set: |scene| {
             let r1 = &scene.story.r1;
             r1.drop_port(Hook::Forward, Protocol::Tcp, scene.db.address().port())
@@ -130,7 +191,11 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "wrong-neighbour",
         is_change: true,
         // The frame leaves, and the router's device takes it for another host's.
-        truth: guilty("PATH", &["10.32.0.1", "a2-r1", "r1-a2"]),
+        truth: truths(
+            guilty("PATH", &["10.32.0.1", "a2-r1", "r1-a2"]),
+            UNSEEN,
+            UNSEEN,
+        ),
         set: |scene| {
             let wrong = scene.story.db.mac("db-r1")?;
             let at = Address::new(32, 1).v4.into();
@@ -145,14 +210,22 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "queue",
         is_change: true,
-        truth: guilty("THIS HOST", &["a-r1"]),
+        truth: truths(
+            guilty("THIS HOST", &["a-r1"]),
+            guilty("THIS HOST", &["a-r1"]),
+            guilty("PATH", TO_APP),
+        ),
         set: |scene| scene.story.app.token_bucket("a-r1", 7_000, 1_600, 20_000),
         clear: |scene| scene.story.app.remove_qdisc("a-r1"),
     },
     Fault {
         name: "database-10x",
         is_change: false,
-        truth: guilty("PEER", &["db"]),
+        truth: truths(
+            guilty("PEER", &["db"]),
+            guilty("PEER", &["db"]),
+            guilty("APP", &["5432"]),
+        ),
         set: |scene| {
             scene.db.set_think(THINKS * 10);
             Ok(())
@@ -165,28 +238,32 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "reads-late",
         is_change: false,
-        truth: guilty("APP", &["5434"]),
+        truth: truths(
+            guilty("APP", &["5434"]),
+            guilty("PEER", &["5434"]),
+            guilty("APP", &["5434"]),
+        ),
         set: |scene| reads_late(scene, 40_000_000),
         clear: |scene| reads_late(scene, 0),
     },
     Fault {
         name: "innocent-nothing",
         is_change: false,
-        truth: Truth::Innocent,
+        truth: INNOCENT,
         set: |_| Ok(()),
         clear: |_| Ok(()),
     },
     Fault {
         name: "innocent-route",
         is_change: true,
-        truth: Truth::Innocent,
+        truth: INNOCENT,
         set: Scene::unrelated_change,
         clear: |_| Ok(()),
     },
     Fault {
         name: "innocent-traffic-10x",
         is_change: false,
-        truth: Truth::Innocent,
+        truth: INNOCENT,
         set: |scene| {
             scene.more_users(36);
             Ok(())
@@ -196,7 +273,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "innocent-mix",
         is_change: false,
-        truth: Truth::Innocent,
+        truth: INNOCENT,
         set: |scene| {
             scene.large_answers(Duration::from_secs(20));
             Ok(())

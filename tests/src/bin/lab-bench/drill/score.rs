@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde_json::{Value, json};
 
 use super::fault::{Fault, Truth};
+use super::view::View;
 use super::witness::Seen;
 use crate::table::quantile;
 
@@ -32,36 +33,50 @@ impl Worth {
     }
 }
 
+/// Whether a word says that somebody is at fault.
+fn accuses(word: &str) -> bool {
+    !matches!(word, "HEALTHY" | "CAN'T TELL")
+}
+
 /// All words that a judge said at once, with their places, against the truth.
-fn worth<'a>(truth: &Truth, said: impl Iterator<Item = (&'a str, &'a str)>) -> Worth {
-    let accused: Vec<_> = said
-        .filter(|(word, _)| !matches!(*word, "HEALTHY" | "CAN'T TELL"))
-        .collect();
-    let Truth::Guilty { word, place } = truth else {
-        return if accused.is_empty() {
-            Worth::Hit
-        } else {
-            Worth::False
-        };
+fn worth<'a>(truth: Truth, said: impl Iterator<Item = (&'a str, &'a str)>) -> Worth {
+    let said: Vec<_> = said.filter(|(word, _)| *word != "HEALTHY").collect();
+    let most = match truth {
+        Truth::Innocent => "HEALTHY",
+        Truth::Guilty { word, .. } | Truth::AtMost(word) => word,
     };
-    if accused.iter().any(|(it, _)| it != word) {
+    if said.iter().any(|(it, _)| accuses(it) && *it != most) {
         return Worth::False;
     }
+    let Truth::Guilty { word, place } = truth else {
+        return Worth::Hit;
+    };
     // What is said first is what the answer is about.
-    match accused.first() {
+    match said.iter().find(|(it, _)| *it == word) {
         Some((_, at)) if place.iter().any(|part| at.contains(part)) => Worth::Hit,
         Some(_) => Worth::Vague,
         None => Worth::Miss,
     }
 }
 
+/// Whether a first word is the strongest that can be said.
+fn is_right(truth: Truth, word: &str) -> bool {
+    match truth {
+        Truth::Innocent => word == "HEALTHY",
+        Truth::Guilty { word: right, .. } => word == right,
+        Truth::AtMost(most) => !accuses(word) || word == most,
+    }
+}
+
 /// One fault, and what was said of it.
 pub(super) struct Trial {
     fault: &'static Fault,
+    view: View,
+    truth: Truth,
     /// Whether an unrelated route appeared a second before.
     is_disturbed: bool,
     seen: Seen,
-    /// None where there was no incident.
+    /// None where there was no incident, or nobody waited.
     recovered: Option<bool>,
     by_incidents: Worth,
     by_screen: Worth,
@@ -75,16 +90,16 @@ impl Trial {
 fault                 change view  detected first word (claim)            screen incidents recovered naive  where";
 
     pub(super) fn new(
-        fault: &'static Fault,
+        (fault, view): (&'static Fault, View),
         is_disturbed: bool,
         seen: Seen,
         recovered: Option<bool>,
     ) -> Self {
-        let truth = &fault.truth;
+        let truth = fault.truth.of(view);
         let incidents = seen.incidents.iter();
         let incidents = incidents.map(|it| (it.word.as_str(), it.place.as_str()));
-        let accused = seen.screen.accused.iter();
-        let accused = accused.map(|(word, place)| (word.as_str(), place.as_str()));
+        let said = seen.screen.said.iter();
+        let said = said.map(|(word, place)| (word.as_str(), place.as_str()));
         let naive = if fault.is_change || is_disturbed {
             "PATH"
         } else {
@@ -93,19 +108,17 @@ fault                 change view  detected first word (claim)            screen
         // It names no place, and none is asked of it.
         let named = match truth {
             Truth::Guilty { place, .. } => place[0],
-            Truth::Innocent => "",
-        };
-        let is_first_word_right = match truth {
-            Truth::Guilty { word, .. } => seen.screen.word == *word,
-            Truth::Innocent => seen.screen.word == "HEALTHY",
+            Truth::Innocent | Truth::AtMost(_) => "",
         };
         Self {
             by_incidents: worth(truth, incidents),
-            by_screen: worth(truth, accused),
+            by_screen: worth(truth, said),
             by_naive: worth(truth, [(naive, named)].into_iter()),
-            is_first_word_right,
+            is_first_word_right: is_right(truth, &seen.screen.word),
             naive,
             fault,
+            view,
+            truth,
             is_disturbed,
             seen,
             recovered,
@@ -113,7 +126,7 @@ fault                 change view  detected first word (claim)            screen
     }
 
     fn is_guilty(&self) -> bool {
-        matches!(self.fault.truth, Truth::Guilty { .. })
+        matches!(self.truth, Truth::Guilty { .. })
     }
 
     fn recovered(&self) -> &'static str {
@@ -128,7 +141,7 @@ fault                 change view  detected first word (claim)            screen
         let incidents = self.seen.incidents.iter();
         json!({
             "fault": self.fault.name,
-            "view": "all",
+            "view": self.view.name(),
             "change": self.fault.is_change,
             "unrelated_change": self.is_disturbed,
             "detected_s": self.seen.detected.map(|it| it.as_secs_f64()),
@@ -136,7 +149,7 @@ fault                 change view  detected first word (claim)            screen
             "first_word_right": self.is_first_word_right,
             "claim": self.seen.screen.claim,
             "where": self.seen.screen.place,
-            "accused": self.seen.screen.accused,
+            "said": self.seen.screen.said,
             "incidents": incidents.map(|it| json!({"word": it.word, "where": it.place}))
                 .collect::<Vec<_>>(),
             "by_screen": self.by_screen.name(),
@@ -161,8 +174,9 @@ impl Display for Trial {
         let place: String = self.seen.screen.place.chars().take(60).collect();
         write!(
             f,
-            "{:<21} {change:<6} all   {detected:<8} {said:<30} {:<6} {:<9} {:<9} {:<6} {place}",
+            "{:<21} {change:<6} {:<5} {detected:<8} {said:<30} {:<6} {:<9} {:<9} {:<6} {place}",
             self.fault.name,
+            self.view.name(),
             self.by_screen.name(),
             self.by_incidents.name(),
             self.recovered(),
@@ -291,10 +305,14 @@ mod tests {
         word: "PATH",
         place: &["r2"],
     };
+    const DEAD: Truth = Truth::Guilty {
+        word: "CAN'T TELL",
+        place: &["db"],
+    };
 
     #[test]
     fn less_is_a_miss_and_more_is_a_false_claim() {
-        let of = |said: &[(&'static str, &'static str)]| worth(&SLOW, said.iter().copied());
+        let of = |said: &[(&'static str, &'static str)]| worth(SLOW, said.iter().copied());
         assert_eq!(of(&[("PATH", "behind r2")]), Worth::Hit);
         assert_eq!(of(&[("PATH", "somewhere")]), Worth::Vague);
         assert_eq!(of(&[("PATH", "r1"), ("PATH", "r2")]), Worth::Vague);
@@ -303,9 +321,23 @@ mod tests {
     }
 
     #[test]
-    fn of_an_innocent_nothing_may_be_said() {
-        let of = |word| worth(&Truth::Innocent, [(word, "")].into_iter());
-        assert_eq!(of("CAN'T TELL"), Worth::Hit);
-        assert_eq!(of("PEER"), Worth::False);
+    fn where_nobody_can_tell_that_is_the_answer() {
+        let of = |said: &[(&'static str, &'static str)]| worth(DEAD, said.iter().copied());
+        assert_eq!(of(&[("CAN'T TELL", "app → db")]), Worth::Hit);
+        assert_eq!(of(&[("PEER", "app → db")]), Worth::False);
+        assert_eq!(of(&[]), Worth::Miss);
+        assert!(is_right(DEAD, "CAN'T TELL") && !is_right(DEAD, "HEALTHY"));
+    }
+
+    #[test]
+    fn of_an_innocent_nothing_may_be_said_and_of_what_is_hardly_seen_little() {
+        let of = |truth, word| worth(truth, [(word, "")].into_iter());
+        assert_eq!(of(Truth::Innocent, "CAN'T TELL"), Worth::Hit);
+        assert_eq!(of(Truth::Innocent, "PEER"), Worth::False);
+        let hardly = Truth::AtMost("PATH");
+        assert_eq!(of(hardly, "PATH"), Worth::Hit);
+        assert_eq!(of(hardly, "CAN'T TELL"), Worth::Hit);
+        assert_eq!(of(hardly, "PEER"), Worth::False);
+        assert!(is_right(hardly, "PATH") && is_right(hardly, "HEALTHY"));
     }
 }

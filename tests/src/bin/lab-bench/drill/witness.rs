@@ -8,39 +8,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tracer::model::verdict::Word;
 
+use super::scene::Scene;
+use super::view::View;
 use crate::running::{Agent, Answer};
-
-const CONFIG: &str = "\
-[agent]
-max_cpu = \"off\"
-[filter]
-prefix = \"10.0.0.0/8\"
-protocol = \"tcp\"
-[[component]]
-name = \"app\"
-prefixes = [\"10.1.0.3\"]
-[[component]]
-name = \"app2\"
-prefixes = [\"10.32.0.2\"]
-[[component]]
-name = \"app3\"
-prefixes = [\"10.33.0.2\"]
-[[component]]
-name = \"db\"
-prefixes = [\"10.2.0.2\"]
-[[component]]
-name = \"archive\"
-prefixes = [\"10.3.0.2\"]
-";
 
 /// The look of whoever asks for the screen, and how long after the fault began he asks.
 const LOOK: &str = "/api/verdict?duration=8s&form=json";
 const ASKED_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) struct Witness {
+    pub(super) view: View,
     agent: Agent,
-    /// Incidents of earlier faults, and how often each had come.
-    old: BTreeMap<String, u64>,
+    /// Incidents of earlier faults, and what had happened to each by then.
+    old: BTreeMap<String, Signs>,
 }
 
 /// What was said of a fault.
@@ -51,9 +31,12 @@ pub(super) struct Seen {
     pub(super) screen: Screen,
 }
 
+/// How often an incident had come, how many findings it had, and how often these had come.
+type Signs = [u64; 3];
+
 pub(super) struct Incident {
     id: String,
-    episodes: u64,
+    signs: Signs,
     is_open: bool,
     pub(super) word: String,
     pub(super) place: String,
@@ -66,10 +49,18 @@ impl Incident {
         let about = findings
             .iter()
             .flat_map(|it| [it.get("place"), it.get("class")]);
-        let about: Vec<_> = about.flatten().filter_map(Value::as_str).collect();
+        let evidence = json.get("evidence")?.as_array()?;
+        let about = about.flatten().chain(evidence);
+        let about: Vec<_> = about.filter_map(Value::as_str).collect();
+        let number = |of: &Value, key: &str| of.get(key).and_then(Value::as_u64);
+        let came = findings.iter().filter_map(|it| number(it, "episodes"));
         Some(Self {
             id: text("id")?,
-            episodes: json.get("episodes")?.as_u64()?,
+            signs: [
+                number(json, "episodes")?,
+                number(json, "found")?,
+                came.sum(),
+            ],
             is_open: text("state")? == "open",
             word: text("first_word")?,
             place: format!("{} [{}]", text("place")?, about.join("; ")),
@@ -86,8 +77,8 @@ pub(super) struct Screen {
     pub(super) word: String,
     pub(super) claim: String,
     pub(super) place: String,
-    /// The words of all dependencies that are accused.
-    pub(super) accused: Vec<(String, String)>,
+    /// What is said of each dependency of which something is, and where that is.
+    pub(super) said: Vec<(String, String)>,
 }
 
 impl Screen {
@@ -106,14 +97,16 @@ impl Screen {
             )
         };
         let first = cases.first().cloned().unwrap_or_default();
-        let said = cases.iter().map(|case| (text(case, "word"), place(case)));
+        // Who waits for another dependency is not accused: that one is.
+        let said = cases.iter().filter(|case| case["waits_for"].is_null());
+        let said = said.map(|case| (text(case, "word"), place(case)));
         Ok(Self {
             word: spelled(&text(&json, "word")),
             claim: text(&first, "claim"),
             place: place(&first),
-            accused: said
+            said: said
                 .map(|(word, place)| (spelled(&word), place))
-                .filter(|(word, _)| !matches!(word.as_str(), "HEALTHY" | "CAN'T TELL"))
+                .filter(|(word, _)| word != "HEALTHY")
                 .collect(),
         })
     }
@@ -128,11 +121,17 @@ fn spelled(name: &str) -> String {
 }
 
 impl Witness {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(view: View, scene: &Scene) -> Result<Self> {
         Ok(Self {
-            agent: Agent::start(CONFIG, &["--state-directory", ""])?,
+            view,
+            agent: view.agent(scene)?,
             old: BTreeMap::new(),
         })
+    }
+
+    /// Fails where it saw what its view does not show.
+    pub(super) fn prove(&self, scene: &Scene) -> Result<()> {
+        self.view.prove(&self.agent, scene)
     }
 
     /// All incidents that the agent knows.
@@ -143,10 +142,10 @@ impl Witness {
         Ok(all.iter().filter_map(Incident::of).collect())
     }
 
-    /// Those that began, or came back, since the last [`Witness::forget`].
+    /// Those that began, or of which something was found, since the last [`Witness::forget`].
     pub(super) fn new_incidents(&self) -> Result<Vec<Incident>> {
         let mut all = self.incidents()?;
-        all.retain(|it| self.old.get(&it.id) != Some(&it.episodes));
+        all.retain(|it| self.old.get(&it.id) != Some(&it.signs));
         Ok(all)
     }
 
@@ -157,7 +156,7 @@ impl Witness {
     /// What is known by now belongs to no later fault.
     pub(super) fn forget(&mut self) -> Result<()> {
         let all = self.incidents()?;
-        self.old = all.into_iter().map(|it| (it.id, it.episodes)).collect();
+        self.old = all.into_iter().map(|it| (it.id, it.signs)).collect();
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use super::View;
 use crate::detect::verdict::evidence::{Covered, Dropped, HostTime};
 use crate::detect::verdict::{ENOUGH, Word};
-use crate::model::Hop;
 use crate::model::drops::Blame;
 use crate::model::verdict::{Share, Timed};
+use crate::model::{Hop, Route};
 
 impl View<'_> {
     pub(super) fn host(&self) -> Option<HostTime> {
@@ -26,23 +26,44 @@ impl View<'_> {
 
     /// What was dropped on the ways, the most frequent first, as far as its reason blames so.
     pub(super) fn drops(&self, blame: Blame) -> Vec<Dropped> {
-        let steps = self.routes().flat_map(|route| &route.steps);
-        let mut drops: Vec<Dropped> = steps
-            .flat_map(move |step| {
+        let mut drops = Vec::new();
+        for route in self.routes() {
+            for (at, step) in route.steps.iter().enumerate() {
+                let whose = if self.is_forwarding(route, at) {
+                    Blame::of_forwarded
+                } else {
+                    Blame::of
+                };
                 let dropped = step.ends.dropped.iter();
-                let dropped = dropped.filter(move |(reason, _)| Blame::of(reason) == Some(blame));
-                dropped.map(move |(reason, &count)| Dropped {
+                let dropped = dropped.filter(|(reason, _)| whose(reason) == Some(blame));
+                drops.extend(dropped.map(|(reason, &count)| Dropped {
                     reason: reason.clone(),
                     place: place(&step.hop),
                     packets: Share {
                         part: count,
                         of: step.packets.saturating_add(step.born),
                     },
-                })
-            })
-            .collect();
+                }));
+            }
+        }
         drops.sort_by_key(|drop| std::cmp::Reverse(drop.packets.part));
         drops
+    }
+
+    /// Whether packets go through the host at a step of a way: those of this way or, where nobody ever
+    /// saw any get further, those of others.
+    fn is_forwarding(&self, route: &Route, at: usize) -> bool {
+        let hop = &route.steps[at].hop;
+        if let Some(next) = route.steps.get(at + 1) {
+            return hop.is_forwarding_to(&next.hop);
+        }
+        let is_there = |it: &Hop| {
+            (it.namespace.cookie, it.ifindex, it.stage)
+                == (hop.namespace.cookie, hop.ifindex, hop.stage)
+        };
+        let others = self.window.whole.routes.iter();
+        let mut pairs = others.flat_map(|it| it.steps.windows(2));
+        pairs.any(|pair| is_there(&pair[0].hop) && hop.is_forwarding_to(&pair[1].hop))
     }
 
     pub(super) fn coverage(&self) -> Option<Covered> {

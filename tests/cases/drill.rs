@@ -1,0 +1,68 @@
+//! A part of the drill, short enough for every change: faults and innocents one after another before
+//! the real agent, and not one wrong word.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// One fault of each word, and three innocents. No two of the faults are at one place, since the one
+/// before may not be over yet.
+const FAULTS: [&str; 4] = [
+    "old-road-slow",
+    "firewall-drops",
+    "database-10x",
+    "reads-late",
+];
+const INNOCENTS: [&str; 3] = ["innocent-nothing", "innocent-route", "innocent-traffic-10x"];
+
+/// Drills, and returns what was measured.
+fn drill(arguments: &[&str]) -> Value {
+    let name = format!("drill-{}.json", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let done = Command::new(env!("CARGO_BIN_EXE_lab-bench"))
+        .args(["drill", "--recovery", "0", "--json"])
+        .arg(&file)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let [said, errors] = [&done.stdout, &done.stderr].map(|it| String::from_utf8_lossy(it));
+    println!("{said}\n{errors}");
+    assert!(done.status.success(), "the drill is not passed");
+    measured(&file)
+}
+
+fn measured(file: &Path) -> Value {
+    let measured = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    std::fs::remove_file(file).unwrap();
+    measured
+}
+
+fn trials(measured: &Value) -> &Vec<Value> {
+    measured["trials"].as_array().unwrap()
+}
+
+#[test]
+fn faults_are_named_and_innocents_left_alone() {
+    let mut arguments = vec!["--warm", "90", "--lasts", "14"];
+    arguments.extend(FAULTS.iter().chain(&INNOCENTS));
+    let measured = drill(&arguments);
+    for trial in trials(&measured) {
+        let fault = &trial["fault"];
+        for judge in ["by_screen", "by_incidents"] {
+            assert_eq!(trial[judge], "hit", "{judge} of {fault}: {trial:#}");
+        }
+        let is_guilty = FAULTS.iter().any(|it| fault == it);
+        assert_eq!(trial["detected_s"].is_number(), is_guilty, "{trial:#}");
+    }
+    assert_eq!(trials(&measured).len(), FAULTS.len() + INNOCENTS.len());
+}
+
+#[test]
+fn whoever_sees_one_host_sees_nothing_of_another() {
+    // The drill fails where a view shows a hop or a socket of another namespace.
+    let arguments = ["--warm", "30", "--lasts", "12", "--view", "app,db"];
+    let measured = drill(&[&arguments[..], &["innocent-nothing"]].concat());
+    let views: Vec<&Value> = trials(&measured).iter().map(|it| &it["view"]).collect();
+    assert_eq!(views, ["app", "db"]);
+}
