@@ -140,6 +140,13 @@ impl Ns {
         self.rule(chain, |rule| rule.for_port(protocol, port).drop_packet())
     }
 
+    /// Drops what ICMP tells this namespace.
+    pub fn drop_icmp(&self) -> Result<()> {
+        self.rule(&INPUT, |rule| {
+            rule.for_protocol(libc::IPPROTO_ICMP as u8).drop_packet()
+        })
+    }
+
     /// Takes all these rules away.
     pub fn clear_firewall(&self) -> Result<()> {
         self.batch(vec![command(libc::NFT_MSG_DELTABLE, 0).text(NAME, TABLE)])

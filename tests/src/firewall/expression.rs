@@ -26,17 +26,22 @@ const VERDICT: u16 = 2;
 pub(super) struct Expressions(pub(super) Message);
 
 impl Expressions {
-    /// Goes on only with packets to a port.
-    pub(super) fn for_port(self, protocol: Protocol, port: u16) -> Self {
-        let transport = libc::NFT_PAYLOAD_TRANSPORT_HEADER as u32;
+    /// Goes on only with packets of a protocol.
+    pub(super) fn for_protocol(self, number: u8) -> Self {
         self.add("meta", |m| {
             let [dreg, key] = [1, 2];
             m.big_endian(dreg, REG_1)
                 .big_endian(key, libc::NFT_META_L4PROTO as u32)
         })
-        .equals(&[protocol.number()])
-        .load(transport, PORT, 2)
-        .equals(&port.to_be_bytes())
+        .equals(&[number])
+    }
+
+    /// Goes on only with packets to a port.
+    pub(super) fn for_port(self, protocol: Protocol, port: u16) -> Self {
+        let transport = libc::NFT_PAYLOAD_TRANSPORT_HEADER as u32;
+        self.for_protocol(protocol.number())
+            .load(transport, PORT, 2)
+            .equals(&port.to_be_bytes())
     }
 
     /// Loads an address of the IPv4 header.

@@ -101,6 +101,25 @@ impl Story {
         Ok((host, Address::new(net, 2)))
     }
 
+    /// A third road from app to db, whose router is r3, and its wire; forth is towards db.
+    ///
+    /// ```text
+    /// app [a-r3]──[r3-app] r3 [r3-db]~~wire~~[db-r3] db
+    /// ```
+    ///
+    /// Nothing goes by it yet: app has 10.13.0.2 on it, and db 10.23.0.2.
+    pub fn third_road(&self) -> Result<(Ns, Wire)> {
+        let r3 = self.lab.namespace("r3")?;
+        join(&self.lab, 13, (&self.app, "a-r3", 2), (&r3, "r3-app", 1))?;
+        let ends = [(&r3, "r3-db"), (&self.db, "db-r3")];
+        let wire = self.lab.wire(ends[0], ends[1], WireSpec::default())?;
+        number(23, (&self.db, "db-r3", 2), (&r3, "r3-db", 1))?;
+        r3.forwarding(true)?;
+        route(&r3, 1, Address::new(13, 2), "r3-app")?;
+        self.lab.settle()?;
+        Ok((r3, wire))
+    }
+
     /// Moves app's route to db.
     pub fn move_requests(&self, road: Road) -> Result<()> {
         let (net, dev) = match road {

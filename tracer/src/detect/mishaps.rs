@@ -128,6 +128,10 @@ impl Mishaps {
             (self.window, self.best) = (0.0, 0.0);
         } else {
             self.peak = self.peak.max(self.sum);
+            if count >= DEAD * packets && !self.is_dead() {
+                // What got through before it died, in the same second, says nothing for it.
+                (self.count, self.packets) = (0.0, 0.0);
+            }
             self.count += count as f32;
             self.packets += packets as f32;
         }

@@ -407,6 +407,8 @@ impl Case {
             incident.episodes += 1;
             // It may be another's this time.
             self.looked = None;
+            incident.verdict = Word::CantTell;
+            incident.evidence.clear();
             incident.note(now, "it is back".to_owned());
         }
         if is_new || (!lasts && incident.found <= FINDINGS as u64) {

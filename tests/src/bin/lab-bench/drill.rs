@@ -36,8 +36,9 @@ pub(crate) struct Drill {
     /// For how many seconds the agent learns what is normal before the first fault
     #[arg(long, default_value_t = 150)]
     warm: u64,
-    /// For how many seconds a fault lasts
-    #[arg(long, default_value_t = 20)]
+    /// For how many seconds a fault lasts: what is over by itself within 40 s is a burst, and the
+    /// agent learns that such bursts are usual here
+    #[arg(long, default_value_t = 45)]
     lasts: u64,
     /// For how many seconds its incidents may take to recover; 0 waits for none of them
     #[arg(long, default_value_t = 90)]

@@ -74,6 +74,12 @@ const UNSEEN: Truth = Truth::AtMost("HEALTHY");
 /// What both roads' routers are called wherever a place is named.
 const OLD: &[&str] = &["10.12.0.1", "drill-r2", "a-r2", "db-r2"];
 
+/// What the third road's router is called wherever a place is named.
+const THIRD: &[&str] = &["10.13.0.1", "drill-r3", "a-r3", "db-r3"];
+
+/// How long those stay who come with a fault.
+const VISIT: Duration = Duration::from_secs(45);
+
 /// What the fast road's router is called at app.
 const FAST: &[&str] = &["10.11.0.1", "a-r1"];
 
@@ -247,6 +253,93 @@ pub(super) const FAULTS: &[Fault] = &[
         clear: |scene| reads_late(scene, 0),
     },
     Fault {
+        name: "leg-dead",
+        is_change: false,
+        truth: truths(guilty("PATH", THIRD), guilty("PATH", THIRD), UNSEEN),
+        set: |scene| {
+            scene.third.set_loss(1.0);
+            Ok(())
+        },
+        clear: third_road_is_well,
+    },
+    Fault {
+        name: "leg-slow",
+        is_change: false,
+        truth: truths(
+            guilty("PATH", THIRD),
+            guilty("PATH", THIRD),
+            Truth::AtMost("PATH"),
+        ),
+        set: |scene| {
+            scene.third.set_delay(Duration::from_millis(30));
+            Ok(())
+        },
+        clear: third_road_is_well,
+    },
+    Fault {
+        name: "link-full",
+        is_change: true,
+        truth: truths(
+            guilty("THIS HOST", &["drill-r1 r1-db"]),
+            guilty("PATH", FAST),
+            guilty("PATH", &["db-r1", "→ db "]),
+        ),
+        set: |scene| scene.story.r1.token_bucket("r1-db", 40_000, 1_600, 20_000),
+        clear: |scene| scene.story.r1.remove_qdisc("r1-db"),
+    },
+    Fault {
+        name: "backup-fills-queue",
+        is_change: false,
+        truth: truths(
+            guilty("THIS HOST", &["a-r1"]),
+            guilty("THIS HOST", &["a-r1"]),
+            guilty("PATH", TO_APP),
+        ),
+        set: |scene| {
+            let (rate, burst, limit) = (1_000_000, 3_200, 200_000);
+            scene.story.app.token_bucket("a-r1", rate, burst, limit)?;
+            scene.backup(VISIT);
+            Ok(())
+        },
+        clear: |scene| {
+            scene.story.app.remove_qdisc("a-r1")?;
+            everybody_leaves(scene)
+        },
+    },
+    Fault {
+        name: "mtu-filtered",
+        is_change: true,
+        truth: truths(
+            guilty("THIS HOST", &["drill-r2"]),
+            Truth::AtMost("PATH"),
+            Truth::AtMost("PATH"),
+        ),
+        set: |scene| {
+            scene.story.app.drop_icmp()?;
+            scene.story.r2.mtu("r2-db", 600)?;
+            scene.large_requests(4, VISIT);
+            Ok(())
+        },
+        clear: |scene| {
+            scene.story.r2.mtu("r2-db", 1_500)?;
+            scene.story.app.clear_firewall()?;
+            everybody_leaves(scene)
+        },
+    },
+    Fault {
+        name: "client-reads-late",
+        is_change: false,
+        truth: truths(guilty("APP", &["5436"]), guilty("APP", &["5436"]), UNSEEN),
+        set: |scene| {
+            scene.client_late_ns.store(40_000_000, Ordering::Relaxed);
+            Ok(())
+        },
+        clear: |scene| {
+            scene.client_late_ns.store(0, Ordering::Relaxed);
+            Ok(())
+        },
+    },
+    Fault {
         name: "innocent-nothing",
         is_change: false,
         truth: INNOCENT,
@@ -275,7 +368,7 @@ pub(super) const FAULTS: &[Fault] = &[
         is_change: false,
         truth: INNOCENT,
         set: |scene| {
-            scene.large_answers(Duration::from_secs(20));
+            scene.large_answers(VISIT);
             Ok(())
         },
         clear: everybody_leaves,
@@ -297,6 +390,13 @@ fn blackhole(scene: &Scene) -> RouteSpec {
 fn old_road_is_well(scene: &mut Scene) -> Result<()> {
     scene.story.wire.set_loss(0.0);
     scene.story.wire.set_delay(OLD_ROAD);
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
+fn third_road_is_well(scene: &mut Scene) -> Result<()> {
+    scene.third.set_loss(0.0);
+    scene.third.set_delay(Duration::ZERO);
     Ok(())
 }
 
