@@ -44,7 +44,7 @@ fn trials(measured: &Value) -> &Vec<Value> {
 
 #[test]
 fn faults_are_named_and_innocents_left_alone() {
-    let mut arguments = vec!["--warm", "90", "--lasts", "14"];
+    let mut arguments = vec!["--warm", "80", "--lasts", "18"];
     arguments.extend(FAULTS.iter().chain(&INNOCENTS));
     let measured = drill(&arguments);
     for trial in trials(&measured) {

@@ -11,7 +11,7 @@ pub enum Blame {
 }
 
 /// How the reasons that blame the host begin (`include/net/dropreason-core.h`, 6.18).
-const OF_THE_HOST: [&str; 14] = [
+const OF_THE_HOST: [&str; 15] = [
     "QDISC_",
     "CPU_BACKLOG",
     "FULL_RING",
@@ -22,6 +22,8 @@ const OF_THE_HOST: [&str; 14] = [
     "IP_RPFILTER",
     "IP_OUTNOROUTES",
     "IP_INNOROUTES",
+    // Path MTU discovery takes one now and then; where it works they are no share of the packets.
+    "PKT_TOO_BIG",
     "NOMEM",
     "PROTO_MEM",
     "DEV_READY",

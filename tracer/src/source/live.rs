@@ -97,7 +97,12 @@ impl Live {
             host,
             memory: loaded.memory,
             room: loaded.room,
-            assembly: Assembly::new(settings, loaded.drop_reasons, loaded.availability),
+            assembly: Assembly::new(
+                settings,
+                loaded.scope,
+                loaded.drop_reasons,
+                loaded.availability,
+            ),
             ebpf: loaded.ebpf,
             passages: None,
             log: loaded.log,

@@ -56,6 +56,9 @@ fn known(name: &str) -> Result<String, String> {
     Err(format!("there are {}", names.join(", ")))
 }
 
+/// An unrelated change comes at most so many seconds before a fault that is no change itself, or after.
+const BESIDE_S: f64 = 2.0;
+
 /// How long it is quiet before each fault.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -85,8 +88,9 @@ impl Drill {
         println!("{}", Trial::HEAD);
         let mut trials = Vec::new();
         for (number, fault) in faults.into_iter().enumerate() {
-            let is_disturbed = !fault.is_change && dice.unit() < 0.5;
-            let new = self.trial(&mut scene, &mut witnesses, fault, is_disturbed);
+            let (is_disturbed, beside_s) = (dice.unit() < 0.5, dice.between(-BESIDE_S, BESIDE_S));
+            let beside_s = (is_disturbed && !fault.is_change).then_some(beside_s);
+            let new = self.trial(&mut scene, &mut witnesses, fault, beside_s);
             let new = new.with_context(|| format!("try {}, number {number}", fault.name))?;
             for trial in &new {
                 println!("{trial}");
@@ -128,18 +132,23 @@ impl Drill {
         scene: &mut Scene,
         witnesses: &mut [Witness],
         fault: &'static Fault,
-        is_disturbed: bool,
+        beside_s: Option<f64>,
     ) -> Result<Vec<Trial>> {
         sleep(QUIET);
         for witness in &mut *witnesses {
             witness.forget()?;
         }
-        if is_disturbed {
+        if let Some(before_s) = beside_s.filter(|it| *it < 0.0) {
             scene.unrelated_change()?;
-            sleep(Duration::from_secs(1));
+            sleep(Duration::from_secs_f64(-before_s));
         }
+        let start = Instant::now();
         (fault.set)(scene)?;
-        let seen = watch(witnesses, Duration::from_secs(self.lasts));
+        if let Some(after_s) = beside_s.filter(|it| *it >= 0.0) {
+            sleep(Duration::from_secs_f64(after_s));
+            scene.unrelated_change()?;
+        }
+        let seen = watch(witnesses, start, Duration::from_secs(self.lasts));
         (fault.clear)(scene)?;
         let seen = seen?;
         scene.replace_users_that_gave_up();
@@ -148,7 +157,7 @@ impl Drill {
         for (witness, seen) in witnesses.iter().zip(seen) {
             let recovered = self.recovery(witness, limit)?;
             let of = (fault, witness.view);
-            trials.push(Trial::new(of, is_disturbed, seen, recovered));
+            trials.push(Trial::new(of, beside_s.is_some(), seen, recovered));
         }
         Ok(trials)
     }
@@ -170,12 +179,12 @@ impl Drill {
     }
 }
 
-/// All watch at once.
-fn watch(witnesses: &[Witness], time: Duration) -> Result<Vec<Seen>> {
+/// All watch at once, from the moment that a fault was set.
+fn watch(witnesses: &[Witness], start: Instant, time: Duration) -> Result<Vec<Seen>> {
     std::thread::scope(|scope| {
         let all: Vec<_> = witnesses
             .iter()
-            .map(|it| scope.spawn(move || it.watch(time)))
+            .map(|it| scope.spawn(move || it.watch(start, time)))
             .collect();
         all.into_iter()
             .map(|it| match it.join() {

@@ -46,6 +46,8 @@ const OTHER: &str = "OTHER";
 pub(super) struct Assembly {
     pub(super) tallies: Tallies,
     pub(super) connections: Totals,
+    /// The only network namespace that is asked for, by cookie.
+    scope: Option<u64>,
     namespaces: Namespaces,
     components: Vec<String>,
     drop_reasons: BTreeMap<u32, String>,
@@ -59,6 +61,7 @@ impl Assembly {
     /// Starts with nothing counted.
     pub(super) fn new(
         settings: &Settings,
+        scope: Option<u64>,
         drop_reasons: BTreeMap<u32, String>,
         availability: Vec<Availability>,
     ) -> Self {
@@ -66,6 +69,7 @@ impl Assembly {
         Self {
             tallies: Tallies::default(),
             connections: Totals::default(),
+            scope,
             namespaces: Namespaces::default(),
             components: settings
                 .components
@@ -123,6 +127,12 @@ impl Assembly {
             &mut self.namespaces,
             &reading.nodes,
         );
+        // Of a socket that sends or times out there is no hop that the kernel half could leave out.
+        let is_in_scope = |cookie: u64| self.scope.is_none_or(|it| it == cookie);
+        let sockets = &mut reading.connections;
+        sockets.retain(|it| is_in_scope(it.namespace.cookie));
+        let passing = &mut reading.passing;
+        passing.retain(|it| is_in_scope(it.namespace.cookie));
         count_losses(&mut reading);
         reading
     }

@@ -34,6 +34,8 @@ pub(super) struct Loaded {
     pub room: Room,
     pub drop_reasons: BTreeMap<u32, String>,
     pub availability: Vec<Availability>,
+    /// The only network namespace that is asked for, by cookie.
+    pub scope: Option<u64>,
     pub finer: finer::Links,
     pub log: Option<KernelLog>,
 }
@@ -103,6 +105,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         room,
         drop_reasons,
         availability,
+        scope: Some(kernel_settings.filter_cookie).filter(|cookie| *cookie != 0),
         finer,
         log,
     })

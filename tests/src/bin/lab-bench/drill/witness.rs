@@ -160,12 +160,11 @@ impl Witness {
         Ok(())
     }
 
-    /// Watches for so long, from the moment that a fault is set.
-    pub(super) fn watch(&self, time: Duration) -> Result<Seen> {
-        let start = Instant::now();
+    /// Watches for so long, from the moment that a fault was set.
+    pub(super) fn watch(&self, start: Instant, time: Duration) -> Result<Seen> {
         std::thread::scope(|scope| {
             let screen = scope.spawn(|| {
-                sleep(ASKED_AFTER);
+                sleep(ASKED_AFTER.saturating_sub(start.elapsed()));
                 Screen::of(&self.agent.get(LOOK)?)
             });
             let mut detected = None;
