@@ -1,6 +1,7 @@
 //! Devices: veth pairs, bridges, VXLAN, VLAN, dummies, and what can be set on any of them.
 
 use std::fmt;
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -219,19 +220,27 @@ impl Ns {
             .with_context(|| format!("remove {dev} of {}", self.name()))
     }
 
-    /// Takes a device of the machine's own, under another name; it goes back when the namespace goes.
+    /// Takes a device of the machine's own, under another name, until [`give_back`](Self::give_back).
     ///
     /// For machines that were made for tests: everywhere else their devices are none of ours.
     pub(crate) fn adopt(&self, own: &str, dev: &str) -> Result<()> {
         let index = if_nametoindex(own).with_context(|| format!("find {own}"))?;
-        let message = Message::new(libc::RTM_SETLINK, 0, &ifinfo(index, 0, 0))
-            .number(libc::IFLA_NET_NS_FD, self.handle().as_raw_fd() as u32)
-            .text(libc::IFLA_IFNAME, dev);
         Netlink::open(SockProtocol::NetlinkRoute)?
-            .ask(message)
+            .ask(moved(index, self.handle(), dev))
             .with_context(|| format!("take {own} into {}", self.name()))?;
         self.up(dev)?;
         self.wait_until_up(dev)
+    }
+
+    /// Gives a device that was [adopted](Self::adopt) back under its own name. With the namespace it would
+    /// go back some time later, and under the new name.
+    pub(crate) fn give_back(&self, dev: &str, own: &str) -> Result<()> {
+        let machine =
+            File::open("/proc/self/ns/net").context("open the machine's own namespace")?;
+        let index = self.index(dev)?;
+        self.rtnetlink()
+            .ask(moved(index, &machine, own))
+            .with_context(|| format!("give {dev} of {} back", self.name()))
     }
 
     /// The number of a device, unique in its namespace only.
@@ -325,6 +334,13 @@ fn create(dev: &str, mac: Mac) -> Message {
     Message::new(libc::RTM_NEWLINK, flags, &[0; IFINFO])
         .text(libc::IFLA_IFNAME, dev)
         .attr(libc::IFLA_ADDRESS, mac.0)
+}
+
+/// Moves a device into another namespace, under a name that is free there.
+fn moved(index: u32, namespace: &File, name: &str) -> Message {
+    Message::new(libc::RTM_SETLINK, 0, &ifinfo(index, 0, 0))
+        .number(libc::IFLA_NET_NS_FD, namespace.as_raw_fd() as u32)
+        .text(libc::IFLA_IFNAME, name)
 }
 
 /// `struct ifinfomsg`: family, type, index, flags, which flags to change.

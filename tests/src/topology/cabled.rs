@@ -21,6 +21,8 @@ pub struct Cabled {
     pub app_at: Address,
     /// `10.1.0.3`, `fd00:1::3`
     pub db_at: Address,
+    /// What the machine calls the cards.
+    cards: [String; 2],
     /// It goes last.
     pub lab: Lab,
 }
@@ -46,7 +48,21 @@ impl Cabled {
             db,
             app_at: Address::new(1, 2),
             db_at: Address::new(1, 3),
+            cards: [one, other].map(str::to_owned),
             lab,
         }))
+    }
+}
+
+impl Drop for Cabled {
+    fn drop(&mut self) {
+        for (ns, dev, own) in [
+            (&self.app, "app0", &self.cards[0]),
+            (&self.db, "db0", &self.cards[1]),
+        ] {
+            if let Err(cause) = ns.give_back(dev, own) {
+                eprintln!("the next lab with this cable won't find {own}: {cause:#}");
+            }
+        }
     }
 }

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::initramfs::{self, FAILED};
+use super::initramfs::{self, FAILED, SAYS};
 use super::{Files, Guest};
 
 /// How a guest ended.
 pub(crate) enum Outcome {
     /// So many programs failed.
     Ran { failed: u32 },
+    /// The kernel stopped before it came to the first program.
+    DiedEarly,
     /// The kernel stopped before the programs were through.
     Died,
     /// The time was over.
@@ -25,7 +27,26 @@ pub(crate) enum Outcome {
 }
 
 /// Boots `kernel` with `guest` in it, shows its console, and keeps it in `folder/console.log`.
+///
+/// A kernel that dies before it came to the guest's first program is started once more: QEMU runs the
+/// guest's processors on threads of their own, and now and then one of them meets an instruction that
+/// another one is writing, a breakpoint that nobody set (`Oops: int3` at a static branch).
 pub(crate) fn boot(
+    shell: &Shell,
+    kernel: &Files,
+    guest: &Guest,
+    folder: &Path,
+    limit: Duration,
+) -> Result<Outcome> {
+    let outcome = boot_once(shell, kernel, guest, folder, limit)?;
+    if matches!(outcome, Outcome::DiedEarly) {
+        eprintln!("the kernel died before the first program; once more");
+        return boot_once(shell, kernel, guest, folder, limit);
+    }
+    Ok(outcome)
+}
+
+fn boot_once(
     shell: &Shell,
     kernel: &Files,
     guest: &Guest,
@@ -82,18 +103,21 @@ const MACHINE: &[&str] = &[
 fn listen(console: &Receiver<String>, log: &Path, limit: Duration) -> Result<Outcome> {
     let mut log = File::create(log).with_context(|| format!("write {}", log.display()))?;
     let deadline = Instant::now() + limit;
+    let mut has_begun = false;
     loop {
         match console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 eprintln!("  {line}");
                 writeln!(log, "{line}")?;
+                has_begun |= line.starts_with(SAYS);
                 if let Some(failed) = line.strip_prefix(FAILED) {
                     return Ok(Outcome::Ran {
                         failed: failed.parse()?,
                     });
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(Outcome::Died),
+            Err(RecvTimeoutError::Disconnected) if has_begun => return Ok(Outcome::Died),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Outcome::DiedEarly),
             Err(RecvTimeoutError::Timeout) => return Ok(Outcome::Stuck),
         }
     }

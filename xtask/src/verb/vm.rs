@@ -41,7 +41,9 @@ impl Vm {
             match boot(&workspace.shell, &files, &guest, &folder, limit)? {
                 Outcome::Ran { failed: 0 } => eprintln!("Linux {}: all passed", kernel.name),
                 Outcome::Ran { failed } => bad.push(format!("{}: {failed} failed", kernel.name)),
-                Outcome::Died => bad.push(format!("{}: the kernel died", kernel.name)),
+                Outcome::Died | Outcome::DiedEarly => {
+                    bad.push(format!("{}: the kernel died", kernel.name));
+                }
                 Outcome::Stuck => bad.push(format!("{}: not done in {limit:?}", kernel.name)),
             }
         }
