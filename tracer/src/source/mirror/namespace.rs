@@ -78,18 +78,27 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// What a dump showed before its message was read was told all the same.
-    fn tell_found(&mut self, told: &Told, message: Option<Message>) {
+    /// How many changes dumps alone show.
+    fn found_alone(&self) -> u64 {
+        let found = |made: &&Made| made.change.how == How::Found;
+        self.changes.iter().filter(found).count() as u64
+    }
+
+    /// What a dump showed before its message was read was told all the same; returns whether it was so.
+    fn tell_found(&mut self, told: &Told, message: Option<Message>) -> bool {
         let says = |change: &Change| match told {
             Told::New(fact, _) => change.after.as_ref() == Some(fact),
             Told::Gone(fact) => change.after.is_none() && change.before.as_ref() == Some(fact),
         };
         let found = self.changes.iter_mut();
         let mut found = found.filter(|made| made.message.is_none());
-        if let Some(made) = found.find(|made| made.change.how == How::Found && says(&made.change)) {
-            made.change.how = How::Told;
-            made.message = message;
-        }
+        let Some(made) = found.find(|made| made.change.how == How::Found && says(&made.change))
+        else {
+            return false;
+        };
+        made.change.how = How::Told;
+        made.message = message;
+        true
     }
 }
 
@@ -183,6 +192,8 @@ impl Follow {
         for part in due {
             self.look_at(part, network, counts, &mut outcome)?;
         }
+        // Only now is it known what was told right after the dump that showed it.
+        counts.found += outcome.found_alone();
         Ok(outcome)
     }
 
@@ -226,7 +237,6 @@ impl Follow {
         self.due.insert(part, Instant::now() + rest);
         let found = network.replace(part, dumped);
         if is_known {
-            counts.found += found.len() as u64;
             outcome.changes.extend(found.into_iter().map(Made::found));
         } else {
             outcome.begun |= !found.is_empty();
@@ -253,7 +263,6 @@ impl Follow {
         self.rested.insert(part, Instant::now() + rest);
         counts.dumps += 1;
         let found = network.replace(part, dumped);
-        counts.found += found.len() as u64;
         outcome.changes.extend(found.into_iter().map(Made::found));
         let unsettled = |link: &Link| link.up && link.carrier != link.running;
         if part == Part::Links && start < self.untold && network.links().any(unsettled) {
@@ -285,7 +294,6 @@ impl Follow {
         self.renewal_rested = Instant::now() + RENEWAL_REST.max(spent().saturating_sub(before));
         outcome.gap = outcome.gap.or(Some(self.heard));
         let found = network.renew(dumped);
-        counts.found += found.len() as u64;
         outcome.changes.extend(found.into_iter().map(Made::found));
         self.heard = SystemTime::now();
         while matches!(self.hear(network, counts, outcome), Drained::More) {}
@@ -365,8 +373,8 @@ impl Follow {
             self.touch(part, now);
         }
         let changes = network.apply(told.clone());
-        if changes.is_empty() {
-            outcome.tell_found(told, message);
+        if changes.is_empty() && outcome.tell_found(told, message) {
+            counts.told += 1;
         }
         for change in &changes {
             match change.how {
@@ -407,5 +415,45 @@ impl Follow {
         let rested = self.rested.get(&part).copied();
         let due = rested.map_or(now + SOON, |rested| rested.max(now + SOON));
         self.due.entry(part).or_insert(due);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::network::{Fact, NextHop, NextHopKind, Place};
+
+    #[test]
+    fn what_is_told_right_after_the_dump_that_showed_it_was_not_found_by_the_dump_alone() {
+        let next_hop = |id| {
+            Fact::NextHop(NextHop {
+                id,
+                kind: NextHopKind::Blackhole,
+                protocol: 4,
+            })
+        };
+        let found = |before, after| {
+            let how = How::Found;
+            Made::found(Change { before, after, how })
+        };
+        let came = next_hop(1);
+        let went = next_hop(2);
+        let mut outcome = Outcome {
+            changes: vec![
+                found(None, Some(came.clone())),
+                found(Some(went.clone()), None),
+                found(None, Some(next_hop(3))),
+            ],
+            ..Outcome::default()
+        };
+        assert_eq!(outcome.found_alone(), 3);
+        assert!(outcome.tell_found(&Told::Gone(went), None));
+        assert!(
+            !outcome.tell_found(&Told::Gone(came.clone()), None),
+            "it is there"
+        );
+        assert!(outcome.tell_found(&Told::New(came, Place::First), None));
+        assert_eq!(outcome.found_alone(), 1);
+        assert_eq!(outcome.changes[1].change.how, How::Told);
     }
 }
