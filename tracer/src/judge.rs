@@ -17,13 +17,11 @@ mod saved;
 pub mod settings;
 mod streams;
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::detect::{Budget, Habit, Increase, Thresholds, Verdict};
 use crate::model::connection::Connections;
-use crate::model::identity::identities;
 use crate::model::incident::{Event, Incident, Name, State, Told};
 use crate::model::journal::Moment;
 use crate::model::{Parent, Reading};
@@ -56,6 +54,7 @@ pub struct Judge {
     findings: u64,
     /// Kept, so that a second allocates little.
     increase: Increase,
+    keys: Vec<Option<NonZeroU64>>,
 }
 
 /// How the judge itself is.
@@ -75,7 +74,7 @@ struct Round<'a> {
     at_s: u64,
     thresholds: Thresholds,
     /// The streams of nodes, by index.
-    keys: HashMap<usize, u64>,
+    keys: Vec<Option<NonZeroU64>>,
     /// Nodes with an open finding, and the incident.
     bad_nodes: Vec<(u64, usize)>,
     /// Incidents that began.
@@ -107,28 +106,31 @@ impl Judge {
     pub fn second(&mut self, reading: &Reading, at: Moment, passed: Duration) -> Vec<u64> {
         self.clock.pass(at, passed);
         self.habit.pass(passed.as_secs_f64());
-        self.counters.begin();
+        self.counters.begin(reading);
         self.effects.pass(passed);
         let streams = u32::try_from(self.streams.len()).unwrap_or(u32::MAX);
         let mut round = Round {
             reading,
             at_s: self.clock.at_s(),
             thresholds: Budget::for_streams(streams).thresholds(&self.habit),
-            keys: HashMap::new(),
+            keys: std::mem::take(&mut self.keys),
             bad_nodes: Vec::new(),
             new: Vec::new(),
         };
         // Of packets that were on their way when more or fewer were followed, only a part was.
         let is_even = self.followed.replace(reading.followed) == Some(reading.followed);
         let mut increase = std::mem::take(&mut self.increase);
-        for (index, identity) in identities(reading).into_iter().enumerate() {
-            self.node(&mut round, index, identity, &mut increase, is_even);
+        round.keys.clear();
+        for index in 0..reading.nodes.len() {
+            let key = self.node(&mut round, index, &mut increase, is_even);
+            round.keys.push(key);
         }
         for connections in &reading.connections {
             self.sockets(&mut round, connections, &mut increase);
         }
         self.increase = increase;
         self.finish(&round, passed);
+        self.keys = round.keys;
         round.new
     }
 
@@ -138,29 +140,26 @@ impl Judge {
         self.followed = None;
     }
 
+    /// Judges a node; returns its stream.
     fn node(
         &mut self,
         round: &mut Round<'_>,
         index: usize,
-        identity: crate::model::identity::Identity,
         increase: &mut Increase,
         is_even: bool,
-    ) {
+    ) -> Option<NonZeroU64> {
         let node = &round.reading.nodes[index];
-        let past = self
-            .counters
-            .node(identity.node, (round.reading, index), increase);
+        let (class, past) = self.counters.node((round.reading, index), increase);
         if !is_even || (past.stream.is_none() && increase.is_empty()) {
-            return;
+            return None;
         }
-        let key = *past.stream.get_or_insert_with(|| {
+        let stream = *past.stream.get_or_insert_with(|| {
             let name = place::node_name(round.reading, index);
             let key = self.streams.key(&name, round.at_s);
             NonZeroU64::new(key).unwrap_or(NonZeroU64::MIN)
         });
-        let (key, packets) = (key.get(), past.came.into());
-        round.keys.insert(index, key);
-        let class = identity.class.and_then(|it| round.reading.classes.get(it));
+        let (key, packets) = (stream.get(), past.came.into());
+        let class = class.and_then(|it| round.reading.classes.get(it));
         if self.cases.is_any_active()
             && let Some(class) = class
             && matches!(node.parent, Parent::Class(_))
@@ -175,6 +174,7 @@ impl Judge {
             let finding = self.streams.open(key);
             self.effects.slow_hop(number, class, finding, increase);
         }
+        Some(stream)
     }
 
     fn sockets(
@@ -282,8 +282,8 @@ impl Judge {
             if round.at_s >= at_s + ASK_AGAIN_S || case.incident.revision != revision {
                 case.asked = (round.at_s, case.incident.revision);
                 let culprit = cause::culprit(round.reading, &nodes, |index| {
-                    let key = *round.keys.get(&index)?;
-                    self.streams.growth(key)
+                    let key = (*round.keys.get(index)?)?;
+                    self.streams.growth(key.get())
                 });
                 if culprit.is_some() {
                     case.culprit = culprit;

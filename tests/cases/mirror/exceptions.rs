@@ -1,6 +1,7 @@
 //! What the kernel learns of single destinations: path MTUs and redirects.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -133,7 +134,7 @@ fn wait(
         ways.tell(&mut reading);
         let told = reading.forwarding.remove(&0).unwrap_or_default();
         if told.entry.as_ref().is_some_and(&is_there) {
-            return told;
+            return Arc::unwrap_or_clone(told);
         }
         assert!(start.elapsed() < Duration::from_mins(1), "{to}: {told:?}");
         std::thread::sleep(Duration::from_millis(50));

@@ -1,6 +1,7 @@
 //! Who is behind the ends: the processes that the lab started, in namespaces of its own.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 
 use lab::{Lab, Ns};
 use tracer::model::class::{Class, End, Protocol, Service, Tuple};
@@ -16,7 +17,7 @@ use crate::against::right;
 fn reading(from: &Ns, to: &Ns, protocol: Protocol, first: Tuple, service: Service) -> Reading {
     let node = |parent, ns: &Ns, stage| Node {
         parent,
-        hop: Hop {
+        hop: Arc::new(Hop {
             namespace: Namespace {
                 name: ns.name().to_owned(),
                 cookie: ns.cookie().unwrap_or(ns.inode()),
@@ -28,7 +29,7 @@ fn reading(from: &Ns, to: &Ns, protocol: Protocol, first: Tuple, service: Servic
             stage,
             next_hop_mac: None,
             previous_hop_mac: None,
-        },
+        }),
         translated: None,
         packets: 1,
         bytes: 0,

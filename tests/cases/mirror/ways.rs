@@ -1,6 +1,7 @@
 //! The next hop and FIB entry that are told are those that the lab set up.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lab::{Insert, Lab, Mac, Ns, RouteSpec, RuleSpec};
@@ -118,7 +119,7 @@ fn told(router: &Router, from: &str, to: &str, (dev, mac): (&str, Mac)) -> Forwa
         start.elapsed()
     );
     let last = reading.nodes.len() - 1;
-    reading.forwarding.remove(&last).unwrap_or_default()
+    Arc::unwrap_or_clone(reading.forwarding.remove(&last).unwrap_or_default())
 }
 
 /// Packets that came into a namespace by a device, or were sent there, and left by another one to an
@@ -131,7 +132,7 @@ pub(crate) fn reading(
 ) -> Reading {
     let node = |parent, hop| Node {
         parent,
-        hop,
+        hop: Arc::new(hop),
         translated: None,
         packets: 1,
         bytes: 0,

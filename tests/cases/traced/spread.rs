@@ -179,8 +179,8 @@ fn by(route: &Route, ns: &Ns, stage: Stage) -> Option<(String, Option<IpAddr>)> 
     let step = route.steps.iter().find(|step| is_it(&step.hop))?;
     let forwarding = step.forwarding.clone()?;
     let peer = match stage {
-        Stage::Xmit => forwarding.next_hop,
-        _ => forwarding.previous_hop,
+        Stage::Xmit => forwarding.next_hop.clone(),
+        _ => forwarding.previous_hop.clone(),
     };
     let address = peer.and_then(|peer| peer.addresses.first().copied());
     Some((step.hop.device.clone(), address))

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use crate::detect::{Increase, Mishap};
 use crate::model::connection::{Connections, Phase, Sight};
 use crate::model::drops::Blame;
-use crate::model::identity::{identities, of_sockets};
+use crate::model::identity::{AsItIs, PerNode, of_sockets};
 use crate::model::{Class, Counts, Histogram, Node, Parent, Reading, Service};
 
 /// After how many readings without it something is forgotten.
@@ -73,8 +73,8 @@ const TROUBLED: [Sight; 3] = [Sight::Disturbed, Sight::PeerOrWayBack, Sight::Una
 /// Everything, by what tells it apart.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    nodes: HashMap<u64, NodePast>,
-    sockets: HashMap<u64, SocketsPast>,
+    nodes: PerNode<NodePast>,
+    sockets: HashMap<u64, SocketsPast, AsItIs>,
     readings: u64,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct NodePast {
 }
 
 // A large host has a hundred thousand of them.
-const _: () = assert!(size_of::<NodePast>() == 48);
+const _: () = assert!(size_of::<NodePast>() == 64);
 
 /// Sockets as they were.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ pub(super) struct SocketsPast {
 /// large host are seldom used; so what came until then is not judged.
 #[derive(Debug, Default)]
 struct Times {
-    counts: Option<Box<Counts>>,
+    counts: Option<Counts>,
     count: u64,
 }
 
@@ -131,34 +131,34 @@ impl Times {
             return;
         }
         if now.count() < before {
-            self.counts = Some(Box::default());
+            self.counts = Some(Counts::default());
         }
         if let Some(counts) = &self.counts {
-            for (bucket, count) in now.counts().buckets() {
-                let since = count.saturating_sub(counts.get(bucket));
+            now.counts().differences(counts, |bucket, now, before| {
+                let since = now.saturating_sub(before);
                 into.add(bucket as u8, u32::try_from(since).unwrap_or(u32::MAX));
-            }
+            });
         }
-        self.counts = Some(Box::new(now.counts().clone()));
+        self.counts = Some(now.counts().clone());
     }
 }
 
 impl Counters {
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, reading: &Reading) {
         self.readings += 1;
+        self.nodes.follow(reading);
     }
 
-    /// What a node counted since, as an increase.
+    /// What a node counted since, as an increase, and its class.
     pub(super) fn node(
         &mut self,
-        identity: u64,
         (reading, index): (&Reading, usize),
         increase: &mut Increase,
-    ) -> &mut NodePast {
-        let past = self.nodes.entry(identity).or_default();
+    ) -> (Option<usize>, &mut NodePast) {
+        let (identity, past) = self.nodes.get(index);
         past.seen = self.readings as u32;
         past.rise_to(&reading.nodes[index], increase, || reading.forwards(index));
-        past
+        (identity.class, past)
     }
 
     /// Notes what sockets counted; returns what tells them apart.
@@ -179,7 +179,7 @@ impl Counters {
 
     /// The stream of a node, if it has one.
     pub(super) fn node_stream(&self, identity: u64) -> Option<u64> {
-        Some(self.nodes.get(&identity)?.stream?.get())
+        Some(self.nodes.of(identity)?.stream?.get())
     }
 
     /// The streams of sockets.
@@ -200,8 +200,9 @@ impl Counters {
         self.nodes.clear();
         self.sockets.clear();
         let mut nowhere = Increase::default();
-        for (index, identity) in identities(reading).into_iter().enumerate() {
-            self.node(identity.node, (reading, index), &mut nowhere);
+        self.nodes.follow(reading);
+        for index in 0..reading.nodes.len() {
+            self.node((reading, index), &mut nowhere);
         }
         for connections in &reading.connections {
             if let Some(class) = reading.classes.get(connections.class) {
@@ -219,7 +220,7 @@ impl Counters {
         if now.is_multiple_of(ABSENT) {
             // A reading a second: the number comes round after a century.
             self.nodes
-                .retain(|_, past| u64::from((now as u32).wrapping_sub(past.seen)) < ABSENT);
+                .retain(|past| u64::from((now as u32).wrapping_sub(past.seen)) < ABSENT);
             self.sockets.retain(|_, past| now - past.seen < ABSENT);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::detect::attribution::Growth;
 use crate::detect::baseline::edge_ns;
 use crate::detect::{Finding, Habit, Increase, Kind, Stream, Thresholds, Verdict};
+use crate::model::identity::AsItIs;
 use crate::model::verdict::Timed;
 use crate::model::{RouteId, bucket};
 
@@ -31,7 +32,7 @@ const IDLE_EACH: u64 = 15;
 pub(super) struct Streams {
     /// Each in a room of its own: a table that grows moves all that stands in it, and half of it is
     /// empty then.
-    watched: HashMap<u64, Box<Watched>>,
+    watched: HashMap<u64, Box<Watched>, AsItIs>,
     gone: HashSet<u64>,
     refused: u64,
     swept_s: u64,

@@ -1,17 +1,19 @@
 //! Counts by bucket that take no more room than what was counted.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tracer_common::bucket::BUCKETS;
 
 /// Counts from the lowest bucket that holds any to the highest, all as wide as the highest count.
 ///
 /// An array of all buckets would be 1.8 kB; the latencies of a segment lie in a few octaves, and
-/// most segments are seldom used.
+/// most segments are seldom used. A copy shares the room until one of both counts on, so that
+/// whoever keeps what was counted until a moment keeps it at no cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Each count as so many words as `width` says, the lowest first.
-    words: Box<[u16]>,
+    words: Arc<[u16]>,
     /// Words of a count: 1 to 4, and 0 where nothing was counted.
     width: u8,
     /// The bucket of the first count.
@@ -38,44 +40,94 @@ impl Counts {
         first..first + self.words.len() / self.width().max(1)
     }
 
-    /// Counts `n` more in a bucket, as far as a count goes.
-    pub fn add(&mut self, bucket: usize, n: u64) {
-        debug_assert!(bucket < BUCKETS);
-        if n == 0 {
+    /// Hands over each bucket that does not hold what it held in others, with both counts, the lowest
+    /// first.
+    pub fn differences(&self, others: &Self, mut each: impl FnMut(usize, u64, u64)) {
+        let is_same_room = Arc::ptr_eq(&self.words, &others.words);
+        if is_same_room && self.first == others.first && self.width == others.width {
             return;
         }
-        let count = self.get(bucket).saturating_add(n);
-        self.make_room(bucket, count);
-        let (width, place) = (self.width(), bucket - usize::from(self.first));
-        write(&mut self.words[place * width..][..width], count);
+        let (ours, theirs) = (self.span(), others.span());
+        let span = match (ours.is_empty(), theirs.is_empty()) {
+            (true, true) => return,
+            (true, false) => theirs.clone(),
+            (false, true) => ours.clone(),
+            (false, false) => ours.start.min(theirs.start)..ours.end.max(theirs.end),
+        };
+        // What two readings of a second have as a rule.
+        if self.width == 1 && others.width == 1 && ours == theirs {
+            let both = self.words.iter().zip(others.words.iter());
+            for (bucket, (&now, &before)) in span.zip(both) {
+                if now != before {
+                    each(bucket, now.into(), before.into());
+                }
+            }
+            return;
+        }
+        for bucket in span {
+            let (now, before) = (self.get(bucket), others.get(bucket));
+            if now != before {
+                each(bucket, now, before);
+            }
+        }
+    }
+
+    /// Counts `n` more in a bucket, as far as a count goes.
+    pub fn add(&mut self, bucket: usize, n: u64) {
+        self.add_all(&[(bucket, n)]);
+    }
+
+    /// Counts more in several buckets, each of which is named once.
+    pub fn add_all(&mut self, more: &[(usize, u64)]) {
+        let more = || more.iter().filter(|&&(_, n)| n > 0);
+        let mut span: Option<Range<usize>> = None;
+        let mut highest = 0;
+        for &(bucket, n) in more() {
+            debug_assert!(bucket < BUCKETS);
+            highest = self.get(bucket).saturating_add(n).max(highest);
+            span = Some(match span {
+                None => bucket..bucket + 1,
+                Some(span) => span.start.min(bucket)..span.end.max(bucket + 1),
+            });
+        }
+        let Some(span) = span else {
+            return;
+        };
+        self.make_room(span, highest);
+        let (width, first) = (self.width(), usize::from(self.first));
+        let words = Arc::make_mut(&mut self.words);
+        for &(bucket, n) in more() {
+            let words = &mut words[(bucket - first) * width..][..width];
+            write(words, number(words).saturating_add(n));
+        }
     }
 
     fn width(&self) -> usize {
         self.width.into()
     }
 
-    /// Makes room for a count in a bucket, and for no more than that.
-    fn make_room(&mut self, bucket: usize, count: u64) {
+    /// Makes room for counts in some buckets, and for no more than that.
+    fn make_room(&mut self, span: Range<usize>, count: u64) {
         let width = (64 - count.leading_zeros())
             .div_ceil(u16::BITS)
             .max(self.width.into());
         let (first, end) = if self.words.is_empty() {
-            (bucket, bucket + 1)
+            (span.start, span.end)
         } else {
             let Range { start, end } = self.span();
-            (start.min(bucket), end.max(bucket + 1))
+            (start.min(span.start), end.max(span.end))
         };
         let len = (end - first) * width as usize;
         if len == self.words.len() {
             return;
         }
-        let mut words = vec![0; len].into_boxed_slice();
+        let mut words = vec![0; len];
         for (bucket, count) in self.buckets() {
             let place = (bucket - first) * width as usize;
             write(&mut words[place..][..width as usize], count);
         }
         *self = Self {
-            words,
+            words: words.into(),
             width: width as u8,
             first: first as u16,
         };
@@ -110,7 +162,44 @@ mod tests {
         assert_eq!(counts.words.len(), 20);
     }
 
+    #[test]
+    fn a_copy_keeps_what_it_was() {
+        let mut counts = Counts::default();
+        counts.add_all(&[(40, 7), (35, 1)]);
+        let copy = counts.clone();
+        counts.add(40, 1);
+        assert_eq!((copy.get(40), counts.get(40)), (7, 8));
+        let mut same = copy.clone();
+        same.add(40, 0);
+        assert!(Arc::ptr_eq(&same.words, &copy.words));
+    }
+
+    fn any_counts() -> impl Strategy<Value = Counts> {
+        let count = prop_oneof![1u64..9, Just(u16::MAX.into()), any::<u64>()];
+        prop::collection::vec((0..BUCKETS, count), 0..9).prop_map(|added| {
+            let mut counts = Counts::default();
+            for (bucket, n) in added {
+                counts.add(bucket, n);
+            }
+            counts
+        })
+    }
+
     proptest! {
+        #[test]
+        fn differences_are_all_that_differs(before in any_counts(), more in prop::collection::btree_map(0..BUCKETS, 0u64..9, 0..5), other in any_counts()) {
+            let mut now = before.clone();
+            let more: Vec<_> = more.into_iter().collect();
+            now.add_all(&more);
+            for (one, two) in [(&now, &before), (&before, &now), (&now, &other), (&other, &now), (&now, &now)] {
+                let mut found = Vec::new();
+                one.differences(two, |bucket, now, before| found.push((bucket, now, before)));
+                let expected: Vec<_> = (0..BUCKETS).map(|bucket| (bucket, one.get(bucket), two.get(bucket)))
+                    .filter(|(_, one, two)| one != two).collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+
         #[test]
         fn they_are_what_an_array_would_hold(added in prop::collection::vec((0..BUCKETS, prop_oneof![0u64..9, any::<u64>(), Just(u16::MAX.into()), Just(u32::MAX.into())]), 0..60)) {
             let mut counts = Counts::default();

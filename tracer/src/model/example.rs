@@ -77,7 +77,7 @@ pub(crate) fn lab_with_forwarding() -> Reading {
     let mut forwarding = BTreeMap::new();
     for (place, (index, node)) in sent.into_iter().enumerate() {
         let mac = node.hop.next_hop_mac.unwrap_or_default();
-        forwarding.insert(index, [plain(mac), by_mark()][place].clone());
+        forwarding.insert(index, Arc::new([plain(mac), by_mark()][place].clone()));
     }
     reading.forwarding = forwarding;
     reading.names = BTreeMap::from([(0, names())]);
@@ -283,7 +283,7 @@ impl Lab {
         });
         for (gateway, packets, middle) in [(1, 640, 2_600), (2, 356, 90_000)] {
             let leg = self.then(out, UPLINK, Xmit, packets, middle);
-            self.nodes[leg].hop.next_hop_mac = Some([2, 0, 0, 0, 0xee, gateway]);
+            self.nodes[leg].hop_mut().next_hop_mac = Some([2, 0, 0, 0, 0xee, gateway]);
             self.delivered(leg);
         }
     }
@@ -384,7 +384,7 @@ impl Lab {
         let mac = (stage == Xmit && kind == "veth").then_some([2, 0, 0, 0, number as u8, 1]);
         self.nodes.push(Node {
             parent,
-            hop: Hop {
+            hop: Arc::new(Hop {
                 namespace: Namespace {
                     name: namespace.to_owned(),
                     cookie: 4_096 + u64::from(number),
@@ -396,7 +396,7 @@ impl Lab {
                 stage,
                 next_hop_mac: mac,
                 previous_hop_mac: None,
-            },
+            }),
             translated: None,
             packets,
             bytes: packets * 128,
@@ -472,7 +472,7 @@ pub(crate) fn any_nodes() -> impl Strategy<Value = Vec<Node>> {
                         _ if class == 4 => Parent::Class(0),
                         _ => Parent::Node(parent.index(index)),
                     };
-                    node.hop.stage = ANY[stage.min(ANY.len() - 1)];
+                    node.hop_mut().stage = ANY[stage.min(ANY.len() - 1)];
                     node.packets = packets.into();
                     node.bytes = bytes.into();
                     node.born = (born % 3).into();

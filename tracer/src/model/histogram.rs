@@ -70,9 +70,12 @@ impl Histogram {
 
     /// Adds all that another histogram counted.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, n) in other.counts.buckets() {
-            self.counts.add(bucket, n);
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
         }
+        let theirs: Vec<_> = other.counts.buckets().collect();
+        self.counts.add_all(&theirs);
         self.count = self.count.saturating_add(other.count);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.min_ns = self.min_ns.min(other.min_ns);
@@ -84,10 +87,13 @@ impl Histogram {
     /// The extremes of the difference are known to its outermost buckets only.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
+        let mut risen = Vec::new();
+        self.counts
+            .differences(&earlier.counts, |bucket, now, before| {
+                risen.push((bucket, now.saturating_sub(before)));
+            });
         let mut counts = Counts::default();
-        for (bucket, count) in self.counts.buckets() {
-            counts.add(bucket, count.saturating_sub(earlier.counts.get(bucket)));
-        }
+        counts.add_all(&risen);
         Self::from_counts(
             counts,
             self.sum_ns.saturating_sub(earlier.sum_ns),

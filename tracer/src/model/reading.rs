@@ -1,6 +1,7 @@
 //! What a source saw: the route trees with their counts, and what it could not see.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::connection::Connections;
 use super::coverage::Coverage;
@@ -22,7 +23,7 @@ pub struct Reading {
     /// The nodes of all route trees; a parent stands before its children.
     pub nodes: Vec<Node>,
     /// How packets were handed on at nodes, by index, where that is known.
-    pub forwarding: BTreeMap<usize, Forwarding>,
+    pub forwarding: BTreeMap<usize, Arc<Forwarding>>,
     /// Who is behind the ends of classes, by index, where that is known.
     pub names: BTreeMap<usize, Names>,
     /// TCP connections with sockets on this host.
@@ -175,7 +176,7 @@ pub struct Node {
     /// The hop before, or the class whose packets start here.
     pub parent: Parent,
     /// The hop.
-    pub hop: Hop,
+    pub hop: Arc<Hop>,
     /// Addresses and ports of the first packet, where they differ here from those that it
     /// started with (NAT).
     pub translated: Option<Tuple>,
@@ -191,6 +192,13 @@ pub struct Node {
     pub born: u64,
     /// Packets whose way ended here.
     pub ends: Ends,
+}
+
+impl Node {
+    /// The hop, to be changed: other nodes that share it keep theirs.
+    pub fn hop_mut(&mut self) -> &mut Hop {
+        Arc::make_mut(&mut self.hop)
+    }
 }
 
 /// Where a node hangs.

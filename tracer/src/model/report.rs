@@ -3,6 +3,7 @@
 mod shares;
 mod since;
 mod tree;
+pub mod ways;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

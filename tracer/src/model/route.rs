@@ -1,6 +1,7 @@
 //! One way that a class's packets take, and where their time goes on it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::connection::Totals;
 use super::forwarding::Forwarding;
@@ -52,11 +53,11 @@ impl Route {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The hop.
-    pub hop: Hop,
+    pub hop: Arc<Hop>,
     /// Addresses and ports from here on, where the class's first packet was translated.
     pub translated: Option<Tuple>,
     /// How packets were handed on here, where that is known.
-    pub forwarding: Option<Forwarding>,
+    pub forwarding: Option<Arc<Forwarding>>,
     /// Where the FIB entry has several legs (ECMP): this one's share of all packets that left the
     /// namespace by that entry.
     pub leg_share: Option<f64>,

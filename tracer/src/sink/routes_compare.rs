@@ -150,7 +150,7 @@ fn devices(step: &Pair<&Step>, last: Option<&Pair<&Step>>, look: Look) -> String
 
 /// The hop before and after; where there is only one, it stands for both.
 fn hops<'a>(step: &Pair<&'a Step>) -> [&'a Hop; 2] {
-    [step.before(), step.after()].map(|side| &side.unwrap_or(step.any()).hop)
+    [step.before(), step.after()].map(|side| &*side.unwrap_or(step.any()).hop)
 }
 
 /// The segment that grew most, if that is worth a word.

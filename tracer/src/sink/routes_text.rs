@@ -268,7 +268,7 @@ mod tests {
         let mut reading = example::lab();
         let long = "a-namespace-whose-name-was-made-by-a-program-0123456789abcdef-0123456789abcdef";
         for node in &mut reading.nodes {
-            long.clone_into(&mut node.hop.namespace.name);
+            long.clone_into(&mut node.hop_mut().namespace.name);
             node.packets *= 1_000_000_000;
         }
         reading.classes[0].source = End::Component(long.to_owned());

@@ -6,6 +6,7 @@ mod constants;
 mod coverage;
 pub mod doctor;
 mod finer;
+mod hops;
 mod host;
 mod kernel_types;
 mod load;
@@ -16,6 +17,7 @@ mod memory;
 pub mod object;
 mod passages;
 mod passing;
+mod places;
 pub mod rights;
 mod room;
 mod rules;
@@ -33,7 +35,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
-use self::assemble::Assembly;
+use self::assemble::{Assembly, Counted};
 use self::makers::TellNoted;
 use self::maps::Memory;
 use self::room::Room;
@@ -49,6 +51,8 @@ pub struct Live {
     memory: Memory,
     room: Room,
     assembly: Assembly,
+    /// The last one, which the next one goes on from.
+    reading: Arc<Reading>,
     ways: Option<Ways>,
     names: Names,
     coverage: coverage::Watch,
@@ -103,6 +107,7 @@ impl Live {
                 loaded.drop_reasons,
                 loaded.availability,
             ),
+            reading: Arc::default(),
             ebpf: loaded.ebpf,
             passages: None,
             log: loaded.log,
@@ -137,30 +142,35 @@ impl Live {
 
     /// What is known now. The kernel forgets what it skipped with the programs, so that the caller
     /// has to ask in time.
-    fn reading(&mut self, recursion: u64) -> Result<Reading, Error> {
+    fn reading(&mut self, recursion: u64) -> Result<Arc<Reading>, Error> {
         if let Some(log) = &mut self.log {
             log.flush();
         }
         let drops = load::drops(&self.ebpf)?;
-        let elapsed = self.started.elapsed();
-        let now_ns = now_ns();
-        let mut reading = self
-            .assembly
-            .read(&self.memory, &drops, recursion, elapsed, now_ns);
+        let counted = Counted {
+            recursion,
+            duration: self.started.elapsed(),
+            now_ns: now_ns(),
+        };
+        // Whoever still has the last one keeps it as it was.
+        let reading = Arc::make_mut(&mut self.reading);
+        let assembly = &mut self.assembly;
+        assembly.read(reading, &self.memory, &drops, &counted);
         self.finer.mark(&mut reading.availability);
-        self.room.tell(&mut reading, &self.assembly.places);
+        self.room.tell(reading, &assembly.places);
         reading.programs = work::done(&self.memory.runs);
         reading.followed = f64::from(self.orders.followed) / f64::from(ALL_FOLLOWED);
         if let Some(ways) = &mut self.ways {
-            ways.tell(&mut reading);
-            self.names.tell(&mut reading, ways.mirror());
+            ways.tell(reading);
+            self.names.tell(reading, ways.mirror());
             let look = self.host.look(ways.mirror(), false);
-            self.coverage.tell(look.map(|it| it.devices), &mut reading);
+            self.coverage.tell(look.map(|it| it.devices), reading);
             reading.host = self.host.told();
         }
-        let (room, assembly) = (&mut self.room, &mut self.assembly);
-        room.look(&self.memory, &mut self.ebpf, assembly, &reading, now_ns)?;
-        Ok(reading)
+        let ebpf = &mut self.ebpf;
+        self.room
+            .look(&self.memory, ebpf, assembly, reading, counted.now_ns)?;
+        Ok(Arc::clone(&self.reading))
     }
 }
 
@@ -217,7 +227,6 @@ fn warn(note: &Note) {
 impl Source for Live {
     fn read(&mut self) -> Result<Arc<Reading>, Error> {
         self.reading(load::recursion_misses(&self.ebpf))
-            .map(Arc::new)
     }
 
     fn follow(&mut self, share: f64) -> Result<(), Error> {
@@ -255,7 +264,9 @@ impl Source for Live {
         if let Some(passages) = self.passages.take() {
             passages.finish()?;
         }
-        let mut reading = self.reading(recursion)?;
+        let reading = self.reading(recursion)?;
+        self.reading = Arc::default();
+        let mut reading = Arc::unwrap_or_clone(reading);
         reading.duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.assembly.settle(&self.memory, &mut reading);
         Ok(reading)

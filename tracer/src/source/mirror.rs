@@ -13,6 +13,7 @@ mod ethtool;
 mod follow;
 mod look_up;
 mod namespace;
+mod recent;
 mod socket;
 mod waiting;
 mod ways;
@@ -56,6 +57,15 @@ pub struct Seen {
     pub counts: Counts,
 }
 
+impl Seen {
+    /// A namespace, where it is followed.
+    fn at(&self, namespace: &Namespace) -> Option<&Followed> {
+        let followed = self.namespaces.get(&namespace.inode)?;
+        // An inode is used again.
+        (followed.namespace.cookie == namespace.cookie).then_some(followed)
+    }
+}
+
 /// A namespace that is followed.
 pub struct Followed {
     /// Which one it is.
@@ -66,8 +76,8 @@ pub struct Followed {
     path: PathBuf,
     /// The tables that packets use.
     used: BTreeSet<(Family, u32)>,
-    /// How often something changed that routes may depend on.
-    generation: u64,
+    /// What changed lately that routes may depend on.
+    recent: recent::Recent,
 }
 
 impl Followed {

@@ -54,6 +54,15 @@ impl Namespaces {
     /// namespace of that name has the cookie. One that is not found is looked for ever more seldom:
     /// it may be gone, and each look goes through all processes.
     pub(super) fn get(&mut self, cookie: u64, inode: u32) -> Namespace {
+        self.look(cookie, inode).clone()
+    }
+
+    /// What the namespace of a cookie is called, by the best name that there is now.
+    pub(super) fn called(&mut self, cookie: u64, inode: u32) -> &str {
+        &self.look(cookie, inode).name
+    }
+
+    fn look(&mut self, cookie: u64, inode: u32) -> &Namespace {
         let now = self.readings;
         let known = self.known.entry(cookie).or_insert_with(|| Known {
             namespace: Namespace {
@@ -76,7 +85,7 @@ impl Namespaces {
             };
             known.patience = (known.patience * 2).min(ABSENT);
         }
-        known.namespace.clone()
+        &known.namespace
     }
 }
 

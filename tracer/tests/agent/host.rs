@@ -42,7 +42,7 @@ pub(crate) fn reading(classes: Range<usize>) -> Reading {
             let leaf = index == STAGES.len() - 1;
             reading.nodes.push(Node {
                 parent,
-                hop: hop(class, index, stage),
+                hop: hop(class, index, stage).into(),
                 translated: None,
                 packets: 1_000,
                 bytes: 64_000,

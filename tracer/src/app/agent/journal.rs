@@ -2,7 +2,7 @@
 
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,6 @@ use crate::model::journal::known::{Row, Snapshot};
 use crate::model::journal::{
     Age, Book, Changes, Entry, Epochs, Kind, Known, Moment, Since, Subject,
 };
-use crate::model::report::routes;
 use crate::model::{Hop, Reading, Report, RouteId};
 use crate::source::live::makers::Noted;
 use crate::source::mirror::{Changed, Event};
@@ -135,15 +134,13 @@ impl Journal {
     /// A reading was counted.
     pub(super) fn read(&self, reading: &Reading) {
         let mut told = self.lock();
-        told.epochs
-            .read(routes(reading).map(|(_, route)| route), now());
+        told.epochs.read(reading, now());
         told.book.follow(active(reading));
     }
 
     /// Another source counts from here on.
     pub(super) fn go_on_from(&self, reading: &Reading) {
-        let routes = routes(reading).map(|(_, route)| route);
-        self.lock().epochs.go_on_from(routes);
+        self.lock().epochs.go_on_from(reading);
     }
 
     /// A change began; a reading was just counted.
@@ -215,7 +212,8 @@ impl Journal {
         let told = self.lock();
         let now = now();
         for step in report.routes.iter_mut().flat_map(|route| &mut route.steps) {
-            let entry = step.forwarding.as_mut().and_then(|it| it.entry.as_mut());
+            let forwarding = step.forwarding.as_mut().map(Arc::make_mut);
+            let entry = forwarding.and_then(|it| it.entry.as_mut());
             if let Some(entry) = entry {
                 let row = told.row(&step.hop, entry);
                 entry.age = row.map(|row| row.since.age(now));
@@ -224,14 +222,18 @@ impl Journal {
         }
     }
 
-    /// How old the FIB entries of a reading are, by index of the node.
+    /// How old the FIB entries of a reading are, by index of the first node of those that share hop
+    /// and entry.
     pub(super) fn ages(&self, reading: &Reading) -> BTreeMap<usize, Age> {
         let told = self.lock();
         let now = now();
+        let mut seen = HashSet::new();
         let known = reading.forwarding.iter();
         let dated = known.filter_map(|(&index, forwarding)| {
+            let entry = forwarding.entry.as_ref()?;
             let hop = &reading.nodes.get(index)?.hop;
-            let row = told.row(hop, forwarding.entry.as_ref()?)?;
+            let is_new = seen.insert((Arc::as_ptr(hop), Arc::as_ptr(forwarding)));
+            let row = is_new.then(|| told.row(hop, entry))??;
             Some((index, row.since.age(now)))
         });
         dated.collect()

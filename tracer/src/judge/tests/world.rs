@@ -1,6 +1,7 @@
 //! Routes over one router, with packets whose latencies scatter.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::connection::{Connections, Phase, Sight};
 use crate::model::hop::Stage::{self, Deliver, Queue, Receive, Rx, Xmit};
@@ -218,7 +219,7 @@ fn namespace(name: &str) -> Namespace {
 fn node(parent: Parent, name: &str, device: &str, stage: Stage) -> Node {
     Node {
         parent,
-        hop: Hop {
+        hop: Arc::new(Hop {
             namespace: namespace(name),
             device: device.to_owned(),
             ifindex: device.len() as u32,
@@ -226,7 +227,7 @@ fn node(parent: Parent, name: &str, device: &str, stage: Stage) -> Node {
             stage,
             next_hop_mac: (stage == Xmit).then_some(GATEWAY),
             previous_hop_mac: None,
-        },
+        }),
         translated: None,
         packets: 0,
         bytes: 0,

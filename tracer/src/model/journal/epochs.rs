@@ -1,12 +1,12 @@
 //! The lives of routes between the changes that concern them, with the latency of each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::Moment;
 use crate::model::network::{Change, Fact};
-use crate::model::report::class_key;
-use crate::model::{Histogram, Route, RouteId};
+use crate::model::report::ways::{About, Dependence, Ended, Ways};
+use crate::model::{Histogram, Reading, RouteId};
 
 /// The most epochs of a route; older ones are merged.
 pub const MOST: usize = 32;
@@ -45,14 +45,6 @@ pub struct Life {
     pub epochs: VecDeque<Epoch>,
 }
 
-/// What a route depends on in one namespace.
-#[derive(Clone, Debug, Default)]
-struct Dependence {
-    devices: Vec<String>,
-    /// Destinations and next hops.
-    addresses: Vec<IpAddr>,
-}
-
 /// What was counted of a route until now.
 #[derive(Clone, Debug, Default)]
 struct Counted {
@@ -60,8 +52,17 @@ struct Counted {
     latency: Histogram,
 }
 
+/// A route that has a life, as it was in the readings of this run.
+#[derive(Clone, Debug, Default)]
+struct Current {
+    counted: Counted,
+    about: Option<Arc<About>>,
+    /// The number of the reading that it was in last.
+    seen: u64,
+}
+
 impl Counted {
-    fn of(route: &Route) -> Self {
+    fn of(route: &Ended<'_>) -> Self {
         Self {
             packets: route.packets,
             latency: route.total.clone(),
@@ -73,11 +74,12 @@ impl Counted {
 #[derive(Clone, Debug, Default)]
 pub struct Epochs {
     lives: HashMap<RouteId, Life>,
-    counted: HashMap<RouteId, Counted>,
-    /// Of the routes of the last reading that have a life.
-    depends: HashMap<RouteId, BTreeMap<String, Dependence>>,
-    /// The routes of the last reading.
-    seen: HashSet<RouteId>,
+    /// Of the routes that have a life and were in a reading.
+    current: HashMap<RouteId, Current>,
+    /// The ways of the last reading.
+    ways: Ways,
+    /// The number of the last reading.
+    readings: u64,
     /// Changes that are going on.
     during: BTreeMap<RouteId, u64>,
     /// The last change that concerned a class, and when it was.
@@ -96,20 +98,26 @@ impl Epochs {
     }
 
     /// What was counted since the last time belongs to the current epochs.
-    pub fn read(&mut self, routes: impl IntoIterator<Item = Route>, now: Moment) {
+    pub fn read(&mut self, reading: &Reading, now: Moment) {
+        let mut ways = std::mem::take(&mut self.ways);
+        ways.follow(reading);
+        self.end(ways.ended(reading), now);
+        self.ways = ways;
+    }
+
+    /// So much ended on the routes that there are now.
+    fn end<'a>(&mut self, routes: impl Iterator<Item = Ended<'a>>, now: Moment) {
         self.latest
             .retain(|_, (began, _)| now.saturating_sub(*began) < FOLLOWS);
-        self.depends.clear();
-        self.seen.clear();
+        self.readings += 1;
         let mut waiting = Vec::new();
         for route in routes {
-            self.seen.insert(route.id);
+            if self.count(&route) {
+                continue;
+            }
             let has_any = route.packets > 0 || route.total.count() > 0;
-            if self.lives.contains_key(&route.id) {
-                self.count(&route);
-            } else if has_any && self.lives.len() < ROUTES {
+            if has_any && self.lives.len() < ROUTES {
                 self.begin(&route, now);
-                self.count(&route);
             } else if has_any && waiting.len() < ROUTES / 8 {
                 waiting.push(route);
             }
@@ -121,35 +129,60 @@ impl Epochs {
         for route in waiting {
             if self.lives.len() < ROUTES {
                 self.begin(&route, now);
-                self.count(&route);
             }
         }
     }
 
-    /// Counts a route that has a life.
-    fn count(&mut self, route: &Route) {
-        self.depends.insert(route.id, dependences(route));
-        let counted = self.counted.entry(route.id).or_default();
+    /// Counts a route, where it has a life.
+    fn count(&mut self, route: &Ended<'_>) -> bool {
+        let Some(life) = self.lives.get_mut(&route.id) else {
+            return false;
+        };
+        let current = self.current.entry(route.id).or_default();
+        current.seen = self.readings;
+        if !current
+            .about
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, route.about))
+        {
+            current.about = Some(Arc::clone(route.about));
+        }
+        let counted = &mut current.counted;
+        if route.packets <= counted.packets && *route.total == counted.latency {
+            return true;
+        }
         let packets = route.packets.saturating_sub(counted.packets);
         let latency = route.total.since(&counted.latency);
         if packets == 0 && latency.count() == 0 {
-            return;
+            return true;
         }
         *counted = Counted::of(route);
-        let life = self.lives.get_mut(&route.id);
-        if let Some(epoch) = life.and_then(|life| life.epochs.back_mut()) {
+        if let Some(epoch) = life.epochs.back_mut() {
             epoch.packets += packets;
             epoch.latency.merge(&latency);
             self.touched.insert(route.id);
         }
+        true
     }
 
     /// Another source counts from here on; what it has counted until now was counted by the one
     /// before.
-    pub fn go_on_from(&mut self, routes: impl IntoIterator<Item = Route>) {
-        let lives = &self.lives;
-        let known = routes.into_iter().filter(|it| lives.contains_key(&it.id));
-        self.counted = known.map(|it| (it.id, Counted::of(&it))).collect();
+    pub fn go_on_from(&mut self, reading: &Reading) {
+        let mut ways = Ways::default();
+        ways.follow(reading);
+        self.counted_elsewhere(ways.ended(reading));
+        self.ways = ways;
+    }
+
+    fn counted_elsewhere<'a>(&mut self, routes: impl Iterator<Item = Ended<'a>>) {
+        self.current.clear();
+        for route in routes.filter(|it| self.lives.contains_key(&it.id)) {
+            let current = Current {
+                counted: Counted::of(&route),
+                ..Current::default()
+            };
+            self.current.insert(route.id, current);
+        }
     }
 
     /// The routes that a change concerns.
@@ -175,9 +208,14 @@ impl Epochs {
                 .any(|address| route.slot.prefix.contains(address)),
             Fact::Rule(_) | Fact::NextHop(_) => true,
         };
-        let routes = self.depends.iter();
-        let mut concerned: Vec<RouteId> = routes
-            .filter(|(_, of)| of.get(namespace).is_some_and(concerns))
+        let routes = self.current.iter();
+        let there = routes.filter(|(_, route)| route.seen == self.readings);
+        let mut concerned: Vec<RouteId> = there
+            .filter(|(_, route)| {
+                let about = route.about.as_ref();
+                let here = about.and_then(|about| about.depends.get(namespace));
+                here.is_some_and(concerns)
+            })
             .map(|(&id, _)| id)
             .collect();
         concerned.sort_unstable();
@@ -235,9 +273,9 @@ impl Epochs {
     }
 
     /// A route that was not there. Where its class changed lately, that is what it came with.
-    fn begin(&mut self, route: &Route, now: Moment) {
-        let class = class_key(&route.class);
-        let latest = self.latest.get(&class);
+    fn begin(&mut self, route: &Ended<'_>, now: Moment) {
+        let about = route.about;
+        let latest = self.latest.get(&about.class);
         let lately = latest.filter(|(began, _)| now.saturating_sub(*began) < FOLLOWS);
         let change = lately.map(|&(_, change)| change);
         let during = change.filter(|change| self.during.values().any(|it| it == change));
@@ -245,9 +283,9 @@ impl Epochs {
             self.during.insert(route.id, change);
         }
         let life = Life {
-            name: route.class.name(),
-            way: way(route),
-            class,
+            name: about.name.clone(),
+            way: about.way.clone(),
+            class: about.class.clone(),
             epochs: VecDeque::from([Epoch {
                 began: now,
                 change,
@@ -256,6 +294,7 @@ impl Epochs {
             }]),
         };
         self.lives.insert(route.id, life);
+        self.count(route);
     }
 
     /// Forgets an eighth of the lives, of routes that are no more: those that went on last longest
@@ -264,13 +303,16 @@ impl Epochs {
         let mut gone: Vec<(Moment, RouteId)> = self
             .lives
             .iter()
-            .filter(|(id, _)| !self.seen.contains(id))
+            .filter(|(id, _)| {
+                let route = self.current.get(id);
+                route.is_none_or(|it| it.seen != self.readings)
+            })
             .map(|(&id, life)| (life.epochs.back().map_or(0, |epoch| epoch.began), id))
             .collect();
         gone.sort_unstable();
         for (_, id) in gone.into_iter().take(ROUTES / 8) {
             self.lives.remove(&id);
-            self.counted.remove(&id);
+            self.current.remove(&id);
             self.touched.insert(id);
         }
     }
@@ -286,43 +328,11 @@ fn merge_oldest(epochs: &mut VecDeque<Epoch>) {
     }
 }
 
-fn dependences(route: &Route) -> BTreeMap<String, Dependence> {
-    let mut depends = BTreeMap::<String, Dependence>::new();
-    let mut tuple = route.class.first;
-    for step in &route.steps {
-        tuple = step.translated.or(tuple);
-        let here = depends.entry(step.hop.namespace.name.clone()).or_default();
-        if !here.devices.contains(&step.hop.device) {
-            here.devices.push(step.hop.device.clone());
-        }
-        let next_hop = step.forwarding.iter().filter_map(|it| it.next_hop.as_ref());
-        let addresses = next_hop.flat_map(|peer| peer.addresses.iter().take(1).copied());
-        let addresses = addresses.chain(tuple.map(|tuple| tuple.destination));
-        for address in addresses {
-            if !here.addresses.contains(&address) {
-                here.addresses.push(address);
-            }
-        }
-    }
-    depends
-}
-
-/// The namespaces that packets pass, with the device that they leave each by.
-fn way(route: &Route) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for step in &route.steps {
-        let word = format!("{} {}", step.hop.namespace.name, step.hop.device);
-        if words.last() != Some(&word) {
-            words.push(word);
-        }
-    }
-    words.join(" › ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Report, example};
+    use crate::model::network::{How, NextHop, NextHopKind};
+    use crate::model::{Ends, Report, example};
     use proptest::prelude::*;
 
     fn counted(lives: &Epochs, id: RouteId) -> (u64, u64) {
@@ -331,18 +341,33 @@ mod tests {
         (sum(|it| it.packets), sum(|it| it.latency.count()))
     }
 
+    /// A reading whose first way with a whole latency counted so much.
+    fn counting(packets: u64) -> Reading {
+        let mut reading = example::lab();
+        let place = reading.nodes.iter().position(|it| it.total.count() > 0);
+        for node in &mut reading.nodes {
+            (node.ends, node.total) = (Ends::default(), Histogram::default());
+        }
+        let node = &mut reading.nodes[place.unwrap()];
+        node.ends.delivered = packets;
+        node.total.record_n(1_000, packets);
+        reading
+    }
+
+    /// The route that counts there.
+    fn only(reading: &Reading) -> RouteId {
+        let mut routes = Report::from_reading(reading).routes.into_iter();
+        routes.find(|it| it.total.count() > 0).unwrap().id
+    }
+
     proptest! {
         #[test]
         fn before_during_and_after_are_all_packets(steps in prop::collection::vec((0u64..50, any::<bool>(), any::<bool>()), 1..120)) {
-            let mut report = Report::from_reading(&example::lab());
-            let id = report.routes[0].id;
-            report.routes[0].packets = 0;
-            report.routes[0].total = Histogram::default();
-            let (mut epochs, mut entry) = (Epochs::default(), 0);
+            let id = only(&counting(1));
+            let (mut epochs, mut entry, mut all) = (Epochs::default(), 0, 0);
             for (at, (packets, begins, ends)) in (0..).zip(steps) {
-                report.routes[0].packets += packets;
-                report.routes[0].total.record_n(1_000 + at, packets);
-                epochs.read(report.routes.clone(), at);
+                all += packets;
+                epochs.read(&counting(all), at);
                 if begins {
                     epochs.begin_change(&[id], entry, at);
                     entry += 1;
@@ -352,7 +377,6 @@ mod tests {
                 }
                 if let Some(life) = epochs.lives.get(&id) {
                     prop_assert!(life.epochs.len() <= MOST);
-                    let all = report.routes[0].packets;
                     prop_assert_eq!(counted(&epochs, id), (all, all));
                 }
             }
@@ -361,21 +385,33 @@ mod tests {
 
     #[test]
     fn another_source_counts_on() {
-        let mut report = Report::from_reading(&example::lab());
-        let id = report.routes[0].id;
-        let all = report.routes[0].packets;
+        let id = only(&counting(1));
         let mut epochs = Epochs::default();
-        epochs.read(report.routes.clone(), 1);
-        let mut other = report.clone();
-        other.routes[0].packets = 3;
-        other.routes[0].total = Histogram::default();
-        epochs.go_on_from(other.routes.clone());
-        other.routes[0].packets = 10;
-        epochs.read(other.routes.clone(), 2);
-        assert_eq!(counted(&epochs, id).0, all + 7);
-        report.routes.clear();
-        epochs.go_on_from(report.routes.clone());
-        epochs.read(other.routes.clone(), 3);
-        assert_eq!(counted(&epochs, id).0, all + 17);
+        epochs.read(&counting(100), 1);
+        epochs.go_on_from(&counting(3));
+        epochs.read(&counting(10), 2);
+        assert_eq!(counted(&epochs, id), (107, 107));
+        epochs.go_on_from(&Reading::default());
+        epochs.read(&counting(10), 3);
+        assert_eq!(counted(&epochs, id), (117, 117));
+    }
+
+    #[test]
+    fn a_route_that_is_no_more_is_concerned_by_nothing() {
+        let (mut epochs, reading) = (Epochs::default(), counting(1));
+        let change = Change {
+            before: None,
+            after: Some(Fact::NextHop(NextHop {
+                id: 1,
+                kind: NextHopKind::Blackhole,
+                protocol: 4,
+            })),
+            how: How::Told,
+        };
+        let concerned = |epochs: &Epochs| epochs.concerned("lab-app", &change, &BTreeMap::new());
+        epochs.read(&reading, 1);
+        assert!(!concerned(&epochs).is_empty());
+        epochs.read(&Reading::default(), 2);
+        assert!(concerned(&epochs).is_empty());
     }
 }

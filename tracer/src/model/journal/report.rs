@@ -79,7 +79,8 @@ impl Count {
 impl Changes {
     /// These entries with what became of the routes.
     pub fn of(entries: Vec<Entry>, epochs: &Epochs, since: Moment) -> Self {
-        let mut moved = moves(epochs);
+        let first = entries.iter().map(|entry| entry.id).min();
+        let mut moved = first.map_or_else(BTreeMap::new, |first| moves(epochs, first));
         Self {
             since,
             changes: entries
@@ -94,14 +95,14 @@ impl Changes {
     }
 }
 
-/// By entry, the classes that it concerned, those with most packets first.
-fn moves(epochs: &Epochs) -> BTreeMap<u64, Vec<Moved>> {
+/// By entry from a number on, the classes that it concerned, those with most packets first.
+fn moves(epochs: &Epochs, first: u64) -> BTreeMap<u64, Vec<Moved>> {
     let mut by_entry = BTreeMap::<u64, BTreeMap<&str, Moved>>::new();
     for (&id, life) in epochs.lives() {
         let mut before = Count::default();
         let mut routes = BTreeMap::<u64, MovedRoute>::new();
         for epoch in &life.epochs {
-            if let Some(change) = epoch.change {
+            if let Some(change) = epoch.change.filter(|&change| change >= first) {
                 let route = routes.entry(change).or_insert_with(|| MovedRoute {
                     id,
                     way: life.way.clone(),

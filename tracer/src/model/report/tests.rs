@@ -76,9 +76,9 @@ fn a_route_has_the_same_id_after_a_restart() {
     let mut reading = example::lab();
     let before = ids(&reading);
     for node in &mut reading.nodes {
-        node.hop.namespace.cookie += 100;
-        node.hop.namespace.inode += 7;
-        node.hop.ifindex += 3;
+        node.hop_mut().namespace.cookie += 100;
+        node.hop_mut().namespace.inode += 7;
+        node.hop_mut().ifindex += 3;
     }
     assert_eq!(ids(&reading), before);
 }

@@ -9,11 +9,14 @@ use crate::model::{Node, Parent};
 ///
 /// Parents stand before their children; a node that names a later parent, which no source gives,
 /// hangs nowhere and has no way.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     parents: Vec<Parent>,
     /// Nodes at or below a `read` that follows another hop.
     reads: Vec<bool>,
-    children: Vec<Vec<usize>>,
+    /// The first child of each, and the next one of its parent's.
+    first: Vec<Option<u32>>,
+    next: Vec<Option<u32>>,
     leaves_below: Vec<usize>,
     busiest_leaf: Vec<usize>,
     packets: Vec<u64>,
@@ -24,25 +27,40 @@ impl Tree {
         let mut tree = Self {
             parents: nodes.iter().map(|node| node.parent).collect(),
             reads: vec![false; nodes.len()],
-            children: vec![Vec::new(); nodes.len()],
+            first: vec![None; nodes.len()],
+            next: vec![None; nodes.len()],
             leaves_below: vec![0; nodes.len()],
             busiest_leaf: vec![0; nodes.len()],
-            packets: nodes.iter().map(|node| node.packets).collect(),
+            packets: vec![0; nodes.len()],
         };
         for (index, node) in nodes.iter().enumerate() {
-            if let Parent::Node(parent) = node.parent
-                && parent < index
-            {
+            if let Some(parent) = tree.parent(index).filter(|&parent| parent < index) {
                 tree.reads[index] = node.hop.stage == Stage::Read || tree.reads[parent];
-                tree.children[parent].push(index);
             }
         }
         for index in (0..nodes.len()).rev() {
+            if let Some(parent) = tree.parent(index).filter(|&parent| parent < index) {
+                tree.next[index] = tree.first[parent].replace(index as u32);
+            }
             let below = tree.onward(index).map(|child| tree.leaves_below[child]);
             tree.leaves_below[index] = below.sum::<usize>().max(1);
-            tree.busiest_leaf[index] = tree.find_busiest_leaf(index);
         }
+        tree.count(nodes);
         tree
+    }
+
+    /// Follows what the same nodes counted since; returns whether packets spread otherwise where ways
+    /// part.
+    pub(super) fn count(&mut self, nodes: &[Node]) -> bool {
+        for (packets, node) in self.packets.iter_mut().zip(nodes) {
+            *packets = node.packets;
+        }
+        let mut spread = false;
+        for index in (0..self.parents.len()).rev() {
+            let busiest = self.find_busiest_leaf(index);
+            spread |= std::mem::replace(&mut self.busiest_leaf[index], busiest) != busiest;
+        }
+        spread
     }
 
     /// Every way from a first hop to a leaf, as indexes of nodes, with the reads that follow it.
@@ -125,23 +143,34 @@ impl Tree {
             .map_or(index, |child| self.busiest_leaf[child])
     }
 
+    /// The leaf on whose way what ended at a node counts; none where that is no way.
+    pub(super) fn accounted_at(&self, index: usize) -> Option<usize> {
+        (!self.reads[index]).then_some(self.busiest_leaf[index])
+    }
+
     /// The children on the packet's way.
     fn onward(&self, index: usize) -> impl Iterator<Item = usize> {
-        let children = self.children[index].iter().copied();
-        children.filter(|&child| !self.reads[child])
+        self.children(index).filter(|&child| !self.reads[child])
+    }
+
+    fn children(&self, index: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.first[index], |&child| self.next[child as usize])
+            .map(|child| child as usize)
     }
 
     /// All reads below a node, each after the one that it hangs on.
     fn reads_after(&self, index: usize) -> Vec<usize> {
         let mut found = Vec::new();
-        let reads_below = |index: usize| {
-            let children = self.children[index].iter().rev().copied();
-            children.filter(|&child| self.reads[child])
+        let reads_below = |index: usize, waiting: &mut Vec<usize>| {
+            let begin = waiting.len();
+            waiting.extend(self.children(index).filter(|&child| self.reads[child]));
+            waiting[begin..].reverse();
         };
-        let mut waiting: Vec<usize> = reads_below(index).collect();
+        let mut waiting = Vec::new();
+        reads_below(index, &mut waiting);
         while let Some(read) = waiting.pop() {
             found.push(read);
-            waiting.extend(reads_below(read));
+            reads_below(read, &mut waiting);
         }
         found
     }

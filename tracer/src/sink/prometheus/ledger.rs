@@ -7,7 +7,7 @@ mod passing;
 mod past;
 mod sockets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
@@ -18,7 +18,7 @@ use self::past::{Past, Place};
 use super::Settings;
 use super::sparse::Sparse;
 use crate::model::coverage::Coverage;
-use crate::model::identity;
+use crate::model::identity::PerNode;
 use crate::model::journal::Age;
 use crate::model::{Histogram, Losses, Mirrored, Node, Parent, ProgramWork, Reading};
 
@@ -52,7 +52,7 @@ pub struct Ledger {
     last_work: BTreeMap<String, Work>,
     sockets: sockets::Pasts,
     passing: passing::Pasts,
-    pasts: HashMap<u64, Past>,
+    pasts: PerNode<Past>,
     names: Names,
     readings: u64,
 }
@@ -71,6 +71,8 @@ pub(super) struct AllSeries {
     pub(super) passing_round_trips: Series<Sparse>,
     pub(super) passing_events: Series<u64>,
     pub(super) max: usize,
+    /// How many more there may be.
+    left: usize,
     /// A packet that was followed stands for so many now.
     each: u64,
     /// Label sets that found no room, each time that one came.
@@ -128,11 +130,16 @@ impl Ledger {
     /// all of them. With it come the ages of its FIB entries, by index of the node.
     pub fn add_sampled(&mut self, reading: &Reading, each: u64, ages: &BTreeMap<usize, Age>) {
         self.readings += 1;
-        self.series.each = each;
+        self.series.begin(each);
         let now = self.readings;
-        for (index, identity) in identity::identities(reading).into_iter().enumerate() {
-            let past = self.pasts.entry(identity.node).or_default();
-            past.begin(&reading.nodes[index], now);
+        self.pasts.follow(reading);
+        for (index, node) in reading.nodes.iter().enumerate() {
+            let (identity, past) = self.pasts.get(index);
+            past.seen = now;
+            if past.names == identity.names && past.is_as_before(node) {
+                continue;
+            }
+            past.begin(node);
             if past.names != identity.names {
                 past.forget_places();
                 past.names = identity.names;
@@ -157,14 +164,18 @@ impl Ledger {
             .add(reading, &mut self.series, &mut self.names, now);
         self.passing
             .add(reading, &mut self.series, &mut self.names, now);
-        let room = self.series.max.saturating_sub(self.series.len());
-        self.series.overflows += self.infos.take(reading, ages, room, &mut self.names);
+        let identities = self.pasts.identities();
+        let classes = |index: usize| identities.get(index)?.class;
+        let left = self.series.left;
+        self.series.overflows += self
+            .infos
+            .take(reading, classes, ages, left, &mut self.names);
         self.add_forgotten(reading);
         let risen = reading.mirrored.since(&self.last_mirrored);
         self.mirrored = self.mirrored.and(&risen);
         self.last_mirrored = reading.mirrored;
         if now.is_multiple_of(ABSENT) {
-            self.pasts.retain(|_, past| now - past.seen < ABSENT);
+            self.pasts.retain(|past| now - past.seen < ABSENT);
             self.sockets.forget_absent(now);
             self.passing.forget_absent(now);
             self.names.forget_unused();
@@ -175,9 +186,11 @@ impl Ledger {
     pub fn go_on_from(&mut self, reading: &Reading) {
         self.readings += 1;
         self.pasts.clear();
-        for (index, identity) in identity::identities(reading).into_iter().enumerate() {
-            let past = self.pasts.entry(identity.node).or_default();
-            past.take(&reading.nodes[index], self.readings);
+        self.pasts.follow(reading);
+        for (index, node) in reading.nodes.iter().enumerate() {
+            let (_, past) = self.pasts.get(index);
+            past.seen = self.readings;
+            past.take(node);
         }
         let (at_nodes, elsewhere) = losses(reading);
         self.last_losses = LossesBefore {
@@ -215,6 +228,12 @@ impl Ledger {
 }
 
 impl AllSeries {
+    /// What follows is of a reading of which a packet stands for so many.
+    fn begin(&mut self, each: u64) {
+        self.each = each;
+        self.left = self.max.saturating_sub(self.len());
+    }
+
     /// How many sets of labels there are; the series for those that found no room is none.
     pub(super) fn len(&self) -> usize {
         fn len<V>(series: &Series<V>) -> usize {
@@ -256,7 +275,7 @@ impl AllSeries {
             names,
         };
         let room = Room {
-            left: self.max.saturating_sub(self.len()),
+            left: &mut self.left,
             overflows: &mut self.overflows,
         };
         let mut books = Books { room, at: &mut at };
@@ -284,18 +303,18 @@ impl AllSeries {
 
 /// Room for new series.
 struct Room<'a> {
-    left: usize,
+    left: &'a mut usize,
     overflows: &'a mut u64,
 }
 
 impl Room<'_> {
     /// Takes the room of one series; where there is none, that is counted.
     fn take(&mut self) -> Option<()> {
-        if self.left == 0 {
+        if *self.left == 0 {
             *self.overflows += 1;
             return None;
         }
-        self.left -= 1;
+        *self.left -= 1;
         Some(())
     }
 }
@@ -331,8 +350,7 @@ impl<'b> Books<'_, 'b> {
 }
 
 fn raise(value: &mut Sparse, past: &mut Sparse, now: &Histogram, each: u64) {
-    let ns = past.rise_to(now, |bucket, n| value.add(bucket, n.saturating_mul(each)));
-    value.add_time(ns.saturating_mul(each));
+    value.rise(past.rise_to(now), each);
 }
 
 fn forgotten(reading: &Reading) -> [u64; 2] {

@@ -10,6 +10,13 @@ pub(super) struct Sparse {
     sum_ns: u64,
 }
 
+/// What came between two states of a histogram.
+pub(super) struct Rise {
+    /// By bucket.
+    counts: Vec<(usize, u64)>,
+    ns: u64,
+}
+
 impl Sparse {
     pub(super) fn count(&self) -> u64 {
         self.count
@@ -29,32 +36,61 @@ impl Sparse {
         self.counts.buckets()
     }
 
-    /// Raises this to what a histogram holds now, and hands over each bucket's rise.
+    /// Whether a histogram counted as much as this.
+    pub(super) fn is_at(&self, now: &Histogram) -> bool {
+        now.count() == self.count && now.sum_ns() == self.sum_ns
+    }
+
+    /// Raises this to what a histogram holds now; returns each bucket's rise, and the time's.
     ///
     /// A bucket that shrank stays as it was: it rises again when the histogram is above it.
-    pub(super) fn rise_to(&mut self, now: &Histogram, mut by: impl FnMut(usize, u64)) -> u64 {
-        let since_ns = now.sum_ns().saturating_sub(self.sum_ns);
-        if now.count() == self.count && since_ns == 0 {
-            return 0;
+    pub(super) fn rise_to(&mut self, now: &Histogram) -> Rise {
+        let mut rise = Rise {
+            ns: now.sum_ns().saturating_sub(self.sum_ns),
+            counts: Vec::new(),
+        };
+        if now.count() == self.count && rise.ns == 0 {
+            return rise;
         }
-        for (bucket, count) in now.counts().buckets() {
-            let since = count.saturating_sub(self.get(bucket));
-            if since > 0 {
-                self.add(bucket, since);
-                by(bucket, since);
-            }
+        let mut shrank = Vec::new();
+        now.counts()
+            .differences(&self.counts, |bucket, now, before| {
+                if now > before {
+                    rise.counts.push((bucket, now - before));
+                } else {
+                    shrank.push((bucket, before - now));
+                }
+            });
+        for &(_, n) in &rise.counts {
+            self.count = self.count.saturating_add(n);
         }
-        self.add_time(since_ns);
-        since_ns
+        // Where nothing shrank the room is the histogram's.
+        self.counts = now.counts().clone();
+        self.counts.add_all(&shrank);
+        self.add_time(rise.ns);
+        rise
     }
 
-    pub(super) fn add(&mut self, bucket: usize, n: u64) {
-        self.counts.add(bucket, n);
-        self.count = self.count.saturating_add(n);
+    /// Rises as another one did, so many times.
+    pub(super) fn rise(&mut self, mut rise: Rise, times: u64) {
+        for (_, n) in &mut rise.counts {
+            *n = n.saturating_mul(times);
+            self.count = self.count.saturating_add(*n);
+        }
+        self.counts.add_all(&rise.counts);
+        self.add_time(rise.ns.saturating_mul(times));
     }
 
-    pub(super) fn add_time(&mut self, ns: u64) {
+    fn add_time(&mut self, ns: u64) {
         self.sum_ns = self.sum_ns.saturating_add(ns);
+    }
+}
+
+#[cfg(test)]
+impl Sparse {
+    pub(super) fn add(&mut self, bucket: usize, n: u64) {
+        let counts = vec![(bucket, n)];
+        self.rise(Rise { counts, ns: 0 }, 1);
     }
 }
 
@@ -75,8 +111,8 @@ mod tests {
     fn what_shrinks_waits_until_it_is_above_its_highest() {
         let mut sparse = Sparse::default();
         let mut rise = |latencies: &[u64]| {
-            let mut risen = 0;
-            sparse.rise_to(&of(latencies), |_, n| risen += n);
+            let rise = sparse.rise_to(&of(latencies));
+            let risen: u64 = rise.counts.iter().map(|(_, n)| n).sum();
             (risen, sparse.count())
         };
         assert_eq!(rise(&[500, 500, 90_000]), (3, 3));
@@ -91,8 +127,8 @@ mod tests {
             let mut sparse = Sparse::default();
             let mut added = Sparse::default();
             for end in 0..=latencies.len() {
-                let ns = sparse.rise_to(&of(&latencies[..end]), |bucket, n| added.add(bucket, n));
-                added.add_time(ns);
+                let rise = sparse.rise_to(&of(&latencies[..end]));
+                added.rise(rise, 1);
             }
             for (bucket, count) in histogram.counts().buckets() {
                 prop_assert_eq!(sparse.get(bucket), count);

@@ -220,8 +220,8 @@ fn no_series_stands_there_twice() {
     // The namespaces lab-r1 and lab-r2 under one name, and every device too.
     let mut reading = example::lab_with_a_detour();
     for node in &mut reading.nodes {
-        "r".clone_into(&mut node.hop.namespace.name);
-        "eth0".clone_into(&mut node.hop.device);
+        "r".clone_into(&mut node.hop_mut().namespace.name);
+        "eth0".clone_into(&mut node.hop_mut().device);
     }
     let merged = ledger(&[reading], Settings::default());
     let apart = ledger(&[example::lab_with_a_detour()], Settings::default());
@@ -356,7 +356,7 @@ fn a_new_name_is_a_new_series_that_counts_what_comes_after() {
     let mut ledger = ledger(std::slice::from_ref(&lab), Settings::default());
     let (before, series) = (sum(&ledger), ledger.series());
     for node in &mut lab.nodes {
-        node.hop.namespace.name += "-renamed";
+        node.hop_mut().namespace.name += "-renamed";
         node.packets += 1;
     }
     ledger.add(&lab);
@@ -396,8 +396,8 @@ fn names_that_find_no_room_are_forgotten() {
     for round in 0..200 {
         let mut lab = example::lab();
         for node in &mut lab.nodes {
-            node.hop.namespace.name = format!("container-{round}");
-            node.hop.namespace.cookie += 100 * round;
+            node.hop_mut().namespace.name = format!("container-{round}");
+            node.hop_mut().namespace.cookie += 100 * round;
         }
         ledger.add(&lab);
     }
@@ -413,7 +413,7 @@ fn names_that_find_no_room_are_forgotten() {
 fn label_values_are_escaped() {
     let mut lab = example::lab();
     for node in &mut lab.nodes {
-        "a\"b\\c\nd".clone_into(&mut node.hop.device);
+        "a\"b\\c\nd".clone_into(&mut node.hop_mut().device);
     }
     let text = text(&page(&[lab]));
     assert!(text.contains(r#"device="a\"b\\c\nd""#), "{text}");

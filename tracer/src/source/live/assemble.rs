@@ -1,7 +1,8 @@
 //! From the kernel half's tables to a reading.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracer_common::hop::Stage;
@@ -11,8 +12,10 @@ use tracer_common::layout::{
 use tracer_common::loss::Loss;
 
 use super::connections::Totals;
+use super::hops::Hops;
 use super::maps::Memory;
 use super::passing;
+use super::places::{Born, Place, Places};
 use super::sweep;
 use super::tally::{Tallies, Tally};
 use crate::model::{
@@ -53,8 +56,23 @@ pub(super) struct Assembly {
     drop_reasons: BTreeMap<u32, String>,
     availability: Vec<Availability>,
     kernel: String,
-    /// The reading's nodes by the kernel half's numbers.
-    pub(super) places: HashMap<u32, usize>,
+    /// Where the kernel half's nodes and classes are in the reading.
+    pub(super) places: Places,
+    /// Which nodes and classes these are.
+    born: Born,
+    hops: Hops,
+    /// The numbers of nodes at which packets were dropped.
+    dropped: BTreeSet<u32>,
+}
+
+/// What a reading is told beside what stands in the kernel half's tables.
+pub(super) struct Counted {
+    /// How often the kernel skipped a program.
+    pub(super) recursion: u64,
+    /// For how long was traced.
+    pub(super) duration: Duration,
+    /// Now, by the clock that the kernel half reads.
+    pub(super) now_ns: u64,
 }
 
 impl Assembly {
@@ -79,51 +97,51 @@ impl Assembly {
             drop_reasons,
             availability,
             kernel: release.trim_end().to_owned(),
-            places: HashMap::new(),
+            places: Places::default(),
+            born: Born::default(),
+            hops: Hops::default(),
+            dropped: BTreeSet::new(),
         }
     }
 
-    /// All that is known now.
+    /// Brings a reading, which must be the one before, to what is known now.
+    ///
+    /// Nodes stay as they are as long as no node and no class came or went, and no namespace is
+    /// called otherwise; only those at which something was counted are written anew.
     pub(super) fn read(
         &mut self,
+        reading: &mut Reading,
         memory: &Memory,
         drops: &HashMap<DropKey, u64>,
-        recursion: u64,
-        duration: Duration,
-        now_ns: u64,
-    ) -> Reading {
+        counted: &Counted,
+    ) {
+        let now_ns = counted.now_ns;
         self.tallies.update(memory, now_ns);
         self.namespaces.begin();
-        let mut births = Births::default();
-        let (classes, class_places) = self.classes(memory, &mut births);
-        let mut reading = Reading {
-            kernel: self.kernel.clone(),
-            duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
-            classes,
-            nodes: Vec::new(),
-            forwarding: BTreeMap::new(),
-            losses: losses(memory, recursion),
-            availability: self.availability.clone(),
-            births,
-            ..Reading::default()
-        };
-        self.places.clear();
-        for (number, info) in memory.nodes_in_order() {
-            self.add(number, &info, &class_places, &mut reading);
+        let duration = counted.duration.as_nanos();
+        reading.kernel.clone_from(&self.kernel);
+        reading.duration_ns = u64::try_from(duration).unwrap_or(u64::MAX);
+        reading.losses = losses(memory, counted.recursion);
+        reading.availability.clone_from(&self.availability);
+        let born = Born::now(memory);
+        let is_renamed = self.hops.are_renamed(&mut self.namespaces);
+        if is_renamed || born != self.born || reading.nodes.len() != self.places.nodes {
+            self.build(reading, memory, born);
         }
-        self.add_drops(drops, &mut reading);
+        self.count(reading);
+        self.add_drops(drops, reading);
         let peers = memory.given_out(Numbers::Peers);
         self.connections.update(&memory.connections, peers, now_ns);
         reading.connections = self.connections.read(
             &memory.connections,
-            &class_places,
+            &self.places.classes,
             &mut self.namespaces,
             &reading.nodes,
         );
         reading.passing = passing::read(
             &self.connections,
             &memory.connections,
-            &class_places,
+            &self.places.classes,
             &mut self.namespaces,
             &reading.nodes,
         );
@@ -133,19 +151,59 @@ impl Assembly {
         sockets.retain(|it| is_in_scope(it.namespace.cookie));
         let passing = &mut reading.passing;
         passing.retain(|it| is_in_scope(it.namespace.cookie));
-        count_losses(&mut reading);
-        reading
+        count_losses(reading);
     }
 
-    fn classes(&self, memory: &Memory, births: &mut Births) -> (Vec<Class>, HashMap<u32, usize>) {
+    /// Builds the trees anew; what is known of a node that was there before stays.
+    fn build(&mut self, reading: &mut Reading, memory: &Memory, born: Born) {
+        let (before, births) = (std::mem::take(&mut reading.nodes), &mut reading.births);
+        let tickets = std::mem::take(&mut births.nodes);
+        let hops = before.into_iter().map(|node| node.hop);
+        let known: HashMap<u32, Arc<Hop>> = tickets.into_iter().zip(hops).collect();
+        births.classes.clear();
+        self.places.clear();
+        self.dropped.clear();
+        self.hops.begin();
+        reading.classes = self.classes(memory, &mut reading.births);
+        for (number, info) in memory.nodes_in_order() {
+            self.add(number, &info, known.get(&info.ticket), reading);
+        }
+        self.places.nodes = reading.nodes.len();
+        self.born = born;
+        self.hops.forget_unused();
+    }
+
+    /// Writes what was counted since.
+    fn count(&mut self, reading: &mut Reading) {
+        let (places, dropped) = (&self.places, &mut self.dropped);
+        self.tallies
+            .take_changed(|number, tally| match places.of(number) {
+                Some(Place::Node(place)) => {
+                    if tally.ends[End::Dropped as usize] > 0 {
+                        dropped.insert(number);
+                    }
+                    let node = &mut reading.nodes[place];
+                    node.packets = tally.packets;
+                    node.bytes = tally.bytes;
+                    node.born = tally.born;
+                    node.latency = tally.histogram();
+                    // Drops are written with their reasons, at each reading.
+                    node.ends = ends(tally);
+                }
+                Some(Place::Total(place)) => reading.nodes[place].total = tally.histogram(),
+                // Its node is not there yet: it is written as it is when it comes.
+                None => {}
+            });
+    }
+
+    fn classes(&mut self, memory: &Memory, births: &mut Births) -> Vec<Class> {
         let mut keys: HashMap<ClassKey, usize> = HashMap::new();
-        let mut places = HashMap::new();
         let mut classes = Vec::new();
         let ready = (0..memory.given_out(Numbers::Classes))
             .filter_map(|number| Some((number as u32, memory.classes.get(number)?)))
             .filter(|(_, info)| info.ready == 1);
         for (number, info) in ready {
-            places.insert(number, classes.len());
+            self.places.classes.insert(number, classes.len());
             keys.insert(info.key, classes.len());
             classes.push(self.class(&info));
             births.classes.push(info.ticket);
@@ -153,7 +211,7 @@ impl Assembly {
         for (key, &place) in &keys {
             classes[place].way_back = keys.get(&way_back(key)).copied();
         }
-        (classes, places)
+        classes
     }
 
     fn class(&self, info: &ClassInfo) -> Class {
@@ -189,89 +247,89 @@ impl Assembly {
         }
     }
 
+    /// Adds a node; with the hop that it had, where it was there before.
     fn add(
         &mut self,
         number: u32,
         info: &NodeInfo,
-        classes: &HashMap<u32, usize>,
+        known: Option<&Arc<Hop>>,
         reading: &mut Reading,
     ) {
         let parent = info.key.parent;
         let parent = if parent & ROOT != 0 {
-            classes
-                .get(&(parent & !ROOT))
-                .map(|&place| Parent::Class(place))
+            let class = self.places.classes.get(&(parent & !ROOT));
+            class.map(|&place| Parent::Class(place))
         } else {
-            self.places.get(&parent).map(|&place| Parent::Node(place))
+            self.places.node(parent).map(Parent::Node)
         };
         let (Some(parent), Some(stage)) = (parent, Stage::from_number(info.key.stage as u8)) else {
             return;
         };
         if stage == Stage::Total {
-            if let (Parent::Node(place), Some(tally)) = (parent, self.tallies.of(number)) {
-                reading.nodes[place].total = tally.histogram();
+            if let Parent::Node(place) = parent {
+                self.places.insert(number, Place::Total(place));
+                self.tallies.write_again(number);
             }
             return;
         }
-        let hop = match parent {
-            Parent::Node(place) if stage.is_inside() => Hop {
+        self.places.insert(number, Place::Node(reading.nodes.len()));
+        self.tallies.write_again(number);
+        let space = (info.key.cookie, info.inode);
+        let hop = match (parent, known) {
+            (_, Some(known)) if Hops::is_right(known, &mut self.namespaces) => Arc::clone(known),
+            (Parent::Node(place), _) if stage.is_inside() => self.hops.share(Hop {
                 stage,
                 next_hop_mac: None,
                 previous_hop_mac: None,
-                ..reading.nodes[place].hop.clone()
-            },
-            _ => self.hop(info, stage),
+                ..(*reading.nodes[place].hop).clone()
+            }),
+            _ => {
+                let namespace = self.namespaces.get(space.0, space.1);
+                self.hops.share(hop(info, stage, namespace))
+            }
         };
-        let nothing = Tally::default();
-        let tally = self.tallies.of(number).unwrap_or(&nothing);
-        self.places.insert(number, reading.nodes.len());
+        self.hops.see(&hop);
         reading.births.nodes.push(info.ticket);
         reading.nodes.push(Node {
             parent,
             hop,
             translated: tuple(&info.tuple).filter(|_| info.translated == 1),
-            packets: tally.packets,
-            bytes: tally.bytes,
-            latency: tally.histogram(),
+            packets: 0,
+            bytes: 0,
+            latency: Histogram::default(),
             total: Histogram::default(),
-            born: tally.born,
-            ends: ends(tally),
+            born: 0,
+            ends: Ends::default(),
         });
     }
 
-    fn hop(&mut self, info: &NodeInfo, stage: Stage) -> Hop {
-        let namespace: Namespace = self.namespaces.get(info.key.cookie, info.inode);
-        let previous = if info.previous_mac != 0 {
-            info.previous_mac
-        } else {
-            info.key.mac
-        };
-        Hop {
-            namespace,
-            device: text(&info.device),
-            ifindex: info.key.ifindex,
-            kind: text(&info.kind_name),
-            stage,
-            next_hop_mac: (stage == Stage::Xmit).then(|| mac(info.key.mac)).flatten(),
-            previous_hop_mac: (stage == Stage::Rx).then(|| mac(previous)).flatten(),
+    /// Says of each node why packets were dropped there.
+    fn add_drops(&mut self, drops: &HashMap<DropKey, u64>, reading: &mut Reading) {
+        for key in drops.keys() {
+            self.dropped.insert(key.node);
         }
-    }
-
-    fn add_drops(&self, drops: &HashMap<DropKey, u64>, reading: &mut Reading) {
+        let places = &self.places;
+        self.dropped.retain(|&number| places.node(number).is_some());
+        for &number in &self.dropped {
+            if let Some(place) = self.places.node(number) {
+                reading.nodes[place].ends.dropped.clear();
+            }
+        }
         for (key, &count) in drops {
-            if let Some(&place) = self.places.get(&key.node) {
+            if let Some(place) = self.places.node(key.node) {
                 let reason = self.drop_reason(key.reason);
                 *reading.nodes[place].ends.dropped.entry(reason).or_default() += count;
             }
         }
-        for (&number, &place) in &self.places {
-            let ends = self
-                .tallies
-                .of(number)
-                .map_or(0, |tally| tally.ends[End::Dropped as usize]);
+        for &number in &self.dropped {
+            let (Some(place), Some(tally)) = (self.places.node(number), self.tallies.of(number))
+            else {
+                continue;
+            };
             let dropped = &mut reading.nodes[place].ends.dropped;
             let named: u64 = dropped.values().sum();
-            let unnamed = u64::try_from(ends).unwrap_or(0).saturating_sub(named);
+            let all = u64::try_from(tally.ends[End::Dropped as usize]).unwrap_or(0);
+            let unnamed = all.saturating_sub(named);
             if unnamed > 0 {
                 dropped.insert(OTHER.to_owned(), unnamed);
             }
@@ -292,7 +350,7 @@ impl Assembly {
         let standing = sweep::standing(memory);
         let mut add = |by_node: &HashMap<u32, u64>, put: fn(&mut Ends, u64)| {
             for (number, &count) in by_node {
-                if let Some(&place) = self.places.get(number) {
+                if let Some(place) = self.places.node(*number) {
                     put(&mut reading.nodes[place].ends, count);
                 }
             }
@@ -392,6 +450,24 @@ fn ends(tally: &Tally) -> Ends {
             .filter(|&(end, _)| count(end) > 0)
             .map(|(end, loss)| (loss.name().to_owned(), count(end)))
             .collect(),
+    }
+}
+
+/// What the kernel half knows of a hop.
+fn hop(info: &NodeInfo, stage: Stage, namespace: Namespace) -> Hop {
+    let previous = if info.previous_mac != 0 {
+        info.previous_mac
+    } else {
+        info.key.mac
+    };
+    Hop {
+        namespace,
+        device: text(&info.device),
+        ifindex: info.key.ifindex,
+        kind: text(&info.kind_name),
+        stage,
+        next_hop_mac: (stage == Stage::Xmit).then(|| mac(info.key.mac)).flatten(),
+        previous_hop_mac: (stage == Stage::Rx).then(|| mac(previous)).flatten(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Watch {
         if self.is_partial || reading.followed < 1.0 {
             self.began.clear();
             self.latest.clear();
+            reading.coverage.clear();
             return;
         }
         if let Some(devices) = self.closed.take().or(devices) {

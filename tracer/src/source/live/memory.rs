@@ -123,6 +123,22 @@ impl<T: Record> Array<T> {
         Some(unsafe { self.place(index).cast::<B>().read_volatile() })
     }
 
+    /// Copies double words of a record, from so many bytes behind its beginning on; each may be newer
+    /// than the one before.
+    pub(super) fn copy_double_words(&self, index: usize, offset: usize, into: &mut [u64]) {
+        self.check(index, offset + size_of_val(into));
+        for (at, word) in into.iter_mut().enumerate() {
+            let offset = offset + at * size_of::<u64>();
+            // SAFETY: within the mapping; records stand at multiples of eight bytes.
+            *word = unsafe {
+                self.place(index)
+                    .byte_add(offset)
+                    .cast::<u64>()
+                    .read_volatile()
+            };
+        }
+    }
+
     /// Writes a record, which must be nobody else's at this moment.
     pub(super) fn set(&self, index: usize, record: T) {
         if index < self.len {

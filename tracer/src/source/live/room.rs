@@ -11,7 +11,7 @@ mod rests;
 mod tables;
 mod trees;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use aya::Ebpf;
 use tracer_common::layout::{ClassInfo, NodeInfo, Numbers, ROOT};
@@ -25,6 +25,7 @@ use self::trees::Trees;
 use super::assemble::Assembly;
 use super::connections;
 use super::maps::Memory;
+use super::places::Places;
 use super::tally::EMPTY;
 use crate::model::Reading;
 use crate::source::Error;
@@ -51,6 +52,8 @@ pub(super) struct Room {
     /// How many of the last looks found nothing that means what is marked; none while nothing is.
     clean: Option<u32>,
     looked_ns: u64,
+    /// Before this there is nothing to choose.
+    fruitless_until_ns: u64,
     rests: Rests,
 }
 
@@ -72,12 +75,13 @@ impl Room {
             marked: Marked::default(),
             clean: None,
             looked_ns: 0,
+            fruitless_until_ns: 0,
             rests: Rests::default(),
         }
     }
 
     /// Tells a reading what is forgotten.
-    pub(super) fn tell(&self, reading: &mut Reading, places: &HashMap<u32, usize>) {
+    pub(super) fn tell(&self, reading: &mut Reading, places: &Places) {
         self.rests.tell(reading, places);
     }
 
@@ -134,7 +138,8 @@ impl Room {
         assembly: &mut Assembly,
         now_ns: u64,
     ) -> Result<(), Error> {
-        if !self.pools().into_iter().any(|pool| pool.is_scarce()) {
+        let is_scarce = self.pools().into_iter().any(|pool| pool.is_scarce());
+        if !is_scarce || now_ns < self.fruitless_until_ns {
             return Ok(());
         }
         self.give_back_unused(memory, now_ns);
@@ -214,6 +219,13 @@ impl Room {
         });
         let is_any = !nodes.is_empty() || !classes.is_empty() || !peers.is_empty();
         self.clean = is_any.then_some(0);
+        // On a host whose tables are full of what is in use no node is idle before the one is that was
+        // used least lately. Classes and counters wait for connections that end too.
+        let by_nodes_alone = self.classes.missing() == 0 && self.peers.missing() == 0;
+        self.fruitless_until_ns = match trees.least_used_ns() {
+            Some(used_ns) if !is_any && by_nodes_alone => used_ns.saturating_add(IDLE_NS),
+            _ => 0,
+        };
         self.marked = Marked {
             nodes: marks(nodes, &self.nodes),
             classes: marks(classes, &self.classes),
@@ -288,7 +300,7 @@ impl Room {
             if !self.marked.node(number) {
                 continue;
             }
-            if let Some(&place) = assembly.places.get(&number) {
+            if let Some(place) = assembly.places.node(number) {
                 self.rests.keep(number, &info, reading, place);
             }
             assembly.tallies.forget(number);

@@ -1,6 +1,5 @@
 //! Counters that only grow, from cells whose words wrap.
 
-use std::collections::HashMap;
 use std::mem::offset_of;
 
 use tracer_common::bucket::BUCKETS;
@@ -23,6 +22,8 @@ pub(super) struct Tally {
     pub ends: [i64; ENDS],
     /// When something was counted last.
     pub used_ns: u64,
+    /// Whether it is to be told that something was counted.
+    is_changed: bool,
     counts: Counts,
     sum_ns: u64,
     min_ns: u64,
@@ -37,6 +38,7 @@ impl Default for Tally {
             born: 0,
             ends: [0; ENDS],
             used_ns: 0,
+            is_changed: false,
             counts: Counts::default(),
             sum_ns: 0,
             min_ns: u64::MAX,
@@ -51,9 +53,22 @@ impl Tally {
         Histogram::from_counts(self.counts.clone(), self.sum_ns, self.min_ns, self.max_ns)
     }
 
+    /// Something was counted at this node.
+    fn change(&mut self, node: u32, changed: &mut Vec<u32>) {
+        if !std::mem::replace(&mut self.is_changed, true) {
+            changed.push(node);
+        }
+    }
+
     /// Adds what a cell counted since it was read last.
-    fn add(&mut self, now: &Cell, before: &mut Before) {
-        let (head, last) = (Head::of(now), before.head);
+    fn add(
+        &mut self,
+        head: Head,
+        buckets: &Buckets,
+        before: &mut Before,
+        risen: &mut Vec<(usize, u64)>,
+    ) {
+        let last = before.head;
         self.packets += head.packets.wrapping_sub(last.packets);
         self.bytes += head.bytes.wrapping_sub(last.bytes);
         self.sum_ns += head.sum_ns.wrapping_sub(last.sum_ns);
@@ -69,16 +84,36 @@ impl Tally {
             *end += i64::from(now.wrapping_sub(last).cast_signed());
         }
         let filled = before.counts.span();
-        for (bucket, &count) in now.buckets.iter().enumerate().take(BUCKETS) {
-            if count == 0 && !filled.contains(&bucket) {
+        risen.clear();
+        for (pair, &both) in buckets.iter().enumerate() {
+            let first = pair * 2;
+            if both == 0 && !(filled.contains(&first) || filled.contains(&(first + 1))) {
                 continue;
             }
-            let since = count.wrapping_sub(before.counts.get(bucket) as u32).into();
-            self.counts.add(bucket, since);
-            before.counts.add(bucket, since);
+            for (bucket, count) in (first..BUCKETS).zip(halves(both)) {
+                let since = count.wrapping_sub(before.counts.get(bucket) as u32);
+                if since > 0 {
+                    risen.push((bucket, since.into()));
+                }
+            }
         }
+        self.counts.add_all(risen);
+        before.counts.add_all(risen);
         before.head = head;
     }
+}
+
+/// The buckets of a cell, two in a word: most are empty, and half as many words are looked at then.
+type Buckets = [u64; BUCKETS.div_ceil(2)];
+
+const _: () = assert!(offset_of!(Cell, buckets) % 8 == 0 && BUCKETS < CELL_BUCKETS);
+
+/// Both buckets of a word, the lower first.
+fn halves(both: u64) -> [u32; 2] {
+    let bytes = both.to_ne_bytes();
+    let half =
+        |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    [half(0), half(4)]
 }
 
 /// What stands before the buckets of a cell: as long as it stays the same, they do.
@@ -144,8 +179,11 @@ impl Default for Before {
 /// All tallies, by node.
 #[derive(Default)]
 pub(super) struct Tallies {
-    by_node: HashMap<u32, Tally>,
+    /// By its number; none of one at which nothing was counted.
+    by_node: Vec<Option<Tally>>,
     last: Vec<Before>,
+    /// Nodes at which something was counted since that was asked.
+    changed: Vec<u32>,
 }
 
 impl Tallies {
@@ -160,6 +198,7 @@ impl Tallies {
         if self.last.len() < count {
             self.last.resize_with(count, Before::default);
         }
+        let mut risen = Vec::new();
         for (index, before) in self.last.iter_mut().enumerate().take(count) {
             let Some(head) = cells.head(index) else {
                 continue;
@@ -168,27 +207,51 @@ impl Tallies {
             if is_same && before.settled {
                 continue;
             }
-            let Some(cell) = cells.cell(index).filter(|cell| cell.owner != 0) else {
+            let Some(node) = head.owner.checked_sub(1) else {
                 continue;
             };
-            let tally = self.by_node.entry(cell.owner - 1).or_default();
+            let mut buckets = [0; BUCKETS.div_ceil(2)];
+            cells.buckets(index, &mut buckets);
+            if self.by_node.len() <= node as usize {
+                self.by_node.resize_with(node as usize + 1, || None);
+            }
+            let tally = self.by_node[node as usize].get_or_insert_default();
             if !is_same {
                 tally.used_ns = now_ns;
             }
-            tally.add(&cell, before);
+            tally.add(head, &buckets, before, &mut risen);
             before.settled = is_same;
+            tally.change(node, &mut self.changed);
         }
     }
 
     /// What was counted at a node.
     pub(super) fn of(&self, node: u32) -> Option<&Tally> {
-        self.by_node.get(&node)
+        self.by_node.get(node as usize)?.as_ref()
+    }
+
+    /// The nodes at which something was counted since this was asked last.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u32, &Tally)) {
+        for node in self.changed.drain(..) {
+            if let Some(Some(tally)) = self.by_node.get_mut(node as usize) {
+                tally.is_changed = false;
+                each(node, tally);
+            }
+        }
+    }
+
+    /// What was counted at a node is to be asked for again.
+    pub(super) fn write_again(&mut self, node: u32) {
+        if let Some(Some(tally)) = self.by_node.get_mut(node as usize) {
+            tally.change(node, &mut self.changed);
+        }
     }
 
     /// Counts an end that the kernel half does not see.
     pub(super) fn end(&mut self, node: u32, how: End) {
-        if let Some(tally) = self.by_node.get_mut(&node) {
+        if let Some(Some(tally)) = self.by_node.get_mut(node as usize) {
             tally.ends[how as usize] += 1;
+            tally.change(node, &mut self.changed);
         }
     }
 
@@ -200,7 +263,9 @@ impl Tallies {
 
     /// Forgets a node.
     pub(super) fn forget(&mut self, node: u32) {
-        self.by_node.remove(&node);
+        if let Some(tally) = self.by_node.get_mut(node as usize) {
+            *tally = None;
+        }
     }
 
     /// A cell is empty from now on.
@@ -229,8 +294,8 @@ pub(super) const EMPTY: Cell = Cell {
 trait Cells {
     /// A copy of what stands before the buckets.
     fn head(&self, index: usize) -> Option<Head>;
-    /// A copy of all of it.
-    fn cell(&self, index: usize) -> Option<Cell>;
+    /// A copy of the buckets.
+    fn buckets(&self, index: usize, into: &mut Buckets);
 }
 
 impl Cells for Array<Cell> {
@@ -238,8 +303,8 @@ impl Cells for Array<Cell> {
         self.begin(index)
     }
 
-    fn cell(&self, index: usize) -> Option<Cell> {
-        self.get(index)
+    fn buckets(&self, index: usize, into: &mut Buckets) {
+        self.copy_double_words(index, offset_of!(Cell, buckets), into);
     }
 }
 
@@ -272,17 +337,25 @@ mod tests {
             self.cells.get(index).map(Head::of)
         }
 
-        fn cell(&self, index: usize) -> Option<Cell> {
+        fn buckets(&self, index: usize, into: &mut Buckets) {
             self.whole.set(self.whole.get() + 1);
-            self.cells.get(index).copied()
+            *into = pairs(&self.cells[index]);
         }
+    }
+
+    fn pairs(cell: &Cell) -> Buckets {
+        let pair = |at: usize| {
+            let [low, high] = [at * 2, at * 2 + 1].map(|bucket| cell.buckets[bucket].to_ne_bytes());
+            u64::from_ne_bytes([low, high].concat().try_into().expect("eight bytes"))
+        };
+        std::array::from_fn(pair)
     }
 
     /// A tally of one cell that was read once for each of these.
     fn tally(cells: &[Cell]) -> Tally {
         let (mut tally, mut before) = (Tally::default(), Before::default());
         for cell in cells {
-            tally.add(cell, &mut before);
+            tally.add(Head::of(cell), &pairs(cell), &mut before, &mut Vec::new());
         }
         tally
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::namespace::{Follow, Outcome};
+use super::recent::Recent;
 use super::socket::Sockets;
 use super::waiting::Waiting;
 use super::{Changed, Event, Followed, Heard, Note, Seen, Tell};
@@ -187,7 +188,7 @@ impl Follower {
                 network,
                 path: found.path,
                 used: BTreeSet::new(),
-                generation: 0,
+                recent: Recent::default(),
             },
         );
         self.links_changed_elsewhere(inode);
@@ -296,7 +297,12 @@ impl Follower {
         };
         let outcome = work(follow, followed, &mut seen_now.counts);
         let namespace = followed.namespace.clone();
-        followed.generation += outcome.changes.len() as u64 + u64::from(outcome.begun);
+        for made in &outcome.changes {
+            followed.recent.note(&made.change);
+        }
+        if outcome.begun {
+            followed.recent.note_all();
+        }
         let changed: Vec<Changed> = outcome
             .changes
             .into_iter()

@@ -1,9 +1,12 @@
 //! How the packets of a reading were handed on: next hops by name, and the FIB entries behind them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
 
 use super::look_up::{self, Question};
 use super::socket::Asker;
@@ -16,28 +19,55 @@ use crate::model::{Class, Hop, Namespace, Node, Parent, Protocol, Reading, Tuple
 /// For how long an answer holds however much changes …
 const FRESH: Duration = Duration::from_secs(2);
 
-/// … and where nothing changed in the namespace: mirrored is not all that a route depends on.
+/// … and where nothing changed in the namespace that may concern it: mirrored is not all that a route depends on.
 const KNOWN: Duration = Duration::from_secs(30);
 
 /// Says how packets were handed on.
+///
+/// What is asked of the kernel is asked once for all nodes that it would answer alike, and which node
+/// is answered by what stays known for as long as the node is there.
 pub struct Ways {
     mirror: Mirror,
-    answers: HashMap<Sent, Answer>,
+    answers: IndexMap<Sent, Answer>,
+    /// The nodes of the last reading, and by which answer each was told.
+    places: Vec<Place>,
+    /// The births of its classes.
+    classes: Vec<u32>,
     /// What devices were called in the last reading, by their namespaces' cookies and their numbers.
-    names: HashMap<(u64, u32), String>,
+    names: HashMap<(u64, u32), Device>,
 }
 
 /// What an answer depends on.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Sent {
-    hop: Hop,
+    hop: Arc<Hop>,
     packet: Option<Question>,
 }
 
 struct Answer {
-    at: Instant,
+    /// When it was given; none where it has to be asked for.
+    at: Option<Instant>,
     generation: u64,
-    forwarding: Forwarding,
+    forwarding: Arc<Forwarding>,
+    /// Whether rules asked for ports.
+    by_ports: bool,
+    /// Whether a node of the last reading was told by it.
+    used: bool,
+}
+
+/// A node of the last reading.
+struct Place {
+    hop: Arc<Hop>,
+    /// Which one it was; none where the source forgets nothing.
+    birth: Option<u32>,
+    answer: Option<usize>,
+    /// Whether its packets are those of a tunnel, whose ends may become others.
+    is_wrapped: bool,
+}
+
+struct Device {
+    namespace: Namespace,
+    name: Option<String>,
 }
 
 impl Ways {
@@ -45,7 +75,9 @@ impl Ways {
     pub fn new(mirror: Mirror) -> Self {
         Self {
             mirror,
-            answers: HashMap::new(),
+            answers: IndexMap::new(),
+            places: Vec::new(),
+            classes: Vec::new(),
             names: HashMap::new(),
         }
     }
@@ -58,63 +90,216 @@ impl Ways {
     /// Says of each hop of a reading how packets were handed on there, where that is known.
     pub fn tell(&mut self, reading: &mut Reading) {
         self.name_devices(reading);
-        let now = Instant::now();
-        self.answers
-            .retain(|_, answer| now.duration_since(answer.at) < KNOWN);
-        reading.forwarding.clear();
         reading.mirrored = self.mirror.seen().counts;
+        self.place(reading);
+        if self.rules_ask_for_other_things() {
+            self.answers.clear();
+            self.places.clear();
+            self.place(reading);
+        }
+        self.ask();
+        let told = self.places.iter().enumerate().filter_map(|(index, place)| {
+            let forwarding = &self.answers[place.answer?].forwarding;
+            let is_known = **forwarding != Forwarding::default();
+            is_known.then(|| (index, Arc::clone(forwarding)))
+        });
+        reading.forwarding = told.collect();
+        self.forget_unused();
+    }
+
+    /// Finds which answer tells each node; nodes that were there before keep theirs.
+    fn place(&mut self, reading: &Reading) {
+        for answer in self.answers.values_mut() {
+            answer.used = false;
+        }
+        let births = &reading.births;
+        let same_classes = self.classes == births.classes;
+        let mut same = vec![false; reading.nodes.len()];
+        for (index, node) in reading.nodes.iter().enumerate() {
+            let birth = births.nodes.get(index).copied();
+            let is_same_above = match node.parent {
+                Parent::Class(_) => same_classes,
+                Parent::Node(parent) => same[parent],
+            };
+            let before = self.places.get(index).filter(|it| {
+                is_same_above
+                    && it.birth.is_some()
+                    && it.birth == birth
+                    && Arc::ptr_eq(&it.hop, &node.hop)
+            });
+            same[index] = before.is_some();
+            let mut answer = before.and_then(|it| it.answer);
+            let mut is_wrapped = before.is_some_and(|it| it.is_wrapped);
+            if (answer.is_none() || is_wrapped) && matches!(node.hop.stage, Stage::Xmit | Stage::Rx)
+            {
+                is_wrapped = tunnel(&reading.nodes, index).is_some();
+                answer = self.find(reading, index);
+            }
+            if let Some(answer) = answer {
+                self.answers[answer].used = true;
+            }
+            let place = Place {
+                hop: Arc::clone(&node.hop),
+                birth,
+                answer,
+                is_wrapped,
+            };
+            match self.places.get_mut(index) {
+                Some(before) => *before = place,
+                None => self.places.push(place),
+            }
+        }
+        self.places.truncate(reading.nodes.len());
+        self.classes.clone_from(&births.classes);
+    }
+
+    /// The answer for a node, which may have to be asked for; none where its namespace is not followed.
+    fn find(&mut self, reading: &Reading, index: usize) -> Option<usize> {
+        let hop = &reading.nodes[index].hop;
+        let mut packet = self.packet(reading, index);
+        let seen = self.mirror.seen();
+        let network = &seen.at(&hop.namespace)?.network;
+        let by_ports = packet.is_some_and(|it| ask_for_ports(network, it.destination));
+        if let Some(packet) = packet.as_mut().filter(|_| !by_ports) {
+            packet.transport = None;
+        }
+        let sent = Sent {
+            hop: Arc::clone(hop),
+            packet,
+        };
+        let entry = self.answers.entry(sent);
+        let index = entry.index();
+        entry.or_insert(Answer {
+            at: None,
+            generation: 0,
+            forwarding: Arc::default(),
+            by_ports,
+            used: true,
+        });
+        Some(index)
+    }
+
+    /// Whether packets have to be told apart by ports now that were not, or the other way round.
+    fn rules_ask_for_other_things(&self) -> bool {
+        let seen = self.mirror.seen();
+        self.answers.iter().any(|(sent, answer)| {
+            let (Some(followed), Some(packet)) = (seen.at(&sent.hop.namespace), sent.packet) else {
+                return false;
+            };
+            answer.generation != followed.recent.generation()
+                && answer.by_ports != ask_for_ports(&followed.network, packet.destination)
+        })
+    }
+
+    /// Asks for the answers that do not hold any more.
+    fn ask(&mut self) {
         // For this reading alone: until the next one they would keep namespaces that are gone.
         let mut askers = BTreeMap::new();
-        for index in 0..reading.nodes.len() {
-            let node = &reading.nodes[index];
-            if !matches!(node.hop.stage, Stage::Xmit | Stage::Rx) {
+        let now = Instant::now();
+        for (sent, answer) in self.answers.iter_mut().filter(|(_, answer)| answer.used) {
+            let namespace = &sent.hop.namespace;
+            let mut seen = self.mirror.seen();
+            let Some(followed) = seen.at(namespace) else {
+                answer.at = None;
+                answer.forwarding = Arc::default();
+                continue;
+            };
+            let (recent, destination) = (&followed.recent, sent.packet.map(|it| it.destination));
+            let holds = if recent.concerns(answer.generation, destination) {
+                FRESH
+            } else {
+                answer.generation = recent.generation();
+                KNOWN
+            };
+            if answer.at.is_some_and(|at| now.duration_since(at) < holds) {
                 continue;
             }
-            let packet = self.packet(reading, index);
-            if let Some(forwarding) = self.at(&node.hop, packet, &mut askers) {
-                self.use_table(&node.hop.namespace, forwarding.entry.as_ref());
-                reading.forwarding.insert(index, forwarding);
+            if !askers.contains_key(&namespace.cookie)
+                && let Ok(asker) = asker(followed)
+            {
+                askers.insert(namespace.cookie, asker);
+            }
+            let asker = askers.get_mut(&namespace.cookie);
+            let forwarding = forwarding(&followed.network, &sent.hop, sent.packet, asker);
+            (answer.at, answer.generation) = (Some(now), recent.generation());
+            if *answer.forwarding != forwarding {
+                answer.forwarding = Arc::new(forwarding);
+            }
+            // What is learnt beside a table that packets use is read from now on.
+            if let Some(entry) = &answer.forwarding.entry
+                && let Some(followed) = seen.namespaces.get_mut(&namespace.inode)
+            {
+                let table = (Family::of(entry.prefix.addr()), entry.table);
+                followed.used.insert(table);
             }
         }
     }
 
-    /// What is learnt beside a table that packets use is read from now on.
-    fn use_table(&self, namespace: &Namespace, entry: Option<&FibEntry>) {
-        let Some(entry) = entry else {
+    /// Forgets answers that tell no node, once they are the most.
+    fn forget_unused(&mut self) {
+        let used = self.answers.values().filter(|it| it.used).count();
+        if self.answers.len() <= 2 * used + 64 {
             return;
-        };
-        let table = (Family::of(entry.prefix.addr()), entry.table);
-        if let Some(followed) = self.mirror.seen().namespaces.get_mut(&namespace.inode) {
-            followed.used.insert(table);
+        }
+        let mut next = 0;
+        let moved = self.answers.values().map(|answer| {
+            let place = answer.used.then_some(next);
+            next += usize::from(answer.used);
+            place
+        });
+        let moved: Vec<Option<usize>> = moved.collect();
+        self.answers.retain(|_, answer| answer.used);
+        for place in &mut self.places {
+            place.answer = place.answer.and_then(|answer| moved[answer]);
         }
     }
 
     /// Calls each device what it is called now: the kernel half knows what it was called when the
     /// first packet came to it. What is gone keeps its last name.
     fn name_devices(&mut self, reading: &mut Reading) {
-        let mut names = HashMap::new();
-        for node in &mut reading.nodes {
-            let hop = &mut node.hop;
-            let device = (hop.namespace.cookie, hop.ifindex);
-            let name = names.entry(device).or_insert_with(|| {
-                let now = self.name_now(&hop.namespace, hop.ifindex);
-                now.or_else(|| self.names.get(&device).cloned())
-            });
-            if let Some(name) = name {
-                hop.device.clone_from(name);
+        let mut names = std::mem::take(&mut self.names);
+        let mut is_same = true;
+        for (&(_, ifindex), device) in &mut names {
+            let now = self.name_now(&device.namespace, ifindex);
+            if now.is_some() && now != device.name {
+                (device.name, is_same) = (now, false);
             }
         }
-        let known = names.into_iter();
-        self.names = known
-            .filter_map(|(device, name)| Some((device, name?)))
-            .collect();
+        let mut renamed: HashMap<Arc<Hop>, Arc<Hop>> = HashMap::new();
+        let mut are_same = self.places.len() == reading.nodes.len();
+        for (index, node) in reading.nodes.iter_mut().enumerate() {
+            let hop = &mut node.hop;
+            let before = self.places.get(index).map(|it| &it.hop);
+            if is_same && before.is_some_and(|before| Arc::ptr_eq(before, hop)) {
+                continue;
+            }
+            are_same = false;
+            if let Some(renamed) = renamed.get(hop) {
+                *hop = Arc::clone(renamed);
+                continue;
+            }
+            let device = names.entry(device(hop)).or_insert_with(|| Device {
+                namespace: hop.namespace.clone(),
+                name: self.name_now(&hop.namespace, hop.ifindex),
+            });
+            let before = Arc::clone(hop);
+            if let Some(name) = &device.name
+                && *name != hop.device
+            {
+                Arc::make_mut(hop).device.clone_from(name);
+            }
+            renamed.insert(before, Arc::clone(hop));
+        }
+        if !are_same {
+            let there: HashSet<_> = reading.nodes.iter().map(|node| device(&node.hop)).collect();
+            names.retain(|device, _| there.contains(device));
+        }
+        self.names = names;
     }
 
     fn name_now(&self, namespace: &Namespace, ifindex: u32) -> Option<String> {
         let seen = self.mirror.seen();
-        let followed = seen.namespaces.get(&namespace.inode)?;
-        let is_it = followed.namespace.cookie == namespace.cookie;
-        let link = followed.network.link(ifindex).filter(|_| is_it)?;
+        let link = seen.at(namespace)?.network.link(ifindex)?;
         Some(link.name.clone())
     }
 
@@ -135,9 +320,7 @@ impl Ways {
     /// port is a hash of the packet inside.
     fn outer(&self, hop: &Hop) -> Option<Question> {
         let seen = self.mirror.seen();
-        let followed = seen.namespaces.get(&hop.namespace.inode)?;
-        let is_it = followed.namespace.cookie == hop.namespace.cookie;
-        let link = followed.network.link(hop.ifindex).filter(|_| is_it)?;
+        let link = seen.at(&hop.namespace)?.network.link(hop.ifindex)?;
         match link.overlay {
             Some(Overlay::Vxlan {
                 local: Some(source),
@@ -155,48 +338,18 @@ impl Ways {
             _ => None,
         }
     }
+}
 
-    fn at(
-        &mut self,
-        hop: &Hop,
-        packet: Option<Question>,
-        askers: &mut BTreeMap<u32, Asker>,
-    ) -> Option<Forwarding> {
-        let seen = self.mirror.seen();
-        let followed = seen.namespaces.get(&hop.namespace.inode)?;
-        if followed.namespace.cookie != hop.namespace.cookie {
-            return None;
-        }
-        let sent = Sent {
-            hop: hop.clone(),
-            packet,
-        };
-        let now = Instant::now();
-        if let Some(answer) = self.answers.get(&sent) {
-            let holds = if answer.generation == followed.generation {
-                KNOWN
-            } else {
-                FRESH
-            };
-            if now.duration_since(answer.at) < holds {
-                return Some(answer.forwarding.clone()).filter(|it| *it != Forwarding::default());
-            }
-        }
-        if !askers.contains_key(&hop.namespace.inode)
-            && let Ok(asker) = asker(followed)
-        {
-            askers.insert(hop.namespace.inode, asker);
-        }
-        let asker = askers.get_mut(&hop.namespace.inode);
-        let forwarding = forwarding(&followed.network, hop, packet, asker);
-        let answer = Answer {
-            at: now,
-            generation: followed.generation,
-            forwarding: forwarding.clone(),
-        };
-        self.answers.insert(sent, answer);
-        Some(forwarding).filter(|it| *it != Forwarding::default())
-    }
+fn device(hop: &Hop) -> (u64, u32) {
+    (hop.namespace.cookie, hop.ifindex)
+}
+
+/// Whether there is a rule that asks for more of a packet than its addresses.
+fn ask_for_ports(network: &Network, destination: IpAddr) -> bool {
+    let mut rules = network.rules(Family::of(destination)).iter();
+    rules.any(|it| {
+        it.ip_protocol.is_some() || it.source_port.is_some() || it.destination_port.is_some()
+    })
 }
 
 pub(super) fn asker(followed: &Followed) -> io::Result<Asker> {

@@ -43,6 +43,11 @@ impl Processes {
         }
     }
 
+    /// Whether there are sockets whose processes are still looked for.
+    pub(super) fn is_looking(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Looks at processes until all that is wanted is found, or the credit is gone; the next look
     /// goes on from there.
     pub(super) fn walk(&mut self, credit: &Credit) {

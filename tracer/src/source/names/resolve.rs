@@ -271,7 +271,7 @@ mod tests {
         // The request's way ends at another host.
         for node in &mut reading.nodes {
             if matches!(node.hop.stage, Stage::Deliver | Stage::Read) {
-                node.hop.stage = Stage::Receive;
+                node.hop_mut().stage = Stage::Receive;
             }
         }
         let mut asked = Vec::new();

@@ -1,6 +1,7 @@
 //! From a recording to a reading; whatever contradicts itself is refused.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{SCHEMA, host, names, passing, wire};
 use crate::model::connection::{Connection, Phase, Sight};
@@ -53,7 +54,7 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
 fn forwarding(
     it: wire::Forwarding,
     nodes: usize,
-) -> Result<(usize, model::forwarding::Forwarding), String> {
+) -> Result<(usize, Arc<model::forwarding::Forwarding>), String> {
     if it.node >= nodes {
         return Err(format!("there is no node {}", it.node));
     }
@@ -79,7 +80,7 @@ fn forwarding(
             set_by: None,
         }),
     };
-    Ok((it.node, forwarding))
+    Ok((it.node, Arc::new(forwarding)))
 }
 
 fn connections(it: wire::Connections, classes: usize) -> Result<model::Connections, String> {
@@ -223,7 +224,7 @@ fn tuple(tuple: &wire::Tuple) -> model::Tuple {
 fn node(node: wire::Node, index: usize, classes: usize) -> Result<model::Node, String> {
     Ok(model::Node {
         parent: parent(&node.parent, index, classes)?,
-        hop: hop(node.hop)?,
+        hop: Arc::new(hop(node.hop)?),
         translated: node.translated.as_ref().map(tuple),
         packets: node.packets,
         bytes: node.bytes,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -106,7 +107,7 @@ fn tuple(tuple: &model::Tuple) -> wire::Tuple {
     }
 }
 
-fn forwarding((&node, it): (&usize, &Forwarding)) -> wire::Forwarding {
+fn forwarding((&node, it): (&usize, &Arc<Forwarding>)) -> wire::Forwarding {
     wire::Forwarding {
         node,
         next_hop: it.next_hop.as_ref().map(peer),

@@ -28,6 +28,7 @@ prefix = \"10.0.0.0/8\"
 protocol = \"udp\"
 [limits]
 nodes = 16384
+cells = 32768
 ";
 
 /// How often each delay is measured.
@@ -135,7 +136,7 @@ fn change_served(agent: &Agent, line: &Line) -> Result<Vec<f64>> {
 
 /// The number of the newest change of the route.
 fn newest(agent: &Agent) -> Result<u64> {
-    let page: Value = serde_json::from_slice(&agent.get("/api/changes?since=1m")?.body)?;
+    let page: Value = serde_json::from_slice(&agent.get("/api/changes?since=1s")?.body)?;
     let changes = page["changes"].as_array().context("read the changes")?;
     let ours = changes.iter().filter(|it| {
         it["kind"] == "route"

@@ -37,7 +37,10 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     println!("\n## reading {PORTS} classes of {NODES_A_PORT} nodes on {CPUS} processors\n");
     let line = Line::new(Lab::new("bench-agent")?)?;
     let sender = Sender::new(&line, PORTS)?;
-    let agent = Agent::start(CONFIG, &[])?;
+    // What other runs left on disk is not this host's.
+    let state = std::env::temp_dir().join(format!("tracer-bench-state-{}", std::process::id()));
+    let named = state.to_str().context("name the state's folder")?;
+    let agent = Agent::start(CONFIG, &["--state-directory", named])?;
     // Each processor counts in cells of its own.
     for cpu in 0..CPUS {
         sender.send(&line, cpu, 0..PORTS)?;
@@ -66,6 +69,8 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     bars.at_most("memory with the mapped cells, MB", 64.0, vec![mb(all)]);
     bars.told("of it the kernel's maps, MB", mb(mapped));
     let losses = agent.metric("tracer_lost_total")?;
+    drop(agent);
+    std::fs::remove_dir_all(&state).context("remove the state's folder")?;
     ensure!(losses == 0.0, "count all packets: {losses} were lost");
     Ok(())
 }

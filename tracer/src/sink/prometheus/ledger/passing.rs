@@ -72,9 +72,8 @@ impl Past {
             let labels = labels(class, namespace, device, &own, names);
             let value = value(&mut series.passing_round_trips, labels, &mut at);
             let past = self.phases.entry(phase).or_default();
-            let ns = past.rise_to(times, |bucket, n| value.add(bucket, n));
-            value.add_time(ns);
-            series.overflows += at.missed;
+            value.rise(past.rise_to(times), 1);
+            series.settle(&at);
         }
         for (&sight, &count) in &now.sights {
             let past = self.sights.entry(sight).or_default();
@@ -83,7 +82,7 @@ impl Past {
             let mut at = series.room();
             let labels = labels(class, namespace, device, &[sight.name()], names);
             *value(&mut series.passing_events, labels, &mut at) += since;
-            series.overflows += at.missed;
+            series.settle(&at);
         }
     }
 }

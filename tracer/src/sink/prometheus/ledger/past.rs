@@ -11,6 +11,10 @@ use crate::model::Node;
 pub(super) struct Place(Option<NonZeroU32>);
 
 impl Place {
+    pub(super) fn is_known(self) -> bool {
+        self.0.is_some()
+    }
+
     /// The series' index, which is sought where there is none yet.
     pub(super) fn get_or_insert_with(&mut self, seek: impl FnOnce() -> usize) -> usize {
         if let Some(number) = self.0 {
@@ -50,9 +54,18 @@ pub(super) struct Places {
 }
 
 impl Past {
+    /// Whether a node has its series and counted nothing since.
+    pub(super) fn is_as_before(&self, node: &Node) -> bool {
+        let total = self.total.as_deref();
+        self.places.packets.is_known()
+            && node.packets.saturating_add(node.born) == self.packets
+            && self.latency.is_at(&node.latency)
+            && total.map_or(node.total.count() == 0, |it| it.is_at(&node.total))
+            && self.dropped == node.ends.dropped
+    }
+
     /// Whoever counted fewer packets than before began anew, so that all it counts is new.
-    pub(super) fn begin(&mut self, node: &Node, reading: u64) {
-        self.seen = reading;
+    pub(super) fn begin(&mut self, node: &Node) {
         if node.packets.saturating_add(node.born) < self.packets {
             self.packets = 0;
             self.dropped.clear();
@@ -62,15 +75,12 @@ impl Past {
     }
 
     /// Takes all that a node counted as known.
-    pub(super) fn take(&mut self, node: &Node, reading: u64) {
-        self.seen = reading;
+    pub(super) fn take(&mut self, node: &Node) {
         self.packets = node.packets.saturating_add(node.born);
         self.dropped.clone_from(&node.ends.dropped);
-        self.latency.rise_to(&node.latency, |_, _| ());
+        self.latency.rise_to(&node.latency);
         if node.total.count() > 0 {
-            self.total
-                .get_or_insert_default()
-                .rise_to(&node.total, |_, _| ());
+            self.total.get_or_insert_default().rise_to(&node.total);
         }
     }
 

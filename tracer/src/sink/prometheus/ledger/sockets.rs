@@ -78,9 +78,8 @@ impl Past {
             };
             let value = value(into, labels, &mut at);
             let past = self.phases.entry(phase).or_default();
-            let ns = past.rise_to(times, |bucket, n| value.add(bucket, n));
-            value.add_time(ns);
-            series.overflows += at.missed;
+            value.rise(past.rise_to(times), 1);
+            series.settle(&at);
         }
         for (&sight, &count) in &now.sights {
             let past = self.sights.entry(sight).or_default();
@@ -94,7 +93,7 @@ impl Past {
                 &mut series.tcp_events
             };
             *value(into, labels, &mut at) += since;
-            series.overflows += at.missed;
+            series.settle(&at);
         }
     }
 }
@@ -102,15 +101,21 @@ impl Past {
 /// How much room there is, and how often there was none.
 pub(super) struct Left {
     series: usize,
-    pub(super) missed: u64,
+    missed: u64,
 }
 
 impl AllSeries {
     pub(super) fn room(&self) -> Left {
         Left {
-            series: self.max.saturating_sub(self.len()),
+            series: self.left,
             missed: 0,
         }
+    }
+
+    /// So much room was taken, and so often there was none.
+    pub(super) fn settle(&mut self, left: &Left) {
+        self.left = left.series;
+        self.overflows += left.missed;
     }
 }
 
@@ -123,7 +128,7 @@ pub(super) fn value<'s, V: Default>(
         labels
     } else {
         let mut room = Room {
-            left: left.series,
+            left: &mut left.series,
             overflows: &mut left.missed,
         };
         room.take().map_or_else(Labels::default, |()| labels)

@@ -6,6 +6,7 @@ use tracer_common::hop::Stage;
 use tracer_common::layout::{NodeInfo, ROOT};
 use tracer_common::loss::Loss;
 
+use super::super::places::Places;
 use crate::model::{Forgotten, Gone, Reading};
 
 /// The rests.
@@ -43,9 +44,9 @@ impl Rests {
     }
 
     /// Adds them to a reading, whose nodes have these places.
-    pub(super) fn tell(&self, reading: &mut Reading, places: &HashMap<u32, usize>) {
+    pub(super) fn tell(&self, reading: &mut Reading, places: &Places) {
         let beyond = self.beyond.iter();
-        let beyond = beyond.filter_map(|(node, gone)| Some((*places.get(node)?, gone.clone())));
+        let beyond = beyond.filter_map(|(node, gone)| Some((places.node(*node)?, gone.clone())));
         reading.forgotten = Forgotten {
             beyond: beyond.collect(),
             ..self.all.clone()

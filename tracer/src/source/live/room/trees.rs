@@ -62,6 +62,11 @@ impl Trees {
         Self { nodes, roots }
     }
 
+    /// When the node was used that was used least lately.
+    pub(super) fn least_used_ns(&self) -> Option<u64> {
+        self.nodes.iter().map(|node| node.used_ns).min()
+    }
+
     /// Nodes that are idle, those that were used least lately first, until so many nodes, classes
     /// and cells have room again. A way that is over goes as a whole.
     pub(super) fn choose(&self, missing: [usize; 3], is_idle: impl Fn(u64) -> bool) -> Vec<u32> {
@@ -143,6 +148,7 @@ mod tests {
         assert_eq!(trees.choose([0, 1, 0], is_idle), [1, 7]);
         assert_eq!(trees.choose([0, 0, 2], is_idle), [1, 7]);
         assert!(trees.choose([0; 3], is_idle).is_empty());
+        assert_eq!(trees.least_used_ns(), Some(10));
     }
 
     #[test]
