@@ -28,16 +28,14 @@ pub fn identities(reading: &Reading) -> Vec<Identity> {
     identities.found
 }
 
-/// The identities of readings that come one after the other: those of nodes that stay are found once.
+/// Which nodes and classes a reading has, to know which of the next one's are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Identities {
-    classes: Vec<(Class, u64)>,
+pub struct Shape {
+    classes: Vec<Class>,
     nodes: Vec<Known>,
-    found: Vec<Identity>,
-    taken: HashSet<u64, AsItIs>,
 }
 
-/// A node of the last reading, by all that its identity depends on.
+/// A node, by all that its identity depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     hop: Arc<Hop>,
@@ -45,18 +43,71 @@ struct Known {
     birth: Option<u32>,
 }
 
+impl Shape {
+    /// Goes on to the next reading; returns how many of its first classes and nodes are those of the
+    /// one before.
+    pub fn follow(&mut self, reading: &Reading) -> [usize; 2] {
+        let classes = self.classes.iter().zip(&reading.classes);
+        let same_classes = classes.take_while(|(known, class)| is_same(known, class));
+        let same_classes = same_classes.count();
+        let same_nodes = if same_classes < self.classes.len() {
+            0
+        } else {
+            self.same_nodes(reading)
+        };
+        self.classes.truncate(same_classes);
+        let classes = reading.classes[same_classes..].iter();
+        self.classes.extend(classes.cloned());
+        self.nodes.truncate(same_nodes);
+        let nodes = reading.nodes.iter().enumerate().skip(same_nodes);
+        self.nodes.extend(nodes.map(|(index, node)| Known {
+            hop: Arc::clone(&node.hop),
+            parent: node.parent,
+            birth: reading.births.nodes.get(index).copied(),
+        }));
+        [same_classes, same_nodes]
+    }
+
+    /// How many nodes the last reading had.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn same_nodes(&self, reading: &Reading) -> usize {
+        let nodes = self.nodes.iter().zip(&reading.nodes).enumerate();
+        let same = nodes.take_while(|(index, (known, node))| {
+            known.birth == reading.births.nodes.get(*index).copied()
+                && known.parent == node.parent
+                && (Arc::ptr_eq(&known.hop, &node.hop) || known.hop == node.hop)
+        });
+        same.count()
+    }
+}
+
+/// The identities of readings that come one after the other: those of nodes that stay are found once.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    shape: Shape,
+    /// Of its classes.
+    hashes: Vec<u64>,
+    found: Vec<Identity>,
+}
+
 impl Identities {
     /// Goes on to the next reading; returns how many of its first nodes are those of the one before.
     pub fn follow(&mut self, reading: &Reading) -> usize {
-        let same = self.same(reading);
-        if same < self.nodes.len() {
-            // Which of two that look alike is which depends on all before them.
-            self.nodes.clear();
-            self.found.clear();
-            self.taken.clear();
-        }
-        for index in self.nodes.len()..reading.nodes.len() {
-            self.find(reading, index);
+        let [classes, same] = self.shape.follow(reading);
+        self.hashes.truncate(classes);
+        let classes = reading.classes[classes..].iter();
+        self.hashes
+            .extend(classes.map(|class| hash(class_key(class))));
+        // Which of two that look alike is which depends on those before them alone.
+        self.found.truncate(same);
+        if same < reading.nodes.len() {
+            let mut taken: HashSet<u64, AsItIs> = self.found.iter().map(|it| it.node).collect();
+            for index in same..reading.nodes.len() {
+                self.find(reading, index, &mut taken);
+            }
         }
         same
     }
@@ -66,33 +117,11 @@ impl Identities {
         &self.found
     }
 
-    /// How many of the first nodes are those of the last reading.
-    fn same(&mut self, reading: &Reading) -> usize {
-        let classes = self.classes.iter().zip(&reading.classes);
-        let same = classes.take_while(|((known, _), class)| is_same(known, class));
-        let same = same.count();
-        let is_all = same == self.classes.len();
-        self.classes.truncate(same);
-        for class in &reading.classes[same..] {
-            self.classes.push((class.clone(), hash(class_key(class))));
-        }
-        if !is_all {
-            return 0;
-        }
-        let nodes = self.nodes.iter().zip(&reading.nodes).enumerate();
-        let same = nodes.take_while(|(index, (known, node))| {
-            known.birth == reading.births.nodes.get(*index).copied()
-                && known.parent == node.parent
-                && (Arc::ptr_eq(&known.hop, &node.hop) || known.hop == node.hop)
-        });
-        same.count()
-    }
-
-    fn find(&mut self, reading: &Reading, index: usize) {
+    fn find(&mut self, reading: &Reading, index: usize, taken: &mut HashSet<u64, AsItIs>) {
         let node = &reading.nodes[index];
         let above = match node.parent {
             Parent::Class(class) => Identity {
-                node: self.classes.get(class).map_or(0, |&(_, hash)| hash),
+                node: self.hashes.get(class).copied().unwrap_or(0),
                 names: 0,
                 class: Some(class),
             },
@@ -108,18 +137,13 @@ impl Identities {
         let birth = reading.births.nodes.get(index);
         let macs = (hop.next_hop_mac, hop.previous_hop_mac);
         let mut own = hash((above.node, numbers, macs, birth));
-        while !self.taken.insert(own) {
+        while !taken.insert(own) {
             own = hash(own);
         }
         self.found.push(Identity {
             node: own,
             names: hash((above.names, &hop.namespace.name, &hop.device)),
             class: above.class,
-        });
-        self.nodes.push(Known {
-            hop: Arc::clone(hop),
-            parent: node.parent,
-            birth: birth.copied(),
         });
     }
 }

@@ -213,8 +213,8 @@ impl Epochs {
         let mut concerned: Vec<RouteId> = there
             .filter(|(_, route)| {
                 let about = route.about.as_ref();
-                let here = about.and_then(|about| about.depends.get(namespace));
-                here.is_some_and(concerns)
+                let mut here = about.into_iter().flat_map(|about| &about.depends);
+                here.any(|it| it.namespace == namespace && concerns(it))
             })
             .map(|(&id, _)| id)
             .collect();

@@ -17,9 +17,8 @@ pub(super) struct Tree {
     /// The first child of each, and the next one of its parent's.
     first: Vec<Option<u32>>,
     next: Vec<Option<u32>>,
-    leaves_below: Vec<usize>,
-    busiest_leaf: Vec<usize>,
-    packets: Vec<u64>,
+    leaves_below: Vec<u32>,
+    busiest_leaf: Vec<u32>,
 }
 
 impl Tree {
@@ -31,7 +30,6 @@ impl Tree {
             next: vec![None; nodes.len()],
             leaves_below: vec![0; nodes.len()],
             busiest_leaf: vec![0; nodes.len()],
-            packets: vec![0; nodes.len()],
         };
         for (index, node) in nodes.iter().enumerate() {
             if let Some(parent) = tree.parent(index).filter(|&parent| parent < index) {
@@ -43,7 +41,7 @@ impl Tree {
                 tree.next[index] = tree.first[parent].replace(index as u32);
             }
             let below = tree.onward(index).map(|child| tree.leaves_below[child]);
-            tree.leaves_below[index] = below.sum::<usize>().max(1);
+            tree.leaves_below[index] = below.sum::<u32>().max(1);
         }
         tree.count(nodes);
         tree
@@ -52,12 +50,9 @@ impl Tree {
     /// Follows what the same nodes counted since; returns whether packets spread otherwise where ways
     /// part.
     pub(super) fn count(&mut self, nodes: &[Node]) -> bool {
-        for (packets, node) in self.packets.iter_mut().zip(nodes) {
-            *packets = node.packets;
-        }
         let mut spread = false;
         for index in (0..self.parents.len()).rev() {
-            let busiest = self.find_busiest_leaf(index);
+            let busiest = self.find_busiest_leaf(nodes, index);
             spread |= std::mem::replace(&mut self.busiest_leaf[index], busiest) != busiest;
         }
         spread
@@ -94,12 +89,12 @@ impl Tree {
 
     /// How many ways lead through a node.
     pub(super) fn leaves_below(&self, index: usize) -> usize {
-        self.leaves_below[index]
+        self.leaves_below[index] as usize
     }
 
     /// Whether what ended at a node belongs to this way: it leads on by the busiest children.
     pub(super) fn accounts_here(&self, index: usize, way: &[usize]) -> bool {
-        !self.reads[index] && way.contains(&self.busiest_leaf[index])
+        !self.reads[index] && way.contains(&(self.busiest_leaf[index] as usize))
     }
 
     /// How many more came to a node and were born there than went on or ended.
@@ -107,7 +102,7 @@ impl Tree {
         let node = &nodes[index];
         let onward = self
             .onward(index)
-            .map(|child| i128::from(self.packets[child]));
+            .map(|child| i128::from(nodes[child].packets));
         i128::from(node.packets) + i128::from(node.born)
             - onward.sum::<i128>()
             - i128::from(node.ends.sum())
@@ -137,15 +132,15 @@ impl Tree {
     }
 
     /// The leaf that most packets go to; of two ways with as many the earlier one is busier.
-    fn find_busiest_leaf(&self, index: usize) -> usize {
+    fn find_busiest_leaf(&self, nodes: &[Node], index: usize) -> u32 {
         self.onward(index)
-            .max_by_key(|&child| (self.packets[child], Reverse(child)))
-            .map_or(index, |child| self.busiest_leaf[child])
+            .max_by_key(|&child| (nodes[child].packets, Reverse(child)))
+            .map_or(index as u32, |child| self.busiest_leaf[child])
     }
 
     /// The leaf on whose way what ended at a node counts; none where that is no way.
     pub(super) fn accounted_at(&self, index: usize) -> Option<usize> {
-        (!self.reads[index]).then_some(self.busiest_leaf[index])
+        (!self.reads[index]).then_some(self.busiest_leaf[index] as usize)
     }
 
     /// The children on the packet's way.

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use super::tree::Tree;
 use super::{class_key, id};
-use crate::model::identity::Identities;
+use crate::model::identity::Shape;
 use crate::model::{Histogram, Reading, RouteId};
 
 /// The ways of the last reading.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
-    /// To know which nodes are the same.
-    identities: Identities,
+    shape: Shape,
     tree: Tree,
     all: Vec<Way>,
     /// Packets that ended, by the leaf of the way that they count on.
@@ -40,17 +39,19 @@ pub struct About {
     pub name: String,
     /// The namespaces that packets pass, with the devices.
     pub way: String,
-    /// What it depends on, by namespace.
-    pub depends: BTreeMap<String, Dependence>,
+    /// What it depends on, in each namespace.
+    pub depends: Box<[Dependence]>,
 }
 
 /// What a route depends on in one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependence {
+    /// The namespace's name.
+    pub namespace: String,
     /// Devices by name.
-    pub devices: Vec<String>,
+    pub devices: Box<[String]>,
     /// Destinations and next hops.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Box<[IpAddr]>,
 }
 
 /// What ended on a route until now.
@@ -69,8 +70,8 @@ pub struct Ended<'a> {
 impl Ways {
     /// Goes on to the next reading.
     pub fn follow(&mut self, reading: &Reading) {
-        let before = self.identities.all().len();
-        let same = self.identities.follow(reading);
+        let before = self.shape.nodes();
+        let [_, same] = self.shape.follow(reading);
         let are_same = same == before && same == reading.nodes.len();
         if !are_same {
             self.tree = Tree::of(&reading.nodes);
@@ -144,24 +145,21 @@ impl Ways {
     }
 
     fn about(&self, reading: &Reading, way: &[usize], class: &crate::model::Class) -> About {
-        let mut depends = BTreeMap::<String, Dependence>::new();
+        let mut depends = BTreeMap::<&String, (Vec<&String>, Vec<IpAddr>)>::new();
         let mut words: Vec<String> = Vec::new();
         let mut tuple = class.first;
         for &index in way {
             let node = &reading.nodes[index];
             let (namespace, device) = (&node.hop.namespace.name, &node.hop.device);
             tuple = node.translated.or(tuple);
-            let here = match depends.get_mut(namespace) {
-                Some(here) => here,
-                None => depends.entry(namespace.clone()).or_default(),
-            };
-            if !here.devices.contains(device) {
-                here.devices.push(device.clone());
+            let (devices, addresses) = depends.entry(namespace).or_default();
+            if !devices.contains(&device) {
+                devices.push(device);
             }
             let next_hop = self.next_hops[index].into_iter();
             for address in next_hop.chain(tuple.map(|tuple| tuple.destination)) {
-                if !here.addresses.contains(&address) {
-                    here.addresses.push(address);
+                if !addresses.contains(&address) {
+                    addresses.push(address);
                 }
             }
             let word = format!("{namespace} {device}");
@@ -173,7 +171,14 @@ impl Ways {
             class: class_key(class),
             name: class.name(),
             way: words.join(" › "),
-            depends,
+            depends: depends
+                .into_iter()
+                .map(|(namespace, (devices, addresses))| Dependence {
+                    namespace: namespace.clone(),
+                    devices: devices.into_iter().cloned().collect(),
+                    addresses: addresses.into(),
+                })
+                .collect(),
         }
     }
 }

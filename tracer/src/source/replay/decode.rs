@@ -1,6 +1,6 @@
 //! From a recording to a reading; whatever contradicts itself is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{SCHEMA, host, names, passing, wire};
@@ -24,11 +24,14 @@ pub(super) fn reading(text: &[u8]) -> Result<model::Reading, String> {
     }
     let frame: wire::Reading = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let (classes, nodes) = (frame.classes.len(), frame.nodes.len());
+    let mut hops = HashSet::new();
     Ok(model::Reading {
         kernel: frame.kernel,
         duration_ns: frame.duration_ns,
         classes: numbered("class", frame.classes, |_, it| class(it, classes))?,
-        nodes: numbered("node", frame.nodes, |index, it| node(it, index, classes))?,
+        nodes: numbered("node", frame.nodes, |index, it| {
+            node(it, index, classes, &mut hops)
+        })?,
         forwarding: numbered("forwarding", frame.forwarding, |_, it| {
             forwarding(it, nodes)
         })?
@@ -174,7 +177,7 @@ fn peer(peer: wire::Peer) -> Result<Peer, String> {
 fn numbered<From, To>(
     what: &str,
     all: Vec<From>,
-    convert: impl Fn(usize, From) -> Result<To, String>,
+    mut convert: impl FnMut(usize, From) -> Result<To, String>,
 ) -> Result<Vec<To>, String> {
     all.into_iter()
         .enumerate()
@@ -221,10 +224,21 @@ fn tuple(tuple: &wire::Tuple) -> model::Tuple {
     }
 }
 
-fn node(node: wire::Node, index: usize, classes: usize) -> Result<model::Node, String> {
+fn node(
+    node: wire::Node,
+    index: usize,
+    classes: usize,
+    hops: &mut HashSet<Arc<model::Hop>>,
+) -> Result<model::Node, String> {
+    let mut hop = Arc::new(hop(node.hop)?);
+    // Very many nodes share few hops.
+    match hops.get(&hop) {
+        Some(known) => hop = Arc::clone(known),
+        None => drop(hops.insert(Arc::clone(&hop))),
+    }
     Ok(model::Node {
         parent: parent(&node.parent, index, classes)?,
-        hop: Arc::new(hop(node.hop)?),
+        hop,
         translated: node.translated.as_ref().map(tuple),
         packets: node.packets,
         bytes: node.bytes,
