@@ -21,6 +21,8 @@ mod incidents;
 mod journal;
 #[path = "live/off.rs"]
 mod off;
+#[path = "live/older.rs"]
+mod older;
 #[path = "live/probed.rs"]
 mod probed;
 #[path = "live/refused.rs"]

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, lpm_trie::Key};
+use aya::maps::{Array as BpfArray, HashMap as BpfHashMap, MapType, lpm_trie::Key};
 use aya::programs::{Program, ProgramError};
+use aya::sys::is_map_supported;
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
@@ -192,17 +193,29 @@ fn create(
         .map_max_entries("STEPS", steps)
         .map_max_entries("MAKINGS", makings)
         .load(&constants::write(OBJECT, offsets, kernel_settings)?)
-        .map_err(|cause| Error::Kernel {
-            doing: "create the kernel half's maps".to_owned(),
-            because: chain(&cause),
-            advice: if kernel_types::release() < rights::MAPS_ARE_MEMORY {
-                "LimitMEMLOCK=infinity in its unit, `ulimit -l unlimited`, or smaller limits in \
-                 the configuration; before Linux 5.11 maps count against RLIMIT_MEMLOCK"
-                    .to_owned()
-            } else {
-                rights_advice()
-            },
-        })
+        .map_err(|cause| not_created(&cause))
+}
+
+/// Why there are no maps.
+fn not_created(cause: &dyn std::error::Error) -> Error {
+    let (because, advice) = if matches!(is_map_supported(MapType::RingBuf), Ok(false)) {
+        // Since Linux 5.8.
+        (
+            "this kernel has no ring buffers for programs".to_owned(),
+            "Linux 5.10 or later".to_owned(),
+        )
+    } else if kernel_types::release() < rights::MAPS_ARE_MEMORY {
+        let advice = "LimitMEMLOCK=infinity in its unit, `ulimit -l unlimited`, or smaller limits in \
+                      the configuration; before Linux 5.11 maps count against RLIMIT_MEMLOCK";
+        (chain(cause), advice.to_owned())
+    } else {
+        (chain(cause), rights_advice())
+    };
+    Error::Kernel {
+        doing: "create the kernel half's maps".to_owned(),
+        because,
+        advice,
+    }
 }
 
 /// Tells the kernel half about components and services, which are too many for constants.
