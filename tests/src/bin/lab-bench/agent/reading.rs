@@ -53,7 +53,7 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     let series = agent.metric("tracer_series ")?;
     bars.told("series", series);
     let quiet = measure(&agent, &line, seconds, |_| Ok(()))?;
-    bars.told("nothing changes: % of a core", quiet);
+    bars.told("nothing changed yet: % of a core", quiet);
     let mut next = 0;
     let few = measure(&agent, &line, seconds, |second| {
         next = (next + FEW) % (PORTS - FEW);
@@ -64,6 +64,9 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
         sender.send(&line, second % CPUS, 0..PORTS)
     })?;
     bars.at_most("all change: % of a core", 3.0, vec![many]);
+    // By now each node has a stream that is judged, whether or not anything passes.
+    let quiet = measure(&agent, &line, seconds, |_| Ok(()))?;
+    bars.told("nothing changes any more: % of a core", quiet);
     let (all, mapped) = agent.memory()?;
     let mb = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     bars.at_most("memory with the mapped cells, MB", 64.0, vec![mb(all)]);
