@@ -15,7 +15,7 @@ mod sign;
 mod view;
 mod window;
 
-pub use evidence::{Covered, Dropped, Evidence, HostTime, RouteState, Siblings};
+pub use evidence::{Covered, Dropped, Evidence, HostTime, NotAccepted, RouteState, Siblings};
 pub use gather::answer;
 pub use past::{Moved, Part, Past, Slower, Watched, What};
 pub use sign::{ENOUGH, LONG_NS, Sign};
@@ -65,6 +65,7 @@ const fn rule(
 #[rustfmt::skip]
 pub const TABLE: &[Rule] = &[
     rule(&[S::Few],                            &[],                 Word::CantTell, C::TooFew,           Surely),
+    rule(&[S::NotAccepted],                    &[],                 Word::App,      C::AcceptsLate,      Surely),
     rule(&[S::HostDrops],                      &[],                 Word::ThisHost, C::HostDrops,        Surely),
     rule(&[S::Misdelivered],                   &[],                 Word::Path,     C::WrongNeighbour,   Surely),
     rule(&[S::HostWaits],                      &[S::Usual],         Word::ThisHost, C::HostWaits,        Surely),

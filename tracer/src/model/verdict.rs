@@ -253,6 +253,9 @@ pub enum Fact {
     Silent { sent_again: u64 },
     /// Connections are refused.
     Refused { connections: Share },
+    /// Connections found no room behind a socket that listens in this network namespace, so often:
+    /// nobody accepted those before.
+    NotAccepted { namespace: String, times: u64 },
     /// This host's kernel drops packets.
     HostDrops {
         reason: String,
@@ -306,6 +309,7 @@ impl Fact {
             Self::Misdelivered { place, .. }
             | Self::HostDrops { place, .. }
             | Self::HostWaits { place, .. } => Some(place),
+            Self::NotAccepted { namespace, .. } => Some(namespace),
             _ => None,
         }
     }
@@ -336,6 +340,8 @@ pub enum Claim {
     HostGrew,
     /// The application reads late.
     ReadsLate,
+    /// The application accepts connections late, or not at all.
+    AcceptsLate,
     /// The application takes longer than it did to read.
     AppGrew,
     /// The application here takes long to answer.
@@ -384,6 +390,7 @@ impl Claim {
             Self::HostWaits => "host_waits",
             Self::HostGrew => "host_grew",
             Self::ReadsLate => "reads_late",
+            Self::AcceptsLate => "accepts_late",
             Self::AppGrew => "app_grew",
             Self::AppThinks => "app_thinks",
             Self::PeerThinks => "peer_thinks",

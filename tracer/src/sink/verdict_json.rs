@@ -316,6 +316,9 @@ fn fact(fact: &Fact) -> Value {
         Fact::Refused { connections } => {
             json!({"fact": "refused", "connections": share(*connections)})
         }
+        Fact::NotAccepted { namespace, times } => {
+            json!({"fact": "not_accepted", "namespace": namespace, "times": times})
+        }
         Fact::HostDrops {
             reason,
             place,

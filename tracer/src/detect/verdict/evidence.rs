@@ -55,6 +55,8 @@ pub struct Evidence {
     pub drops: Vec<Dropped>,
     /// Frames that this host dropped since they have another's Ethernet address.
     pub misdelivered: Vec<Dropped>,
+    /// The queues of those who listen at the service, where they had no room.
+    pub not_accepted: Option<NotAccepted>,
     /// The way there and back, where both are seen at all their hops.
     pub ways: Option<Ways>,
     /// This next hop, leg or source against its siblings.
@@ -91,6 +93,16 @@ pub struct Dropped {
     pub place: String,
     /// How many, of those that came there.
     pub packets: Share,
+}
+
+/// Connections that found no room in the queue of a socket that listens, since nobody accepted those
+/// before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAccepted {
+    /// The network namespace's name.
+    pub namespace: String,
+    /// How many.
+    pub times: u64,
 }
 
 /// What siblings say.

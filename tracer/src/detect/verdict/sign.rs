@@ -69,6 +69,8 @@ pub enum Sign {
     BackSlow,
     /// Frames have another's address.
     Misdelivered,
+    /// Connections wait to be accepted, or find no room to wait.
+    NotAccepted,
     /// This host drops.
     HostDrops,
     /// Packets wait in this host.
@@ -135,6 +137,9 @@ impl Sign {
             Self::Misdelivered => {
                 "1 % of the packets or more, and five, are dropped since their frames have another's Ethernet address"
             }
+            Self::NotAccepted => {
+                "five connections or more found no room in a listen queue at the service, which is on this host, and five SYNs or more are sent again"
+            }
             Self::HostDrops => "this host's kernel drops 1 % of the packets or more, and five",
             Self::HostWaits => {
                 "packets wait in this host's kernel for most of a wait of 20 ms or more"
@@ -189,6 +194,7 @@ impl Sign {
             Self::Refused => refused(seen),
             Self::BackSlow => back_slow(seen),
             Self::Misdelivered => misdelivered(seen),
+            Self::NotAccepted => not_accepted(seen),
             Self::HostDrops => host_drops(seen),
             Self::HostWaits => host_waits(seen),
             Self::HostShort => host_short(seen),
@@ -245,6 +251,7 @@ fn few(seen: &Evidence) -> Option<Fact> {
         Sign::Refused,
         Sign::WindowShut,
         Sign::PeerWindowShut,
+        Sign::NotAccepted,
         Sign::HostDrops,
         Sign::Misdelivered,
     ];
@@ -361,6 +368,15 @@ fn misdelivered(seen: &Evidence) -> Option<Fact> {
     Some(Fact::Misdelivered {
         place: most.place.clone(),
         packets: most.packets,
+    })
+}
+
+fn not_accepted(seen: &Evidence) -> Option<Fact> {
+    let queue = seen.not_accepted.as_ref()?;
+    let is_felt = seen.syn_again >= REPEATED && queue.times >= REPEATED;
+    is_felt.then(|| Fact::NotAccepted {
+        namespace: queue.namespace.clone(),
+        times: queue.times,
     })
 }
 

@@ -160,6 +160,13 @@ fn dropped(packets: u64) -> Vec<Dropped> {
     }]
 }
 
+fn full(times: u64) -> Option<NotAccepted> {
+    Some(NotAccepted {
+        namespace: "lab-db".to_owned(),
+        times,
+    })
+}
+
 fn ways(there_ns: u64, back_ns: u64) -> Option<Ways> {
     Some(Ways {
         there: timed(there_ns, 300)?,
@@ -200,6 +207,8 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_peer_that_always_thinks(Evidence { has_baseline: true, ..thinker() }, Word::Healthy, Claim::Fine)]
 #[case::a_peer_that_explains_its_next_hop(Evidence { siblings: odd(false), ..thinker() }, Word::Peer, Claim::PeerThinks)]
 #[case::a_peer_without_a_bound(Evidence { is_bounded: false, round_trip: None, ..thinker() }, Word::CantTell, Claim::NothingToCompare)]
+#[case::a_service_that_accepts_nobody(Evidence { exchanges: 0, syn_again: 9, not_accepted: full(9), ..Evidence::default() }, Word::App, Claim::AcceptsLate)]
+#[case::a_listen_queue_that_nobody_feels(Evidence { not_accepted: full(9), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_peer_that_refuses(Evidence { exchanges: 0, refused: 9, opened: 0, ..Evidence::default() }, Word::Peer, Claim::PeerRefuses)]
 #[case::read_late_by_the_service(Evidence { waiting: timed(50 * MS, 300), answer: timed(52 * MS, 300), ..healthy() }, Word::App, Claim::ReadsLate)]
 #[case::read_late_by_the_client(Evidence { reading: timed(50 * MS, 300), ..healthy() }, Word::App, Claim::ReadsLate)]

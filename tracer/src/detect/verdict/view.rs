@@ -108,7 +108,7 @@ impl<'a> View<'a> {
             sent_again: sight(Sight::Retransmits) + sight(Sight::Timeouts),
             had_already: sight(Sight::PeerDuplicates),
             gaps: sight(Sight::Gaps) + sight(Sight::Duplicates),
-            syn_again: sight(Sight::SynRetransmits),
+            syn_again: sight(Sight::SynRetransmits) + sight(Sight::SynAckRetransmits),
             opened: sight(Sight::Opened),
             refused: sight(Sight::Unopened).min(sight(Sight::ResetsReceived)),
             peer_window_shut: sight(Sight::PeerZeroWindow),
@@ -127,6 +127,7 @@ impl<'a> View<'a> {
             host: self.host(),
             drops: self.drops(Blame::Host),
             misdelivered: self.drops(Blame::Sender),
+            not_accepted: self.not_accepted(),
             ways: self.slowest_wire(),
             siblings: compare::siblings(
                 group,

@@ -33,6 +33,9 @@ pub(super) fn sentence(case: &Case) -> String {
         Claim::HostWaits => format!("packets of {name} wait in this host"),
         Claim::HostGrew => format!("packets of {name} take longer in this host than they did"),
         Claim::ReadsLate => format!("{} of {name} reads late", reader(case)),
+        Claim::AcceptsLate => {
+            format!("{server} accepts connections late, or not at all: {name}")
+        }
         Claim::AppGrew => format!("{} of {name} reads later than it did", reader(case)),
         Claim::AppThinks => format!("{server} takes long to answer, here: {name}"),
         Claim::PeerThinks => format!("{server} takes long to answer: {name}"),
@@ -95,14 +98,17 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
         )],
         Word::ThisHost => host_commands(case, &place),
         Word::App => {
-            let serves = case.asks && reads_late_at_the_service(case);
+            let accepts_late = case.judgement.claim == Claim::AcceptsLate;
+            let serves = case.asks && (accepts_late || reads_late_at_the_service(case));
             let namespace = case.other_namespace.as_ref().filter(|_| serves);
             let place = namespace.map_or(place, |name| Place::of(name));
             let is_nameless = place.is_nameless;
-            let look = format!(
-                "{}ss -tmip '( sport = :{port} or dport = :{port} )'",
-                place.exec
-            );
+            let look = if accepts_late {
+                format!("{}ss -ltnp 'sport = :{port}'", place.exec)
+            } else {
+                let ends = format!("( sport = :{port} or dport = :{port} )");
+                format!("{}ss -tmip '{ends}'", place.exec)
+            };
             return if is_nameless { Vec::new() } else { vec![look] };
         }
         Word::CantTell => match case.judgement.claim {

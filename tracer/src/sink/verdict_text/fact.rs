@@ -64,6 +64,9 @@ pub(super) fn text(fact: &Fact) -> String {
                 units::counted(*sent_again, "packet")
             )
         }
+        Fact::NotAccepted { namespace, times } => format!(
+            "{times} connections found no room in a listen queue of {namespace}: nobody accepted those before"
+        ),
         Fact::Refused { connections } => format!("{} connections refused", share(*connections)),
         Fact::HostDrops {
             reason,

@@ -156,7 +156,7 @@ mod arbitrary {
     }
 
     /// Each that there is.
-    const CLAIMS: [Claim; 26] = [
+    const CLAIMS: [Claim; 27] = [
         Claim::StaleRoute,
         Claim::AfterChange,
         Claim::BehindNextHop,
@@ -168,6 +168,7 @@ mod arbitrary {
         Claim::HostWaits,
         Claim::HostGrew,
         Claim::ReadsLate,
+        Claim::AcceptsLate,
         Claim::AppGrew,
         Claim::AppThinks,
         Claim::PeerThinks,

@@ -340,6 +340,23 @@ pub(super) const FAULTS: &[Fault] = &[
         },
     },
     Fault {
+        name: "nobody-accepts",
+        is_change: false,
+        truth: truths(
+            guilty("APP", &["5437"]),
+            silent(&["5437"]),
+            Truth::AtMost("APP"),
+        ),
+        set: |scene| {
+            scene.is_door_shut.store(true, Ordering::Relaxed);
+            Ok(())
+        },
+        clear: |scene| {
+            scene.is_door_shut.store(false, Ordering::Relaxed);
+            Ok(())
+        },
+    },
+    Fault {
         name: "innocent-nothing",
         is_change: false,
         truth: INNOCENT,

@@ -1,23 +1,31 @@
 //! The stage: three applications, their database, its archive behind the old road, a pool that app
-//! reaches by three legs, and two services of which either side can be told to read late.
+//! reaches by three legs, two services of which either side can be told to read late, and one whose
+//! program can be told to accept nobody.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lab::topology::{Address, Story};
 use lab::{Bulk, Lab, NextHop, Ns, Pace, TcpPairs, TcpServer, Until, Users, Wire};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
 
 const DB_PORT: u16 = 5432;
 const ARCHIVE_PORT: u16 = 5433;
 const QUEUE_PORT: u16 = 5434;
 const POOL_PORT: u16 = 5435;
 const DESK_PORT: u16 = 5436;
+const DOOR_PORT: u16 = 5437;
 const BULK_PORT: u16 = 7000;
+
+/// How many may wait at the door.
+const DOOR_QUEUE: i32 = 4;
 
 /// What the old road takes each way, when it is well.
 pub(super) const OLD_ROAD: Duration = Duration::from_micros(500);
@@ -46,6 +54,8 @@ pub(super) struct Scene {
     pub(super) reads_late_ns: Arc<AtomicU64>,
     /// How late those read their answers who ask the fourth.
     pub(super) client_late_ns: Arc<AtomicU64>,
+    /// Whether the program behind the fifth service accepts nobody.
+    pub(super) is_door_shut: Arc<AtomicBool>,
     unrelated: u8,
     archive: TcpServer,
     _pool: TcpServer,
@@ -113,6 +123,10 @@ impl Scene {
         serve_queue(&story.db, desk_to, &Arc::default())?;
         let client_late_ns = Arc::new(AtomicU64::new(0));
         ask_desk(&story.app, desk_to, &client_late_ns);
+        let door_to: SocketAddr = (story.db_at.v4, DOOR_PORT).into();
+        let is_door_shut = Arc::new(AtomicBool::new(false));
+        open_door(&story.db, door_to, &is_door_shut)?;
+        knock(&story.app, door_to);
         let own = std::iter::once((&story.app, story.app_at));
         let hosts: Vec<_> = own
             .chain(colleagues.iter().map(|(ns, at)| (ns, *at)))
@@ -132,6 +146,7 @@ impl Scene {
             db,
             reads_late_ns,
             client_late_ns,
+            is_door_shut,
             unrelated: 0,
             archive,
             _pool: pool,
@@ -290,12 +305,58 @@ fn ask_late(mut stream: TcpStream, late_ns: &AtomicU64) -> std::io::Result<()> {
     let (request, mut answer) = ([0; 100], [0; 1000]);
     loop {
         stream.write_all(&request)?;
-        if stream.peek(&mut answer[..1])? == 0 {
-            return Ok(());
-        }
+        // A peek would be a read already.
+        let mut waits = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+        poll(&mut waits, PollTimeout::NONE)?;
         std::thread::sleep(Duration::from_nanos(late_ns.load(Ordering::Relaxed)));
         stream.read_exact(&mut answer)?;
         std::thread::sleep(BETWEEN_REQUESTS);
+    }
+}
+
+/// Accepts connections, unless it is shut, and answers one request on each.
+fn open_door(ns: &Ns, to: SocketAddr, is_shut: &Arc<AtomicBool>) -> Result<()> {
+    let listener = ns.run(|| {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&to.into())?;
+        socket.listen(DOOR_QUEUE)?;
+        Ok::<TcpListener, std::io::Error>(socket.into())
+    });
+    let listener = listener.with_context(|| format!("listen on {to}"))?;
+    let is_shut = Arc::clone(is_shut);
+    std::thread::spawn(move || {
+        loop {
+            while is_shut.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if let Ok((mut stream, _)) = listener.accept() {
+                // Who went away while he waited gets no answer.
+                let _ = stream
+                    .read_exact(&mut [0; 100])
+                    .and_then(|()| stream.write_all(&[0; 1000]));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Two who come again and again, ask once, and wait a second for each thing, at most.
+fn knock(ns: &Ns, to: SocketAddr) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let once = move || {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&[0; 100])?;
+        stream.read_exact(&mut [0; 1000])
+    };
+    for _ in 0..2 {
+        ns.spawn(move || {
+            loop {
+                // One whom nobody lets in comes again.
+                let _ = once();
+                std::thread::sleep(2 * BETWEEN_REQUESTS);
+            }
+        });
     }
 }
 

@@ -1,9 +1,10 @@
 //! What this host's own kernel does to a dependency's packets: waits, drops, and what passes unseen.
 
 use super::View;
-use crate::detect::verdict::evidence::{Covered, Dropped, HostTime};
+use crate::detect::verdict::evidence::{Covered, Dropped, HostTime, NotAccepted};
 use crate::detect::verdict::{ENOUGH, Word};
 use crate::model::drops::Blame;
+use crate::model::host::Trouble;
 use crate::model::verdict::{Share, Timed};
 use crate::model::{Hop, Route};
 
@@ -48,6 +49,18 @@ impl View<'_> {
         }
         drops.sort_by_key(|drop| std::cmp::Reverse(drop.packets.part));
         drops
+    }
+
+    /// The listen queues of the namespace that requests are delivered in.
+    pub(super) fn not_accepted(&self) -> Option<NotAccepted> {
+        let service = &self.requests?.steps.last()?.hop.namespace.name;
+        let troubles = self.window.whole.host.troubles();
+        troubles.into_iter().find_map(|trouble| match trouble {
+            Trouble::ListenQueueFull { namespace, times } if namespace == *service => {
+                Some(NotAccepted { namespace, times })
+            }
+            _ => None,
+        })
     }
 
     /// Whether packets go through the host at a step of a way: those of this way or, where nobody ever
