@@ -3,9 +3,16 @@
 use super::Judge;
 use super::counters::Measured;
 use crate::detect::verdict::{Part, Past, Slower, Watched, What};
+use crate::model::connection::{Connections, Phase};
 use crate::model::identity::{identities, of_sockets};
 use crate::model::report::{class_key, segment_name};
 use crate::model::{Parent, Reading};
+
+/// A way on which round trips were measured for so long has a before of its own, in seconds.
+const NEW_S: u64 = 600;
+
+/// The way that it replaced was measured for so much longer.
+const LONGER_S: u64 = 60;
 
 impl Judge {
     /// What is watched of a reading's sockets, and what takes longer than it did. Whoever asks adds
@@ -49,12 +56,51 @@ impl Judge {
                     incident,
                 }));
             }
+            past.slower.extend(self.replaced(reading, connections));
             past.watched.push(Watched {
                 class: key,
                 next_hop,
                 seconds: watched.unwrap_or(0),
             });
         }
+    }
+
+    /// What round trips took by the way that a new one replaced: the same sockets' by another gateway,
+    /// the one that was watched for longest.
+    fn replaced(&self, reading: &Reading, new: &Connections) -> Option<Slower> {
+        let at_s = self.clock.at_s();
+        let age_s = self
+            .streams
+            .age_s(self.round_trips(reading, new)?, at_s)
+            .filter(|&age_s| age_s < NEW_S)?;
+        let is_other = |it: &&Connections| {
+            it.class == new.class
+                && it.namespace.cookie == new.namespace.cookie
+                && it.next_hop != new.next_hop
+        };
+        let others = reading.connections.iter().filter(is_other);
+        let middles = others.filter_map(|it| {
+            let stream = self.round_trips(reading, it)?;
+            self.streams.middle(stream, at_s)
+        });
+        let (usual, watched_s) = middles.max_by_key(|(_, watched_s)| *watched_s)?;
+        (watched_s >= age_s + LONGER_S).then(|| Slower {
+            class: class_key(&reading.classes[new.class]),
+            what: What::Sockets(Phase::Rtt, new.next_hop),
+            usual,
+            began: self.clock.moment(at_s.saturating_sub(age_s)),
+            error_s: 1.0,
+        })
+    }
+
+    /// The stream of sockets' round trips.
+    fn round_trips(&self, reading: &Reading, of: &Connections) -> Option<u64> {
+        let class = reading.classes.get(of.class)?;
+        let birth = reading.births.classes.get(of.class);
+        let streams = self
+            .counters
+            .sockets_streams(of_sockets(class, birth, of))?;
+        streams[Measured::RoundTrip as usize]
     }
 
     fn segments_before(&self, reading: &Reading, past: &mut Past) {

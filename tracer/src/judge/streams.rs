@@ -182,6 +182,24 @@ impl Streams {
         Some((usual, finding))
     }
 
+    /// What a stream's middle is that has seen enough, and for how long it was watched, in seconds.
+    pub(super) fn middle(&self, key: u64, at_s: u64) -> Option<(Timed, u64)> {
+        let stream = &self.watched.get(&key)?.stream;
+        let baseline = stream.baseline();
+        let ns = |q| baseline.quantile(q).map(|edge| edge_ns(edge) as u64);
+        let usual = Timed {
+            p50_ns: ns(0.5)?,
+            p99_ns: ns(0.99)?,
+            n: baseline.packets() as u64,
+        };
+        stream.is_ready().then(|| (usual, stream.watched_s(at_s)))
+    }
+
+    /// For how long there is a stream, in seconds.
+    pub(super) fn age_s(&self, key: u64, at_s: u64) -> Option<u64> {
+        Some(self.watched.get(&key)?.stream.watched_s(at_s))
+    }
+
     pub(super) fn growth(&self, key: u64) -> Option<Growth> {
         let stream = &self.watched.get(&key)?.stream;
         stream.is_ready().then(|| stream.growth())

@@ -291,7 +291,9 @@ fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
     let by = |grown: &&Grown| grown.now.p50_ns.saturating_sub(grown.before.p50_ns);
     // What is next to nothing of what users wait for is nobody's complaint.
     let felt_ns = match waited_ns(seen) {
-        // Who waits for it, and how long, is not seen here.
+        // Where only the serving side is seen it is not known how long they wait.
+        0 if seen.thinking.is_some() => MATTERS_NS,
+        // A finding alone, which stands for its own effect.
         0 => 0,
         waited_ns => (waited_ns / FELT).max(MATTERS_NS),
     };

@@ -62,6 +62,22 @@ fn what_grew_by_next_to_nothing_of_an_answer_is_no_complaint() {
 }
 
 #[test]
+fn a_way_that_is_new_is_held_against_the_one_that_it_replaced() {
+    let mut host = asking();
+    host.run(LEARNT_S).world.moved = Some(50.0);
+    let case = host.run(10).looked();
+    assert_eq!(case.judgement.claim, Claim::PathGrew, "{case:#?}");
+    let grown = case.grown.iter().find(|it| it.part == Word::Path).unwrap();
+    assert!(grown.before.p50_ns < 300_000, "{grown:?}");
+    assert!(grown.now.p50_ns > 8_000_000, "{grown:?}");
+
+    let mut host = asking();
+    host.run(LEARNT_S).world.moved = Some(1.1);
+    let case = host.run(10).looked();
+    assert_ne!(case.judgement.word, Word::Path, "{case:#?}");
+}
+
+#[test]
 fn as_usual_is_said_after_an_hour_and_not_before() {
     let mut host = asking();
     host.world.peer = 3.0;

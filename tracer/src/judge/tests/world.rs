@@ -61,6 +61,8 @@ pub(super) struct World {
     pub(super) with_exchanges: bool,
     /// How slow the peer is.
     pub(super) peer: f64,
+    /// Another gateway that the sockets send by from now on, and how slow its way is.
+    pub(super) moved: Option<f64>,
     each: u64,
 }
 
@@ -75,6 +77,7 @@ impl World {
             fault: None,
             with_exchanges: false,
             peer: 1.0,
+            moved: None,
             each: 1,
         };
         world.begin_anew();
@@ -192,14 +195,28 @@ impl World {
                 sample: Vec::new(),
             });
         }
+        let at = usize::from(self.moved.is_some());
+        if self.reading.connections.len() == at {
+            let new = Connections {
+                next_hop: "10.1.0.9".parse().ok(),
+                phases: BTreeMap::new(),
+                sights: BTreeMap::new(),
+                ..self.reading.connections[0].clone()
+            };
+            self.reading.connections.push(new);
+        }
+        let slow = self.moved.unwrap_or(1.0);
         for _ in 0..packets {
-            let (peer, path) = (self.scattered(20e6 * self.peer), self.scattered(200e3));
+            let (peer, path) = (
+                self.scattered(20e6 * self.peer),
+                self.scattered(200e3 * slow),
+            );
             let times = [
                 (Phase::Rtt, path),
                 (Phase::PeerAtLeast, peer),
                 (Phase::Answer, peer + path),
             ];
-            let sockets = &mut self.reading.connections[0];
+            let sockets = &mut self.reading.connections[at];
             for (phase, ns) in times {
                 sockets.phases.entry(phase).or_default().record(ns);
             }
