@@ -137,7 +137,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "old-road-dead",
         is_change: false,
-        truth: truths(guilty("PATH", OLD), silent(&["archive"]), UNSEEN),
+        // The other legs to the pool are fine, which app's host sees too.
+        truth: truths(guilty("PATH", OLD), guilty("PATH", OLD), UNSEEN),
         set: |scene| {
             scene.story.wire.set_loss(1.0);
             Ok(())
