@@ -340,21 +340,21 @@ fn open_door(ns: &Ns, to: SocketAddr, is_shut: &Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-/// Two who come again and again, ask once, and wait a second for each thing, at most.
+/// Some who come again and again, ask once, and wait for each thing until a SYN was sent again, at most.
 fn knock(ns: &Ns, to: SocketAddr) {
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const PATIENCE: Duration = Duration::from_millis(1_500);
     let once = move || {
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&[0; 100])?;
         stream.read_exact(&mut [0; 1000])
     };
-    for _ in 0..2 {
+    for _ in 0..6 {
         ns.spawn(move || {
             loop {
                 // One whom nobody lets in comes again.
                 let _ = once();
-                std::thread::sleep(2 * BETWEEN_REQUESTS);
+                std::thread::sleep(6 * BETWEEN_REQUESTS);
             }
         });
     }
