@@ -72,9 +72,10 @@ impl Drill {
             self.seed
         );
         let mut scene = Scene::new()?;
-        let views = self.view.iter();
-        let witnesses: Result<Vec<_>> = views.map(|&it| Witness::start(it, &scene)).collect();
-        let mut witnesses = witnesses?;
+        let mut witnesses = Vec::new();
+        for view in &self.view {
+            witnesses.push(Witness::start(*view, &scene, self.recovery > 0)?);
+        }
         sleep(Duration::from_secs(self.warm));
         let mut noise = 0;
         for witness in &witnesses {

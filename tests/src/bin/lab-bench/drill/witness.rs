@@ -19,6 +19,9 @@ const ASKED_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct Witness {
     pub(super) view: View,
     agent: Agent,
+    /// Whether what is found of an incident that had begun before is a sign of a new fault. Where
+    /// nobody waits for the end of the one before it is not.
+    is_quiet_before: bool,
     /// Incidents of earlier faults, and what had happened to each by then.
     old: BTreeMap<String, Signs>,
 }
@@ -121,8 +124,9 @@ fn spelled(name: &str) -> String {
 }
 
 impl Witness {
-    pub(super) fn start(view: View, scene: &Scene) -> Result<Self> {
+    pub(super) fn start(view: View, scene: &Scene, is_quiet_before: bool) -> Result<Self> {
         Ok(Self {
+            is_quiet_before,
             view,
             agent: view.agent(scene)?,
             old: BTreeMap::new(),
@@ -139,7 +143,13 @@ impl Witness {
         let body = self.agent.get("/api/incidents")?.body;
         let page: Value = serde_json::from_slice(&body).context("read the incidents")?;
         let all = page["incidents"].as_array().context("read the incidents")?;
-        Ok(all.iter().filter_map(Incident::of).collect())
+        let mut all: Vec<_> = all.iter().filter_map(Incident::of).collect();
+        if !self.is_quiet_before {
+            for incident in &mut all {
+                incident.signs[1..].fill(0);
+            }
+        }
+        Ok(all)
     }
 
     /// Those that began, or of which something was found, since the last [`Witness::forget`].
