@@ -106,10 +106,11 @@ impl Drill {
         if let Some(path) = &self.json {
             write(path, &trials, &summary, noise)?;
         }
+        // An incident of the fault before that is open still says nothing of this one.
+        let false_claims = summary.false_claims(self.recovery > 0);
         ensure!(
-            summary.false_claims() == 0 && summary.wrong_words() == 0,
-            "pass the drill: {} false claims, {} first words that are not right",
-            summary.false_claims(),
+            false_claims == 0 && summary.wrong_words() == 0,
+            "pass the drill: {false_claims} false claims, {} first words that are not right",
             summary.wrong_words()
         );
         Ok(())

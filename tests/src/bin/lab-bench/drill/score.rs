@@ -247,9 +247,10 @@ impl Summary {
         }
     }
 
-    /// Of the screen and the incidents.
-    pub(super) fn false_claims(&self) -> usize {
-        self.judges[..2].iter().map(|(_, it)| it.false_claims).sum()
+    /// Of the screen, and of the incidents too where they are asked for.
+    pub(super) fn false_claims(&self, by_incidents: bool) -> usize {
+        let judges = self.judges.iter().take(1 + usize::from(by_incidents));
+        judges.map(|(_, it)| it.false_claims).sum()
     }
 
     pub(super) fn wrong_words(&self) -> usize {
