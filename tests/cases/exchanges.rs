@@ -2,6 +2,8 @@
 
 #[path = "exchanges/coverage.rs"]
 mod coverage;
+#[path = "exchanges/crafted.rs"]
+mod crafted;
 #[path = "exchanges/errors.rs"]
 mod errors;
 #[path = "exchanges/passing.rs"]

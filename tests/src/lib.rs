@@ -54,6 +54,7 @@ pub use traffic::{
     garbage::inject_garbage,
     icmp::{closed_port, low_ttl, ping},
     pace::Pace,
+    segment::{Segment, Segments},
     tcp::{Pair, TcpPairs, TcpServer},
     udp::{Delivery, NumberedUdp},
     users::Users,

@@ -2,9 +2,11 @@
 
 pub(crate) mod advertise;
 pub(crate) mod bulk;
+mod frame;
 pub(crate) mod garbage;
 pub(crate) mod icmp;
 pub(crate) mod pace;
+pub(crate) mod segment;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod users;

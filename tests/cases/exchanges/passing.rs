@@ -49,7 +49,7 @@ fn ask(story: &Story, count: u64) {
 }
 
 /// What came in by a device, of requests or of answers.
-fn came(reading: &Reading, is_answer: bool) -> &Passing {
+pub(super) fn came(reading: &Reading, is_answer: bool) -> &Passing {
     let found = reading.passing.iter().find(|it| {
         let service = reading.classes[it.class].service;
         matches!(service, Some(Service::Source(_))) == is_answer

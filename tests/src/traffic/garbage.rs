@@ -1,12 +1,9 @@
 //! Frames that no sane host would send.
 
-use std::os::fd::AsRawFd;
-
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::libc;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use super::frame::Frames;
 use crate::namespace::Ns;
 
 /// Ethernet types that make a receiver look further: IPv4, IPv6, ARP, VLAN, double VLAN, MPLS, or anything.
@@ -18,21 +15,11 @@ const TYPES: [u16; 7] = [0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0];
 /// On a veth, its peer receives them; half are addressed to `02:00:00:00:00:01` and following,
 /// as the lab's own devices are.
 pub fn inject_garbage(ns: &Ns, dev: &str, count: u64, seed: u64) -> Result<u64> {
-    let index = ns.index(dev)?;
-    let socket = ns
-        .run(|| {
-            socket(
-                AddressFamily::Packet,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC,
-                None,
-            )
-        })
-        .context("open a packet socket (are you root?)")?;
+    let frames = Frames::by(ns, dev)?;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut taken = 0;
     for _ in 0..count {
-        match send(socket.as_raw_fd(), index, &frame(&mut random)) {
+        match frames.send(&frame(&mut random)) {
             Ok(()) => taken += 1,
             // Longer than the MTU or shorter than a header: refused before it is a packet.
             Err(Errno::EMSGSIZE | Errno::EINVAL | Errno::ENOBUFS) => {}
@@ -60,29 +47,4 @@ fn frame(random: &mut fastrand::Rng) -> Vec<u8> {
     let len = random.usize(14..=bytes.len());
     bytes.truncate(if random.bool() { len } else { len.min(60) });
     bytes
-}
-
-/// Sends a frame as it is; nix has no constructor for link-layer addresses.
-fn send(socket: i32, index: u32, frame: &[u8]) -> Result<(), Errno> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: 0,
-        sll_ifindex: index.cast_signed(),
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    // SAFETY: both pointers lead to live memory of the lengths given beside them.
-    let sent = unsafe {
-        libc::sendto(
-            socket,
-            frame.as_ptr().cast(),
-            frame.len(),
-            0,
-            (&raw const address).cast(),
-            size_of_val(&address) as u32,
-        )
-    };
-    Errno::result(sent).map(drop)
 }
