@@ -128,7 +128,8 @@ impl Mishaps {
             (self.window, self.best) = (0.0, 0.0);
         } else {
             self.peak = self.peak.max(self.sum);
-            if count >= DEAD * packets && !self.is_dead() {
+            if count >= f64::from(DEAD_LEAST) && count >= DEAD * packets && self.rate_since() < DEAD
+            {
                 // What got through before it died, in the same second, says nothing for it.
                 (self.count, self.packets) = (0.0, 0.0);
             }

@@ -65,7 +65,7 @@ const fn rule(
 #[rustfmt::skip]
 pub const TABLE: &[Rule] = &[
     rule(&[S::Few],                            &[],                 Word::CantTell, C::TooFew,           Surely),
-    rule(&[S::NotAccepted],                    &[],                 Word::App,      C::AcceptsLate,      Surely),
+    rule(&[S::NotAccepted],                    &[],                 Word::App,      C::AcceptsLate,      Likely),
     rule(&[S::HostDrops],                      &[],                 Word::ThisHost, C::HostDrops,        Surely),
     rule(&[S::Misdelivered],                   &[],                 Word::Path,     C::WrongNeighbour,   Surely),
     rule(&[S::HostWaits],                      &[S::Usual],         Word::ThisHost, C::HostWaits,        Surely),

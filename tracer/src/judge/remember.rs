@@ -90,6 +90,7 @@ impl Judge {
             usual,
             began: self.clock.moment(at_s.saturating_sub(age_s)),
             error_s: 1.0,
+            is_other_way: true,
         })
     }
 
@@ -139,6 +140,7 @@ impl Judge {
             usual,
             began: self.clock.moment(finding.change_s),
             error_s: finding.change_error_s,
+            is_other_way: false,
         })
     }
 }

@@ -143,7 +143,8 @@ pub struct ProgramWork {
 impl Reading {
     /// Whether packets go through the host at a node: they are received there, and sent on.
     pub fn forwards(&self, index: usize) -> bool {
-        let Some(node) = self.nodes.get(index) else {
+        let is_received = |node: &&Node| node.hop.stage == Stage::Receive;
+        let Some(node) = self.nodes.get(index).filter(is_received) else {
             return false;
         };
         // A parent stands before its children.

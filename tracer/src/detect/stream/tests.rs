@@ -274,6 +274,23 @@ fn where_hardly_anything_passes_nobody_waits_for_the_end_of_a_burst() {
 }
 
 #[test]
+fn one_connection_to_an_end_that_died_is_enough() {
+    let mut run = Run::new();
+    run.go(1_800, 0.0, 0);
+    let before = run.at_s;
+    run.thresholds = Budget::for_streams(50).thresholds(&Habit::default());
+    // It sends again after 0.2, 0.4, 0.8 … s, and each time alone.
+    for again in [2, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] {
+        run.second.clear();
+        run.second.add_mishaps(Mishap::Retransmit, again);
+        run.observe();
+    }
+    let opened = run.opened();
+    assert_eq!(opened.kind, Kind::Loss(Mishap::Retransmit));
+    assert!(opened.raised_s <= before + 15, "{opened:?}");
+}
+
+#[test]
 fn more_and_slower_packets_beside_the_usual_ones_wake_nobody() {
     let mut run = Run::new();
     run.go(1_800, 0.0, 0);

@@ -22,6 +22,9 @@ pub struct Evidence {
     pub gaps: u64,
     /// SYNs sent again.
     pub syn_again: u64,
+    /// Answers to SYNs that were sent again: a handshake that the asking side did not end, or that had no
+    /// room in the listen queue.
+    pub syn_ack_again: u64,
     /// Connections opened, and those that the peer refused.
     pub opened: u64,
     pub refused: u64,

@@ -45,6 +45,9 @@ pub struct Slower {
     pub began: Moment,
     /// … give or take so many seconds.
     pub error_s: f32,
+    /// Whether it is what another way took: this one has no past of its own, and may be what some of the
+    /// traffic always went by.
+    pub is_other_way: bool,
 }
 
 /// Something that has a part in an incident.

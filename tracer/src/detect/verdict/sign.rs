@@ -375,7 +375,7 @@ fn misdelivered(seen: &Evidence) -> Option<Fact> {
 
 fn not_accepted(seen: &Evidence) -> Option<Fact> {
     let queue = seen.not_accepted.as_ref()?;
-    let is_felt = seen.syn_again >= REPEATED && queue.times >= REPEATED;
+    let is_felt = seen.syn_again + seen.syn_ack_again >= REPEATED && queue.times >= REPEATED;
     is_felt.then(|| Fact::NotAccepted {
         namespace: queue.namespace.clone(),
         times: queue.times,

@@ -108,7 +108,8 @@ impl<'a> View<'a> {
             sent_again: sight(Sight::Retransmits) + sight(Sight::Timeouts),
             had_already: sight(Sight::PeerDuplicates),
             gaps: sight(Sight::Gaps) + sight(Sight::Duplicates),
-            syn_again: sight(Sight::SynRetransmits) + sight(Sight::SynAckRetransmits),
+            syn_again: sight(Sight::SynRetransmits),
+            syn_ack_again: sight(Sight::SynAckRetransmits),
             opened: sight(Sight::Opened),
             refused: sight(Sight::Unopened).min(sight(Sight::ResetsReceived)),
             peer_window_shut: sight(Sight::PeerZeroWindow),
@@ -135,7 +136,7 @@ impl<'a> View<'a> {
                 self.window,
                 compare::Known {
                     peer: peer.filter(|_| group.asks),
-                    is_longer: before.grown.iter().any(|it| it.part == Word::Path),
+                    is_longer: before.is_longer,
                 },
             ),
             connections: connections::odd(group, self.window),

@@ -18,6 +18,7 @@ use super::passing;
 use super::places::{Born, Place, Places};
 use super::sweep;
 use super::tally::{Tallies, Tally};
+use crate::model::forgotten::Forgotten;
 use crate::model::{
     Availability, Births, Class, End as Side, Ends, Histogram, Hop, Losses, Namespace, Node,
     Parent, Protocol, Reading, Service, Tuple,
@@ -122,6 +123,8 @@ impl Assembly {
         reading.kernel.clone_from(&self.kernel);
         reading.duration_ns = u64::try_from(duration).unwrap_or(u64::MAX);
         reading.losses = losses(memory, counted.recursion);
+        // What was forgotten is told after this, with what this reading then adds to its losses.
+        reading.forgotten = Forgotten::default();
         reading.availability.clone_from(&self.availability);
         let born = Born::now(memory);
         let is_renamed = self.hops.are_renamed(&mut self.namespaces);

@@ -46,7 +46,11 @@ impl Recent {
     /// Whether a change since that generation may be one for packets to a destination; none where only
     /// their neighbours matter.
     pub(super) fn concerns(&self, since: u64, destination: Option<IpAddr>) -> bool {
-        let missed = usize::try_from(self.generation.saturating_sub(since)).unwrap_or(usize::MAX);
+        // A namespace that was left and entered again counts from its beginning.
+        let Some(missed) = self.generation.checked_sub(since) else {
+            return true;
+        };
+        let missed = usize::try_from(missed).unwrap_or(usize::MAX);
         if missed > self.changes.len() {
             return true;
         }

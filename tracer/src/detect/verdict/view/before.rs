@@ -4,6 +4,7 @@ use super::View;
 use crate::detect::verdict::ENOUGH;
 use crate::detect::verdict::group::Group;
 use crate::detect::verdict::past::{Part, Past, Slower, What};
+use crate::detect::verdict::sign::MATTERS_NS;
 use crate::model::connection::Phase;
 use crate::model::journal::Moment;
 use crate::model::report::class_key;
@@ -24,6 +25,8 @@ pub(super) struct Before {
     pub(super) is_known: bool,
     /// What takes longer, and did so in the window too.
     pub(super) grown: Vec<Grown>,
+    /// Whether this way takes longer than it did itself.
+    pub(super) is_longer: bool,
     /// The first sign of that, and its error in seconds.
     first: Option<(Moment, f32)>,
     /// The incidents that it is a part of, the oldest first.
@@ -37,9 +40,16 @@ impl View<'_> {
             let Some((whose, now)) = self.now(slower) else {
                 continue;
             };
-            if now.n < ENOUGH || now.p50_ns <= slower.usual.p50_ns {
+            let usual_ns = slower.usual.p50_ns;
+            let is_more = if slower.is_other_way {
+                now.p50_ns >= (2 * usual_ns).max(usual_ns + MATTERS_NS)
+            } else {
+                now.p50_ns > usual_ns
+            };
+            if now.n < ENOUGH || !is_more {
                 continue;
             }
+            before.is_longer |= whose == Word::Path && !slower.is_other_way;
             before.grown.push(Grown {
                 part: whose,
                 before: slower.usual,
@@ -49,7 +59,9 @@ impl View<'_> {
             let first = (slower.began, slower.error_s);
             before.first = before.first.filter(|it| it.0 <= first.0).or(Some(first));
         }
-        before.grown.extend(self.outgrown(past, &before.grown));
+        let outgrown = self.outgrown(past, &before.grown);
+        before.is_longer |= outgrown.iter().any(|it| it.part == Word::Path);
+        before.grown.extend(outgrown);
         let parts = past.parts.iter().filter(|it| self.has(it));
         before.incidents = parts.map(|it| it.incident).collect();
         before.incidents.sort_unstable();

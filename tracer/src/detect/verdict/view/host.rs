@@ -4,6 +4,7 @@ use super::View;
 use crate::detect::verdict::evidence::{Covered, Dropped, HostTime, NotAccepted};
 use crate::detect::verdict::{ENOUGH, Word};
 use crate::model::drops::Blame;
+use crate::model::hop::Stage;
 use crate::model::host::Trouble;
 use crate::model::verdict::{Share, Timed};
 use crate::model::{Hop, Route};
@@ -30,10 +31,15 @@ impl View<'_> {
         let mut drops = Vec::new();
         for route in self.routes() {
             for (at, step) in route.steps.iter().enumerate() {
-                let whose = if self.is_forwarding(route, at) {
-                    Blame::of_forwarded
-                } else {
-                    Blame::of
+                let whose = |reason: &str| {
+                    // Most drops blame by their reason alone, without a look at all other ways.
+                    if Blame::of_forwarded(reason) != Blame::of(reason)
+                        && self.is_forwarding(route, at)
+                    {
+                        Blame::of_forwarded(reason)
+                    } else {
+                        Blame::of(reason)
+                    }
                 };
                 let dropped = step.ends.dropped.iter();
                 let dropped = dropped.filter(|(reason, _)| whose(reason) == Some(blame));
@@ -51,9 +57,13 @@ impl View<'_> {
         drops
     }
 
-    /// The listen queues of the namespace that requests are delivered in.
+    /// The listen queues of the namespace that requests are delivered in, where this host delivers them.
     pub(super) fn not_accepted(&self) -> Option<NotAccepted> {
-        let service = &self.requests?.steps.last()?.hop.namespace.name;
+        let last = &self.requests?.steps.last()?.hop;
+        if !matches!(last.stage, Stage::Deliver | Stage::Read) {
+            return None;
+        }
+        let service = &last.namespace.name;
         let troubles = self.window.whole.host.troubles();
         troubles.into_iter().find_map(|trouble| match trouble {
             Trouble::ListenQueueFull { namespace, times } if namespace == *service => {
