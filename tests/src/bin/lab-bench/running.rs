@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 /// How long anything may take that takes a moment.
@@ -118,18 +119,11 @@ impl Agent {
             .sum())
     }
 
-    /// Processor time that its threads took so far, in nanoseconds.
+    /// Processor time that it took so far, in nanoseconds: of its threads that are over too.
     pub(crate) fn cpu_ns(&self) -> Result<u64> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.id()))?;
-        let times = tasks.flatten().map(|task| {
-            // A thread may be over by now; all of the agent's live as long as it does.
-            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            text.split(' ')
-                .next()
-                .and_then(|it| it.parse().ok())
-                .unwrap_or(0)
-        });
-        Ok(times.sum::<u64>())
+        let clock = clock_getcpuclockid(Pid::from_raw(self.id().cast_signed()));
+        let took = clock.and_then(clock_gettime).context("read its clock")?;
+        Ok(u64::try_from(Duration::from(took).as_nanos())?)
     }
 
     /// Memory that it holds, in bytes: all, and that of the kernel's maps that it sees.
