@@ -162,7 +162,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "blackhole",
         is_change: true,
-        truth: truths(guilty("THIS HOST", &["drill-r1"]), silent(&["db"]), UNSEEN),
+        truth: truths(guilty("THIS HOST", &["-r1 r1-"]), silent(&["db"]), UNSEEN),
         set: |scene| scene.story.r1.add_route(Insert::Add, &blackhole(scene)),
         clear: |scene| scene.story.r1.delete_route(&blackhole(scene)),
     },
@@ -187,7 +187,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "firewall-drops",
         is_change: false,
-        truth: truths(guilty("THIS HOST", &["drill-r1"]), silent(&["db"]), UNSEEN),
+        truth: truths(guilty("THIS HOST", &["-r1 r1-"]), silent(&["db"]), UNSEEN),
         set: |scene| {
             let r1 = &scene.story.r1;
             r1.drop_port(Hook::Forward, Protocol::Tcp, scene.db.address().port())
@@ -281,7 +281,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "link-full",
         is_change: true,
         truth: truths(
-            guilty("THIS HOST", &["drill-r1 r1-db"]),
+            guilty("THIS HOST", &["-r1 r1-db"]),
             guilty("PATH", FAST),
             guilty("PATH", &["db-r1", "→ db "]),
         ),
@@ -311,7 +311,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "mtu-filtered",
         is_change: true,
         truth: truths(
-            guilty("THIS HOST", &["drill-r2"]),
+            guilty("THIS HOST", &["-r2 r2-"]),
             Truth::AtMost("PATH"),
             Truth::AtMost("PATH"),
         ),
