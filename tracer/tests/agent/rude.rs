@@ -97,8 +97,9 @@ fn a_thousand_clients_at_once_are_served_or_refused() {
         .count();
     assert_eq!(others, 0);
     wait_until("the others are counted", || {
-        // This one may have been refused too, before.
-        served as f64 + refused(&agent, "connections") >= 1_000.0
+        // On a busy machine some are let in and not read in time. This one may have been refused too, before.
+        let others = refused(&agent, "connections") + refused(&agent, "slow");
+        served as f64 + others >= 1_000.0
     });
     goes_on(&agent);
 }
