@@ -25,12 +25,12 @@ const SLOW_EFFECT: f64 = 0.75;
 const SLOW_S: u32 = 300;
 
 /// The shares of packets that may have come in addition: more are no longer beside the usual ones.
-const ADDITION: std::ops::Range<f64> = 0.03..0.6;
+const ADDITION: std::ops::Range<f64> = 0.01..0.6;
 
-/// A share below this can't be told from a rate that breathes, but in a surge: when so many times
-/// the usual packets lie below the edge.
+/// That fewer lie below the edge can't be told of a share below this from a rate that breathes: it
+/// came in addition when so many times the usual packets came in all, at first and once that is sure.
 const FEW: f64 = 0.1;
-const SURGE: f64 = 1.3;
+const MORE: [f64; 2] = [1.1, 1.15];
 
 /// A burst slows this share of the packets at most, half of them and what the level wanders beside
 /// it; three sigmas more are no burst.
@@ -193,7 +193,13 @@ impl Exceedance {
         let mut present = evidence;
         if self.sum > 0.0 || self.raised {
             let fault = normal + 0.5 * (self.share_since() - normal);
-            let fault = fault.min(0.98).max(wrong);
+            // What was found may be less than what would matter most surely.
+            let least = if self.raised {
+                normal + 0.5 * EFFECT * (wrong - normal)
+            } else {
+                wrong
+            };
+            let fault = fault.min(0.98).max(least);
             present = packets
                 * worth_within(packets, rho)
                 * Logs::of(normal, fault).evidence(beyond / packets);
@@ -287,7 +293,7 @@ impl Exceedance {
     /// Then the mix of traffic changed, which is no one's fault.
     pub fn is_addition(&self, at_s: u32, usual_rate: f64) -> bool {
         let normal = f64::from(self.normal);
-        let moved = (self.share_since() - normal) / (1.0 - normal);
+        let moved = self.moved();
         if !ADDITION.contains(&moved) || usual_rate <= 0.0 {
             return false;
         }
@@ -295,13 +301,20 @@ impl Exceedance {
         let rate = f64::from(self.packets) / lasted_s;
         let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
         if moved < FEW {
-            return below > SURGE;
+            let [first, sure] = MORE;
+            return rate / usual_rate > if lasted_s < UNSURE_S { first } else { sure };
         }
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.
         let more = 1.0 + 0.5 * moved / (1.0 - moved);
         let part = if lasted_s < STEADY_S { 0.8 } else { 0.65 };
         below > (1.0 - moved).powf(part) || (lasted_s < UNSURE_S && rate / usual_rate > more)
+    }
+
+    /// The part of the packets that usually lie within the edge and have moved beyond it.
+    pub fn moved(&self) -> f64 {
+        let normal = f64::from(self.normal);
+        (self.share_since() - normal) / (1.0 - normal)
     }
 
     /// The share beyond the edge since the sum left zero.

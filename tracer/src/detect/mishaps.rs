@@ -30,11 +30,15 @@ const DEAD: f64 = 0.5;
 /// So many mishaps tell that, and no fewer.
 const DEAD_LEAST: f32 = 4.0;
 
-/// From this rate per packet on it is more than bursts lose, and so it has to last for so many seconds
-/// without a pause.
+/// What a burst loses per packet, and how much surely is more than that: it has to last for so many
+/// seconds without a pause, and what it says against a burst must pass.
+const BURST: f64 = 0.01;
 const HEAVY: f64 = 0.025;
-const HEAVY_LEAST: f32 = 10.0;
 const HEAVY_S: f64 = 5.0;
+
+/// A burst that loses begins once in most of an hour, not every second: so much less evidence against
+/// it is enough, in nats.
+const SELDOM: f64 = 8.0;
 
 /// Evidence in nats that the excursion paused.
 const PAUSED: f64 = 3.0;
@@ -87,10 +91,16 @@ impl Mishaps {
         self.sum > 0.0 && self.count >= DEAD_LEAST && self.rate_since() >= DEAD
     }
 
-    /// Whether more was lost since the sum left zero than any burst loses.
-    fn is_heavy(&self) -> bool {
-        let heavy = HEAVY.max(TIMES * self.rate());
-        self.sum > 0.0 && self.count >= HEAVY_LEAST && self.rate_since() >= heavy
+    /// Whether more was lost since the sum left zero than any burst loses, by so much evidence.
+    fn is_heavy(&self, threshold: f64) -> bool {
+        let (rate, usual) = (self.rate_since(), self.rate());
+        if self.sum <= 0.0 || rate < HEAVY.max(TIMES * usual) {
+            return false;
+        }
+        let burst = BURST.max(usual);
+        let against =
+            f64::from(self.count) * (rate / burst).ln() - f64::from(self.packets) * (rate - burst);
+        against / self.clumping() > threshold - SELDOM
     }
 
     /// Weighs an interval; says whether it spoke for a change.
@@ -155,7 +165,7 @@ impl Mishaps {
         let streak_s = f64::from(at_s.saturating_sub(self.streak_from_s));
         let outlasts = if self.is_dead() {
             streak_s >= patience_s.min(SECONDS)
-        } else if self.is_heavy() && streak_s >= HEAVY_S {
+        } else if streak_s >= HEAVY_S && self.is_heavy(threshold) {
             true
         } else {
             streak_s >= patience_s

@@ -40,6 +40,13 @@ const RISE: f64 = 3.03;
 /// After a finding of this length what was normal before it is old, in seconds.
 const STALE_S: u64 = 3_600;
 
+/// The packets that no share of slow ones reaches, and so many that say where they lie now.
+const BODY: f64 = 0.25;
+const BODY_LEAST: f64 = 30.0;
+
+/// The body is followed down by an octave at most, in buckets.
+const MOST_FALLEN: f64 = 8.0;
+
 /// The middle moved when this share of the packets did.
 const MOST: f64 = 0.6;
 
@@ -228,8 +235,10 @@ impl Stream {
         let packets = increase.packets() as f64;
         let mut beyond = [0u64; 4];
         let mut leapt = 0u64;
+        let fallen = self.fallen();
         for &(bucket, count) in increase.cells() {
-            for (beyond, edge) in beyond.iter_mut().zip(&self.edges) {
+            for (number, (beyond, edge)) in beyond.iter_mut().zip(&self.edges).enumerate() {
+                let bucket = bucket.saturating_add(if number == LOWER { 0 } else { fallen });
                 *beyond =
                     beyond.saturating_add(u64::from(count) * u64::from(edge.is_beyond(bucket)));
             }
@@ -278,6 +287,23 @@ impl Stream {
         }
     }
 
+    /// How far below its usual place the body of the packets lies while something is slow, in buckets.
+    /// At night all are faster, and a share that takes three times as long as the others does so still:
+    /// what lasts is judged beside the packets of its own time.
+    fn fallen(&self) -> u8 {
+        let is_slow = (self.open.as_ref()).is_some_and(|it| it.finding.direction == Direction::Up);
+        if !is_slow || self.baseline.fresh_packets() < BODY_LEAST {
+            return 0;
+        }
+        match (
+            self.baseline.quantile(BODY),
+            self.baseline.fresh_quantile(BODY),
+        ) {
+            (Some(usual), Some(now)) => (usual - now).clamp(0.0, MOST_FALLEN) as u8,
+            _ => 0,
+        }
+    }
+
     /// What the evidence amounts to now: the kind, where to, how loud, and since when.
     fn evidence(&self, at_s: u32, thresholds: &Thresholds) -> Option<(Kind, Direction, Tier, u32)> {
         if !self.is_ready() {
@@ -295,10 +321,7 @@ impl Stream {
             Kind::Share,
             Kind::Tail,
         ];
-        let rate = f64::from(self.usual_rate);
-        let added = self.edges[..TAIL]
-            .iter()
-            .any(|edge| edge.is_addition(at_s, rate));
+        let added = self.came_in_addition(at_s);
         let loud = |page_too: bool| {
             kinds.iter().zip(&self.edges).find_map(|(kind, edge)| {
                 let threshold = if page_too { page } else { warn };
@@ -336,6 +359,15 @@ impl Stream {
                     lower.since_s,
                 ))
             })
+    }
+
+    /// Whether slow packets came beside the usual ones, by any edge, and by none most packets moved.
+    fn came_in_addition(&self, at_s: u32) -> bool {
+        let edges = &self.edges[..LOWER];
+        let rate = f64::from(self.usual_rate);
+        let longest = edges.iter().map(|edge| edge.packets).fold(0.0, f32::max);
+        let most_moved = |edge: &Exceedance| edge.packets >= 0.5 * longest && edge.moved() >= MOST;
+        edges.iter().any(|edge| edge.is_addition(at_s, rate)) && !edges.iter().any(most_moved)
     }
 
     fn look_for_change(&mut self, at_s: u32, thresholds: &Thresholds) -> Verdict {
@@ -385,11 +417,16 @@ impl Stream {
         bad: bool,
         thresholds: &Thresholds,
     ) -> Verdict {
-        if bad && !self.is_turning() {
+        if bad && !self.is_turning(open.finding.direction) {
             open.finding.last_bad_s = self.epoch_s.saturating_add(u64::from(at_s));
         }
         open.finding.of_the_time = open.presence.of_the_time();
-        let evidence = self.evidence(at_s, thresholds);
+        // That others became faster is no news of what is slow.
+        let evidence = self
+            .evidence(at_s, thresholds)
+            .filter(|(_, direction, ..)| {
+                *direction == Direction::Up || open.finding.direction == Direction::Down
+            });
         let mut verdict = Verdict::Quiet;
         if let Some((kind, direction, tier, _)) = evidence {
             self.raise(at_s, thresholds);
@@ -403,7 +440,7 @@ impl Stream {
                 open.finding.episodes += 1;
             }
         }
-        if self.is_back(thresholds) {
+        if self.is_back(open.finding.direction, thresholds) {
             let since_s = *open.back_since_s.get_or_insert(at_s);
             self.edges
                 .iter_mut()
@@ -443,16 +480,24 @@ impl Stream {
         }
     }
 
-    fn is_back(&self, thresholds: &Thresholds) -> bool {
+    /// The edges that tell whether what went this way is back.
+    fn edges_of(&self, direction: Direction) -> &[Exceedance] {
+        match direction {
+            Direction::Up => &self.edges[..LOWER],
+            Direction::Down => &self.edges[LOWER..],
+        }
+    }
+
+    fn is_back(&self, direction: Direction, thresholds: &Thresholds) -> bool {
         let enough = 0.5 * thresholds.warn;
-        self.edges.iter().all(|edge| edge.is_back(enough))
+        (self.edges_of(direction).iter()).all(|edge| edge.is_back(enough))
             && self.mishaps.iter().all(|mishaps| mishaps.is_back(enough))
             && self.leap.is_back(enough)
     }
 
     /// Whether all that was raised shows a first sign of being back.
-    fn is_turning(&self) -> bool {
-        self.edges
+    fn is_turning(&self, direction: Direction) -> bool {
+        self.edges_of(direction)
             .iter()
             .all(|edge| !edge.raised || edge.back > 0.0)
             && self
