@@ -1,5 +1,6 @@
 //! Routes, hops, histograms: values and arithmetic, with no clock, file, log or kernel.
 
+pub mod about;
 pub mod answer;
 pub mod blame;
 pub mod class;

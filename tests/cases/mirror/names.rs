@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 
 use lab::{Lab, Ns};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer::model::class::{Class, End, Protocol, Service, Tuple};
 use tracer::model::hop::{Hop, Namespace, Stage};
 use tracer::model::name::{Names, Who};
@@ -55,18 +56,22 @@ fn reading(from: &Ns, to: &Ns, protocol: Protocol, first: Tuple, service: Servic
     }
 }
 
-/// The names of both ends, as they are found at once.
-fn told(ns: [&Ns; 2], protocol: Protocol, from: SocketAddr, to: SocketAddr) -> Names {
-    let mirror = Mirror::start(Box::new(drop)).unwrap();
-    right(&mirror, &ns).unwrap();
-    let first = Tuple {
+/// The packet of a class whose ends are these.
+fn tuple(from: SocketAddr, to: SocketAddr) -> Tuple {
+    Tuple {
         source: from.ip(),
         destination: to.ip(),
         source_port: from.port(),
         destination_port: to.port(),
-    };
+    }
+}
+
+/// The names of both ends, as they are found at once.
+fn told(ns: [&Ns; 2], protocol: Protocol, from: SocketAddr, to: SocketAddr) -> Names {
+    let mirror = Mirror::start(Box::new(drop)).unwrap();
+    right(&mirror, &ns).unwrap();
     let service = Service::Destination(to.port());
-    let mut reading = reading(ns[0], ns[1], protocol, first, service);
+    let mut reading = reading(ns[0], ns[1], protocol, tuple(from, to), service);
     names::Names::default().tell(&mut reading, &mirror);
     reading.names.remove(&0).unwrap_or_default()
 }
@@ -142,4 +147,47 @@ fn where_no_socket_is_there_nobody_is_named() {
     );
     assert_eq!(names, Names::default());
     drop((wrong, elsewhere));
+}
+
+/// Classes of a service each, one after the other, all of a process that has very much open: each of
+/// them has its names when it is told for the first time, whatever those before it took.
+#[test]
+fn a_new_class_waits_for_no_other_one() {
+    const OPEN: usize = 2_000;
+    const CLASSES: u16 = 60;
+    let lab = Lab::new("names").unwrap();
+    let (app, db) = two(&lab);
+    let mirror = Mirror::start(Box::new(drop)).unwrap();
+    right(&mirror, &[&app, &db]).unwrap();
+    let (limit, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let wanted = OPEN as u64 + 500;
+    setrlimit(Resource::RLIMIT_NOFILE, limit.max(wanted), most.max(wanted)).unwrap();
+    let open = |_| UdpSocket::bind("0.0.0.0:0").unwrap();
+    let open: Vec<UdpSocket> = app.run(|| (0..OPEN).map(open).collect());
+    let mut names = names::Names::default();
+    let mut sockets = Vec::new();
+    let mut all = Reading::default();
+    for number in 0..CLASSES {
+        let to = SocketAddr::new([10, 0, 1, 2].into(), 5_000 + number);
+        let server = db.run(|| UdpSocket::bind(to).unwrap());
+        let client = app.run(|| UdpSocket::bind("10.0.1.1:0").unwrap());
+        let first = tuple(client.local_addr().unwrap(), to);
+        sockets.extend([server, client]);
+        let service = Service::Destination(to.port());
+        let new = reading(&app, &db, Protocol::Udp, first, service);
+        let (class, node) = (all.classes.len(), all.nodes.len());
+        all.classes.extend(new.classes);
+        all.nodes.extend(new.nodes.into_iter().map(|it| Node {
+            parent: match it.parent {
+                Parent::Class(_) => Parent::Class(class),
+                Parent::Node(parent) => Parent::Node(node + parent),
+            },
+            ..it
+        }));
+        names.tell(&mut all, &mirror);
+        let told = &all.names[&class];
+        is_this_test(&told.source);
+        is_this_test(&told.destination);
+    }
+    drop((open, sockets));
 }

@@ -6,14 +6,14 @@ mod redact;
 
 use std::net::IpAddr;
 
+use super::about::About;
 use super::connection::Connection;
 use super::forwarding::FibEntry;
 use super::incident::{Incident, Name};
 use super::journal::{Changes, Moment};
-use super::name::Who;
 use super::probe::Target;
 use super::verdict::{Fact, Grown, Judgement, Share, Timed, Word};
-use super::{Class, End, Losses, Names, Tuple};
+use super::{Class, Losses, Names, Tuple};
 
 /// All that the one screen tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -196,30 +196,7 @@ impl Case {
     }
 
     fn concerns(&self, target: &str) -> bool {
-        let ends = [&self.class.source, &self.class.destination];
-        let address: Option<IpAddr> = target.parse().ok();
-        let is_at = |end: &&End| match (end, address) {
-            (End::Prefix(first, length), Some(address)) => {
-                ipnet::IpNet::new(*first, *length).is_ok_and(|it| it.contains(&address))
-            }
-            _ => false,
-        };
-        let first = self.class.first;
-        let is_first =
-            first.is_some_and(|it| address == Some(it.source) || address == Some(it.destination));
-        let is_behind = |who: &Who| match who {
-            Who::Local(processes) => processes.iter().any(|it| {
-                let owner = it.owner.as_ref().map(ToString::to_string);
-                it.command.as_deref() == Some(target) || owner.as_deref() == Some(target)
-            }),
-            Who::Host { name, .. } => name == target,
-            Who::Unknown | Who::Remote(_) => false,
-        };
-        ends.iter().any(|end| end.to_string() == target)
-            || ends.iter().any(is_at)
-            || is_first
-            || is_behind(&self.names.source)
-            || is_behind(&self.names.destination)
+        About::of(target).is(&self.class, &self.names)
             || self.namespace == target
             || self.other_namespace.as_deref() == Some(target)
     }

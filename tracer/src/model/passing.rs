@@ -83,10 +83,11 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// All of a reading.
-    pub fn all(reading: &Reading) -> Vec<Self> {
+    /// Those of some of a reading's classes, by their numbers.
+    pub fn of(reading: &Reading, is_asked: impl Fn(usize) -> bool) -> Vec<Self> {
         let known = reading.passing.iter();
         known
+            .filter(|seen| is_asked(seen.class))
             .filter_map(|seen| {
                 Some(Self {
                     class: reading.classes.get(seen.class)?.clone(),

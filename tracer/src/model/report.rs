@@ -54,7 +54,13 @@ impl Report {
     /// have as many packets as were born. A `read` is no part of this account: it comes after the
     /// packet was delivered, and belongs to the route of that delivery.
     pub fn from_reading(reading: &Reading) -> Self {
-        let mut routes: Vec<(usize, Route)> = routes(reading).collect();
+        Self::of_classes(reading, |_| true)
+    }
+
+    /// The same of some classes alone, by their numbers: the routes, sockets and flows of others are
+    /// left out, and not made.
+    pub fn of_classes(reading: &Reading, is_asked: impl Fn(usize) -> bool) -> Self {
+        let mut routes: Vec<(usize, Route)> = routes_of(reading, &is_asked).collect();
         routes.sort_by_key(|(_, route)| (Reverse(route.packets), route.id));
         name_ways_back(&mut routes);
         Self {
@@ -62,8 +68,8 @@ impl Report {
             duration_ns: reading.duration_ns,
             followed: reading.followed,
             routes: routes.into_iter().map(|(_, route)| route).collect(),
-            sockets: Sockets::all(reading),
-            passing: Flows::all(reading),
+            sockets: Sockets::of(reading, &is_asked),
+            passing: Flows::of(reading, &is_asked),
             coverage: reading.coverage.clone(),
             host: reading.host.clone(),
             losses: reading.losses.clone(),
@@ -83,13 +89,20 @@ impl Report {
 /// The routes of a reading, each with its class, one after the other: on a host with very many of
 /// them not all need be there at once. Which is whose way back is not told.
 pub fn routes(reading: &Reading) -> impl Iterator<Item = (usize, Route)> {
+    routes_of(reading, |_| true)
+}
+
+fn routes_of(
+    reading: &Reading,
+    is_asked: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = (usize, Route)> {
     let tree = Tree::of(&reading.nodes);
     let shares = Shares::of(reading);
     let sockets = totals(reading);
     let mut taken = HashSet::new();
     tree.ways().into_iter().filter_map(move |way| {
         let class = tree.class(&way);
-        let of = reading.classes.get(class)?;
+        let of = reading.classes.get(class).filter(|_| is_asked(class))?;
         let mut route = route(reading, &tree, &way, of, &mut taken);
         route.connections = sockets.get(&class).cloned().unwrap_or_default();
         route.names = reading.names.get(&class).cloned().unwrap_or_default();

@@ -2,7 +2,8 @@
 //! that routes know them by.
 //!
 //! The kernel is asked for sockets once for a new end, and seldom again: what may be spent on it is
-//! a small share of the time that passes (see [`credit`]).
+//! a small share of the time that passes (see [`credit`]). New ends have a share of their own, so that
+//! they never wait for those that are known.
 
 mod credit;
 mod end;
@@ -21,7 +22,7 @@ use ipnet::IpNet;
 use self::credit::Credit;
 use self::end::{Local, Side};
 use self::groups::Groups;
-use self::processes::Processes;
+use self::processes::{Processes, Search};
 pub use self::resolve::{Resolved, resolve};
 use self::sockets::{Asked, Socket};
 use super::live::rights::ForNames;
@@ -52,12 +53,25 @@ pub struct Names {
     /// By the class's text and the side.
     known: HashMap<String, [Option<Known>; 2]>,
     ends: Ends,
-    /// When the next end is due; none where one was left for want of credit.
+    /// Ends that were not looked at yet.
+    new: Vec<(usize, Side)>,
+    /// When the next one of the others is due.
     due: Option<Instant>,
     processes: Processes,
     groups: Groups,
-    credit: Credit,
+    for_new: Means,
+    for_known: Means,
 }
+
+/// What finding the names of some ends has to itself, so that others never take it from them.
+#[derive(Default)]
+struct Means {
+    credit: Credit,
+    search: Search,
+}
+
+/// Ends with their sockets.
+type Found = Vec<((usize, Side), Vec<Socket>)>;
 
 /// What is known of an end.
 struct Known {
@@ -79,29 +93,43 @@ struct Ends {
     remote: BTreeMap<(usize, Side), IpNet>,
 }
 
+/// What is another one in a reading's ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Other {
+    Nothing,
+    /// The prefixes that other hosts are known by.
+    Prefixes,
+    /// The ends themselves, or nobody knows.
+    Ends,
+}
+
 impl Ends {
-    /// Goes on to a reading; returns whether it has other ends than the one before, or may have.
-    fn follow(&mut self, reading: &Reading) -> bool {
+    /// Goes on to a reading; returns what is another one there than in the one before, or may be.
+    fn follow(&mut self, reading: &Reading) -> Other {
         let births = &reading.births;
         let are_born = births.nodes.len() == reading.nodes.len()
             && births.classes.len() == reading.classes.len();
-        let are_same = are_born && *births == self.births;
-        if !are_same {
+        let mut other = Other::Nothing;
+        if !are_born || *births != self.births {
             self.births.clone_from(births);
             self.keys = reading.classes.iter().map(class_key).collect();
             self.local = end::local(reading);
+            other = Other::Ends;
         }
         let is_same = |(one, other): (&Arc<Forwarding>, &Arc<Forwarding>)| Arc::ptr_eq(one, other);
         let (before, now) = (&self.forwarding, &reading.forwarding);
-        let are_handed_on_as_before = are_same
+        let are_handed_on_as_before = other == Other::Nothing
             && before.len() == now.len()
             && before.keys().eq(now.keys())
             && before.values().zip(now.values()).all(is_same);
         if !are_handed_on_as_before {
             self.forwarding.clone_from(now);
-            self.remote = remote(reading);
+            let before = std::mem::replace(&mut self.remote, remote(reading));
+            if before != self.remote {
+                other = other.max(Other::Prefixes);
+            }
         }
-        !are_handed_on_as_before
+        other
     }
 }
 
@@ -110,40 +138,48 @@ impl Names {
     ///
     /// Where nothing is known that was not before, a reading that goes on from the last one is right.
     pub fn tell(&mut self, reading: &mut Reading, mirror: &Mirror) {
-        let are_others = self.ends.follow(reading);
-        if are_others {
-            let keys: HashSet<&String> = self.ends.keys.iter().collect();
-            self.known.retain(|key, _| keys.contains(key));
+        let other = self.ends.follow(reading);
+        if other == Other::Ends {
+            self.begin();
         }
-        let now = Instant::now();
-        let is_due = are_others || self.due.is_none_or(|due| due <= now);
-        let mut is_new = false;
-        if is_due || self.processes.is_looking() {
-            self.credit.begin();
-            is_new = self.look(mirror, now);
-            self.credit.end();
+        let (now, mut is_new) = (Instant::now(), false);
+        let mut asked = Asked::new(mirror);
+        if !self.new.is_empty() || self.for_new.search.is_on() {
+            is_new |= self.look_at_new(&mut asked, now);
         }
-        if are_others || is_new {
+        if self.due.is_some_and(|due| due <= now) || self.for_known.search.is_on() {
+            is_new |= self.look_again(&mut asked, now);
+        }
+        if other > Other::Nothing || is_new {
             self.write(reading);
         }
+    }
+
+    /// Ends came or went.
+    fn begin(&mut self) {
+        let keys: HashSet<&String> = self.ends.keys.iter().collect();
+        self.known.retain(|key, _| keys.contains(key));
+        let ends = self.ends.local.keys().copied();
+        self.new = ends.filter(|&end| self.known_of(end).is_none()).collect();
+        // Those that are gone may have been the next.
+        self.due = Some(Instant::now());
+    }
+
+    fn known_of(&self, (class, side): (usize, Side)) -> Option<&Known> {
+        let known = self.known.get(&self.ends.keys[class]);
+        known.and_then(|known| known[side as usize].as_ref())
     }
 
     /// Writes what is known.
     fn write(&self, reading: &mut Reading) {
         reading.names.clear();
-        for (class, key) in self.ends.keys.iter().enumerate() {
-            let known = self.known.get(key);
-            let who = |side| {
-                let known = known.and_then(|known| known[side as usize].as_ref());
-                match known {
-                    Some(known) if !known.processes.is_empty() => {
-                        Who::Local(known.processes.clone())
-                    }
-                    _ if self.ends.local.contains_key(&(class, side)) => Who::Unknown,
-                    _ => {
-                        let prefix = self.ends.remote.get(&(class, side)).copied();
-                        prefix.map_or(Who::Unknown, Who::Remote)
-                    }
+        for class in 0..self.ends.keys.len() {
+            let who = |side| match self.known_of((class, side)) {
+                Some(known) if !known.processes.is_empty() => Who::Local(known.processes.clone()),
+                _ if self.ends.local.contains_key(&(class, side)) => Who::Unknown,
+                _ => {
+                    let prefix = self.ends.remote.get(&(class, side)).copied();
+                    prefix.map_or(Who::Unknown, Who::Remote)
                 }
             };
             let names = Pair {
@@ -156,58 +192,83 @@ impl Names {
         }
     }
 
-    /// Looks for the processes of the ends that are due, as far as there is credit; returns whether
-    /// any end's are others now.
-    fn look(&mut self, mirror: &Mirror, now: Instant) -> bool {
-        let mut asked = Asked::new(mirror);
-        let mut found: Vec<((usize, Side), Vec<Socket>)> = Vec::new();
-        let mut due: Option<Instant> = None;
-        let mut is_all = true;
-        for (&(class, side), local) in &self.ends.local {
-            let known = self.known.get(&self.ends.keys[class]);
-            let again = known.and_then(|known| Some(known[side as usize].as_ref()?.again));
+    /// Looks for the processes of ends that nobody looked at, as far as there is credit; returns
+    /// whether any are known then.
+    fn look_at_new(&mut self, asked: &mut Asked<'_>, now: Instant) -> bool {
+        self.for_new.credit.begin();
+        let (mut found, mut left): (Found, _) = (Vec::new(), Vec::new());
+        for end in std::mem::take(&mut self.new) {
+            if self.for_new.credit.is_left() {
+                found.push((end, asked.of(&self.ends.local[&end])));
+            } else {
+                left.push(end);
+            }
+        }
+        self.new = left;
+        let mut means = std::mem::take(&mut self.for_new);
+        let is_new = self.find(found, &mut means, now);
+        self.for_new = means;
+        is_new
+    }
+
+    /// Looks again for the processes of the ends that are due, as far as there is credit; returns
+    /// whether any end's are others now.
+    fn look_again(&mut self, asked: &mut Asked<'_>, now: Instant) -> bool {
+        let mut means = std::mem::take(&mut self.for_known);
+        means.credit.begin();
+        let mut found = Vec::new();
+        self.due = None;
+        for (&end, local) in &self.ends.local {
+            // One that nobody looked at yet is not looked at again.
+            let Some(again) = self.known_of(end).map(|known| known.again) else {
+                continue;
+            };
             // One that is due soon comes along where all sockets of its kind are at hand.
             let limit = if asked.has_all(local) {
                 now + SOON
             } else {
                 now
             };
-            if again.is_some_and(|again| again > limit) {
-                due = due.into_iter().chain(again).min();
-            } else if self.credit.is_left() {
-                found.push(((class, side), asked.of(local)));
+            if again <= limit && means.credit.is_left() {
+                found.push((end, asked.of(local)));
             } else {
-                is_all = is_all && again.is_some_and(|again| again > now);
-                due = due.into_iter().chain(again).min();
+                let again = again.max(now + UNKNOWN);
+                self.due = self.due.into_iter().chain([again]).min();
             }
         }
-        let inodes = || found.iter().flat_map(|(_, sockets)| sockets);
-        self.processes.want(inodes().map(|socket| socket.inode));
-        {
+        let is_new = self.find(found, &mut means, now);
+        self.for_known = means;
+        is_new
+    }
+
+    /// Finds the processes of ends by their sockets; returns whether any end's are others now.
+    fn find(&mut self, found: Found, means: &mut Means, now: Instant) -> bool {
+        let Means { credit, search } = means;
+        let inodes = found.iter().flat_map(|(_, sockets)| sockets);
+        self.processes
+            .want(search, inodes.map(|socket| socket.inode));
+        if search.is_on() {
             let _rights = ForNames::of_processes();
-            self.processes.walk(&self.credit);
+            self.processes.walk(search, credit);
         }
         let mut is_new = false;
-        for ((class, side), sockets) in found {
-            let processes = sockets.iter().filter_map(|socket| self.who(socket));
+        for (end, sockets) in found {
+            let processes = sockets.iter().filter_map(|socket| self.who(socket, credit));
             let processes: BTreeSet<Process> = processes.take(PROCESSES).collect();
-            let (again, is_other) = self.know(class, side, processes, now);
-            due = due.into_iter().chain([again]).min();
+            let (again, is_other) = self.know(end, processes, now);
+            self.due = self.due.into_iter().chain([again]).min();
             is_new |= is_other;
         }
-        self.due = due.filter(|_| is_all);
-        if self.ends.local.is_empty() {
-            self.due = Some(now + SELDOM);
-        }
+        credit.end();
         is_new
     }
 
     /// Whose a socket is: its process's, else that of the control group that it was made in.
-    fn who(&mut self, socket: &Socket) -> Option<Process> {
+    fn who(&mut self, socket: &Socket, credit: &Credit) -> Option<Process> {
         if let Some(process) = self.processes.of(socket.inode) {
             return Some(process);
         }
-        let owner = self.groups.owner(socket.group?, &self.credit)?;
+        let owner = self.groups.owner(socket.group?, credit)?;
         Some(Process {
             command: None,
             owner: Some(owner),
@@ -217,8 +278,7 @@ impl Names {
     /// Notes the processes of an end; returns when it is looked at again, and whether they are others.
     fn know(
         &mut self,
-        class: usize,
-        side: Side,
+        (class, side): (usize, Side),
         processes: BTreeSet<Process>,
         now: Instant,
     ) -> (Instant, bool) {

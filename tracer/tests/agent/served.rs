@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::asked::{Answer, ask};
 use super::running::{Agent, folder, recording, wait_until};
@@ -102,6 +103,42 @@ fn the_routes_are_those_of_the_command() {
         .output()
         .unwrap();
     assert_eq!(answer.text(), String::from_utf8(command.stdout).unwrap());
+}
+
+#[test]
+fn the_routes_of_one_end_are_asked_for_alone() {
+    let agent = Agent::start(&[]);
+    let all = routes(&agent, "");
+    for (about, expected) in [
+        ("app", &["app db", "db app", "app 10.0.77.2/32"][..]),
+        ("203.0.113.9:443", &["10.0.1.0/24 203.0.113.0/24"; 2]),
+        ("203.0.113.9:80", &[]),
+        ("nobody", &[]),
+    ] {
+        let mine = routes(&agent, &format!("?about={about}"));
+        let ends = |route: &Value| {
+            [&route["source"], &route["destination"]]
+                .map(text)
+                .join(" ")
+        };
+        assert_eq!(
+            mine.iter().map(ends).collect::<Vec<_>>(),
+            expected,
+            "{about}"
+        );
+        assert!(mine.iter().all(|route| all.contains(route)), "{about}");
+    }
+    assert_eq!(agent.get("/api/routes?whose=nobody").code, 400);
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn routes(agent: &Agent, asked: &str) -> Vec<Value> {
+    let page = agent.get(&format!("/api/routes{asked}")).text();
+    let page: Value = serde_json::from_str(&page).unwrap();
+    page["routes"].as_array().unwrap().clone()
 }
 
 #[test]

@@ -29,6 +29,7 @@ use super::reader::Look;
 use super::state::{Following, State};
 use crate::config::value;
 use crate::model::Report;
+use crate::model::about::About;
 use crate::sink::prometheus::Form;
 use crate::sink::{changes_json, changes_text, look, routes_json};
 
@@ -107,7 +108,15 @@ async fn metrics(Known(api): Known<Arc<Api>>, headers: HeaderMap) -> Response {
     }
 }
 
-async fn routes(Known(api): Known<Arc<Api>>) -> Response {
+/// What may stand behind `/api/routes?`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Routes {
+    /// Whose routes; empty for everybody's.
+    about: String,
+}
+
+async fn routes(Known(api): Known<Arc<Api>>, Query(asked): Query<Routes>) -> Response {
     let _one_of_few = api.reports.acquire().await;
     let Some(reading) = api.look.now().await else {
         return match api.state.following() {
@@ -117,7 +126,12 @@ async fn routes(Known(api): Known<Arc<Api>>) -> Response {
     };
     let state = Arc::clone(&api.state);
     let text = spawn_blocking(move || {
-        let mut report = Report::from_reading(&reading);
+        let mut report = if asked.about.is_empty() {
+            Report::from_reading(&reading)
+        } else {
+            let classes = About::of(&asked.about).classes(&reading);
+            Report::of_classes(&reading, |class| classes.get(class) == Some(&true))
+        };
         state.journal.date(&mut report);
         routes_json::to_text(&report)
     })

@@ -8,7 +8,7 @@ use crate::source::spent::spent;
 const MOST: Duration = Duration::from_millis(250);
 
 /// One part in so many of the time that passes is earned.
-const SHARE: u32 = 200;
+const SHARE: u32 = 400;
 
 /// Processor time that may be spent, earned as time passes.
 pub(super) struct Credit {
@@ -32,6 +32,15 @@ impl Default for Credit {
 }
 
 impl Credit {
+    /// All is spent.
+    #[cfg(test)]
+    pub(super) fn gone() -> Self {
+        Self {
+            left: Duration::ZERO,
+            ..Self::default()
+        }
+    }
+
     /// A look begins, on this thread.
     pub(super) fn begin(&mut self) {
         let now = Instant::now();
@@ -71,7 +80,7 @@ mod tests {
         assert!(!credit.is_left());
         credit.end();
         let debt = credit.debt;
-        credit.earned -= Duration::from_secs(2) + debt * SHARE;
+        credit.earned -= Duration::from_secs(4) + debt * SHARE;
         credit.begin();
         assert!(credit.is_left() && credit.left >= Duration::from_millis(10));
         assert!(credit.left < MOST);

@@ -1,7 +1,11 @@
 //! What `/proc` tells of one process: its program and its control group, never its arguments.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Dir, Mode, OFlags, open, readlinkat_raw};
+use rustix::path::DecInt;
 
 use crate::model::name::Process;
 use crate::model::owner::Owner;
@@ -27,14 +31,58 @@ pub(in crate::source) fn owner(pid: u32) -> Option<Owner> {
     of_groups(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
-/// Both, if the process still has the socket then: a number may be another process's by now.
-pub(super) fn known(pid: u32, descriptor: &Path, link: &Path) -> Option<Process> {
-    let process = Process {
+/// Both.
+pub(super) fn known(pid: u32) -> Process {
+    Process {
         command: command(pid),
         owner: owner(pid),
-    };
-    let is_same = fs::read_link(descriptor).is_ok_and(|it| it == link);
-    (is_same && process.command.is_some()).then_some(process)
+    }
+}
+
+/// What a process has open. They are that very process's: once it is over nothing is found any more,
+/// whoever has its number then.
+pub(super) struct Descriptors(OwnedFd);
+
+impl Descriptors {
+    /// Those of a process.
+    ///
+    /// # Errors
+    /// When it is gone, or nobody may look.
+    pub(super) fn of(pid: u32) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(open(format!("/proc/{pid}/fd"), flags, Mode::empty())?))
+    }
+
+    /// Their numbers, as the kernel tells them: the lowest first.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(super) fn numbers(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            numbers.extend(
+                entry?
+                    .file_name()
+                    .to_str()
+                    .ok()
+                    .and_then(|it| it.parse::<u32>().ok()),
+            );
+        }
+        Ok(numbers)
+    }
+
+    /// The inode of the socket that one of them is; none for anything else.
+    pub(super) fn socket(&self, number: u32) -> Option<u32> {
+        let mut link = [0; 64];
+        let length = readlinkat_raw(&self.0, DecInt::new(number), &mut link).ok()?;
+        inode(&link[..length])
+    }
+}
+
+/// The number in `socket:[12345]`.
+fn inode(link: &[u8]) -> Option<u32> {
+    let number = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// The owner that cgroups(7)' lines of `number:controllers:path` name: version 2's, else systemd's,

@@ -1,7 +1,7 @@
 //! What the agent takes where 1,000 classes have 50,000 packets a second and their route changes ten
 //! times a second; and how soon it knows a change, and a class.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -69,6 +69,9 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
         0.05,
         class_whole(&agent, &line)?,
     );
+    let all = all_served(&agent)?;
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    bars.told("all routes are served after, s", mean);
     Ok(())
 }
 
@@ -148,7 +151,7 @@ fn newest(agent: &Agent) -> Result<u64> {
 }
 
 /// From a class's first packet until `/api/routes` has it with its FIB entry and the names of both
-/// ends.
+/// ends, as whoever asks for that class alone sees it.
 fn class_whole(agent: &Agent, line: &Line) -> Result<Vec<f64>> {
     const FIRST: u16 = 19_000;
     let at = line.db_at.v4;
@@ -157,10 +160,10 @@ fn class_whole(agent: &Agent, line: &Line) -> Result<Vec<f64>> {
         let to = line.db.run(|| UdpSocket::bind((at, port)))?;
         let from = line.app.run(|| UdpSocket::bind((line.app_at.v4, 0)))?;
         from.send_to(&[0; 32], (at, port))?;
-        let start = Instant::now();
-        while !is_whole(agent, port)? {
+        let (start, number) = (Instant::now(), delays.len() + 1);
+        while let Some(missing) = missing(agent, (at, port).into())? {
             if start.elapsed() > Duration::from_secs(10) {
-                bail!("wait until a class is whole: it is not");
+                bail!("wait until class {number} is whole: {missing} is missing");
             }
         }
         delays.push(start.elapsed().as_secs_f64());
@@ -169,26 +172,32 @@ fn class_whole(agent: &Agent, line: &Line) -> Result<Vec<f64>> {
     Ok(delays)
 }
 
-/// Reads the routes of one port alone: to read a thousand takes longer than what is measured.
-fn is_whole(agent: &Agent, port: u16) -> Result<bool> {
-    let page = agent.get("/api/routes")?.body;
-    let page = std::str::from_utf8(&page).context("read the routes")?;
-    // Each begins with its name.
-    let routes = page.split("{\"id\":").skip(1);
-    let wanted = format!("\"port\":{port},");
-    for route in routes.filter(|route| route.contains(&wanted)) {
-        let text = format!("{{\"id\":{route}");
-        let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-        let route = values
-            .next()
-            .context("find a route")?
-            .context("read a route")?;
-        let hops = route["hops"].as_array();
-        let has_entry = hops.is_some_and(|hops| hops.iter().any(|it| !it["fib"].is_null()));
-        let names = ["source_name", "destination_name"];
-        if has_entry && names.iter().all(|end| !route[end].is_null()) {
-            return Ok(true);
-        }
+/// What there is not yet of the class to an end.
+fn missing(agent: &Agent, end: SocketAddr) -> Result<Option<&'static str>> {
+    let page = agent.get(&format!("/api/routes?about={end}"))?.body;
+    let page: Value = serde_json::from_slice(&page).context("read the routes")?;
+    let routes = page["routes"].as_array().context("read the routes")?;
+    let Some(route) = routes.first() else {
+        return Ok(Some("its route"));
+    };
+    let has_entry = |hop: &Value| !hop["fib"].is_null();
+    if !route["hops"]
+        .as_array()
+        .is_some_and(|hops| hops.iter().any(has_entry))
+    {
+        return Ok(Some("its FIB entry"));
     }
-    Ok(false)
+    let names = ["source_name", "destination_name"];
+    Ok(names.into_iter().find(|&end| route[end].is_null()))
+}
+
+/// How long it takes to ask for all routes at once.
+fn all_served(agent: &Agent) -> Result<Vec<f64>> {
+    let mut delays = Vec::new();
+    for _ in 0..TIMES / 5 {
+        let start = Instant::now();
+        agent.get("/api/routes")?;
+        delays.push(start.elapsed().as_secs_f64());
+    }
+    Ok(delays)
 }
