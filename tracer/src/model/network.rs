@@ -82,8 +82,23 @@ impl Network {
 
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = Route> {
+        self.routes_that(|_, _| true)
+    }
+
+    /// The routes that a condition fits, by their table and path: the others are passed over.
+    pub fn routes_that(
+        &self,
+        fits: impl Fn(u32, &Path) -> bool + Copy,
+    ) -> impl Iterator<Item = Route> {
         let tables = self.tables.iter();
-        tables.flat_map(|(&(_, id), table)| table.routes(id))
+        tables.flat_map(move |(&(_, id), table)| table.routes_that(id, move |path| fits(id, path)))
+    }
+
+    /// The paths of all routes of some tables, by the tables' numbers.
+    pub fn paths_of(&self, is_asked: impl Fn(u32) -> bool) -> impl Iterator<Item = &Path> {
+        let tables = self.tables.iter();
+        let tables = tables.filter(move |&(&(_, id), _)| is_asked(id));
+        tables.flat_map(|(_, table)| table.paths())
     }
 
     /// What was learnt of a destination beside the routes of a table, leg by leg.
@@ -169,15 +184,18 @@ impl Network {
     pub fn push(&mut self, fact: Fact) {
         match fact {
             Fact::Rule(rule) => self.rules.entry(rule.family).or_default().push(rule),
-            Fact::Route(route) => {
-                let table = (route.slot.family(), route.table);
-                let table = self.tables.entry(table).or_default();
-                table.push(route.slot, route.path);
-            }
+            Fact::Route(route) => self.push_route(route),
             fact => {
                 self.add(fact, Place::Last);
             }
         }
+    }
+
+    /// The same for a route.
+    pub fn push_route(&mut self, route: Route) {
+        let table = (route.slot.family(), route.table);
+        let table = self.tables.entry(table).or_default();
+        table.push(route.slot, route.path);
     }
 
     /// The parts that there is something in, but for exceptions: these are known of few tables.

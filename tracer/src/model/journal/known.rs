@@ -30,23 +30,20 @@ impl Snapshot {
     pub fn of(network: &Network) -> Self {
         let links = network.links();
         let devices = links.map(|link| (link.index, link.name.clone())).collect();
-        let mut counts = BTreeMap::<u8, usize>::new();
-        let routes = || network.routes().filter(|route| route.table != LOCAL);
-        for route in routes() {
-            *counts.entry(route.path.protocol).or_default() += 1;
+        let mut counts = [0; 1 << u8::BITS];
+        for path in network.paths_of(|table| table != LOCAL) {
+            counts[usize::from(path.protocol)] += 1;
         }
-        counts.retain(|_, &mut count| count > ROUTES);
+        let is_left_out = |protocol: u8| counts[usize::from(protocol)] > ROUTES;
+        let routes =
+            network.routes_that(|table, path| table != LOCAL && !is_left_out(path.protocol));
         let rules = crate::model::network::Family::ALL;
         let rules = rules.into_iter().flat_map(|family| network.rules(family));
         let facts = (network.links().cloned().map(Fact::Link))
             .chain(network.addresses().cloned().map(Fact::Address))
             .chain(network.next_hops().cloned().map(Fact::NextHop))
             .chain(rules.cloned().map(Fact::Rule))
-            .chain(
-                routes()
-                    .filter(|route| !counts.contains_key(&route.path.protocol))
-                    .map(Fact::Route),
-            );
+            .chain(routes.map(Fact::Route));
         Self {
             states: facts
                 .map(|it| {
@@ -54,7 +51,10 @@ impl Snapshot {
                     (fact::subject(&it, &devices), state, protocol(&it))
                 })
                 .collect(),
-            left_out: counts.into_keys().map(names::protocol).collect(),
+            left_out: (0..=u8::MAX)
+                .filter(|&protocol| is_left_out(protocol))
+                .map(names::protocol)
+                .collect(),
         }
     }
 }

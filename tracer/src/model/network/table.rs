@@ -26,6 +26,13 @@ impl Paths {
         }
     }
 
+    fn push(&mut self, path: Arc<Path>) {
+        match self {
+            Self::One(first) => *self = Self::Several(vec![Arc::clone(first), path]),
+            Self::Several(paths) => paths.push(path),
+        }
+    }
+
     fn of(mut paths: Vec<Arc<Path>>) -> Option<Self> {
         match paths.len() {
             0 => None,
@@ -54,13 +61,29 @@ impl Table {
 
     /// The routes, as those of the table of a number.
     pub fn routes(&self, table: u32) -> impl Iterator<Item = Route> {
+        self.routes_that(table, |_| true)
+    }
+
+    /// The routes whose path fits, as those of the table of a number.
+    pub(super) fn routes_that(
+        &self,
+        table: u32,
+        fits: impl Fn(&Path) -> bool + Copy,
+    ) -> impl Iterator<Item = Route> {
         self.0.iter().flat_map(move |(&slot, paths)| {
-            paths.as_slice().iter().map(move |path| Route {
+            let paths = paths.as_slice().iter().filter(move |path| fits(path));
+            paths.map(move |path| Route {
                 table,
                 slot,
                 path: Arc::clone(path),
             })
         })
+    }
+
+    /// The paths of all its routes.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let paths = self.0.values().flat_map(Paths::as_slice);
+        paths.map(AsRef::as_ref)
     }
 
     /// Where the two tables are not the same.
@@ -75,7 +98,12 @@ impl Table {
 
     /// Puts a route behind those of its slot.
     pub(super) fn push(&mut self, slot: Slot, path: Arc<Path>) {
-        self.change(slot, |paths| paths.push(path));
+        match self.0.entry(slot) {
+            Entry::Vacant(entry) => {
+                entry.insert(Paths::One(path));
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().push(path),
+        }
     }
 
     /// Adds a route; returns what it replaced, and what stands there now.

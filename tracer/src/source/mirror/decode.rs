@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+pub(super) use self::route::Routes;
 use super::attributes::Malformed;
 use crate::model::network::{Fact, Family, Place, Told};
 

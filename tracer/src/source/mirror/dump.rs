@@ -1,13 +1,11 @@
 //! All that a namespace has, or a part of it, as the kernel dumps it.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 
 use super::attributes::Malformed;
-use super::decode::{self, RTM_GETNEXTHOP};
+use super::decode::{self, RTM_GETNEXTHOP, Routes};
 use super::socket::Asker;
-use crate::model::network::{Fact, Family, Network, Part, Path, Told};
+use crate::model::network::{Fact, Family, Network, Part, Told};
 
 /// How often a dump that was overtaken by changes is taken again at once.
 const TRIES: usize = 3;
@@ -90,28 +88,19 @@ fn routes(
     network: &mut Network,
 ) -> io::Result<()> {
     let body = request(family, table, 0);
-    let mut paths: BTreeSet<Arc<Path>> = BTreeSet::new();
-    known(take(
-        asker,
-        libc::RTM_GETROUTE,
-        &body,
-        network,
-        |network, mut fact| {
-            let Fact::Route(route) = &mut fact else {
-                return;
-            };
+    let mut routes = Routes::default();
+    let add = |network: &mut Network, kind: u16, _: u16, body: &[u8]| {
+        if kind == libc::RTM_NEWROUTE
+            && let Some(route) = routes.read(body)?
             // Kernels that can't choose send all tables.
-            if route.slot.family() != family || table.is_some_and(|table| route.table != table) {
-                return;
-            }
-            if let Some(path) = paths.get(&route.path) {
-                route.path = Arc::clone(path);
-            } else {
-                paths.insert(Arc::clone(&route.path));
-            }
-            network.push(fact);
-        },
-    ))
+            && route.slot.family() == family
+            && table.is_none_or(|table| route.table == table)
+        {
+            network.push_route(route);
+        }
+        Ok(())
+    };
+    known(take_read(asker, libc::RTM_GETROUTE, &body, network, add))
 }
 
 /// What was learnt beside a table (Linux 5.3). IPv4 keeps it at the gateway, and tells it once for
@@ -165,23 +154,36 @@ fn known(dumped: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Adds a dump's facts; taken again where the kernel says that it changed meanwhile.
+/// Adds a dump's facts.
 fn take<T: Clone>(
     asker: &mut Asker,
     kind: u16,
     body: &[u8],
     into: &mut T,
-    mut add: impl FnMut(&mut T, Fact),
+    add: impl Fn(&mut T, Fact),
+) -> io::Result<()> {
+    let read = |into: &mut T, kind, flags, body: &[u8]| {
+        if let Some(Told::New(fact, _)) = decode::message(kind, flags, body)? {
+            add(into, fact);
+        }
+        Ok(())
+    };
+    take_read(asker, kind, body, into, read)
+}
+
+/// Reads a dump's messages; taken again where the kernel says that it changed meanwhile.
+fn take_read<T: Clone>(
+    asker: &mut Asker,
+    kind: u16,
+    body: &[u8],
+    into: &mut T,
+    mut read: impl FnMut(&mut T, u16, u16, &[u8]) -> Result<(), Malformed>,
 ) -> io::Result<()> {
     let before = into.clone();
     for attempt in 1.. {
         let mut malformed = false;
-        let is_whole = asker.dump(kind, body, &mut |kind, flags, body| match decode::message(
-            kind, flags, body,
-        ) {
-            Ok(Some(Told::New(fact, _))) => add(into, fact),
-            Ok(_) => {}
-            Err(Malformed) => malformed = true,
+        let is_whole = asker.dump(kind, body, &mut |kind, flags, body| {
+            malformed |= read(into, kind, flags, body).is_err();
         })?;
         if malformed {
             return Err(io::Error::new(

@@ -1,5 +1,6 @@
 //! Routes: `struct rtmsg`.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,6 +33,76 @@ struct Read<'a> {
     next_hop: Option<u32>,
     preference: u8,
     encapsulation: u16,
+}
+
+/// Reads the routes of a dump. What a message says beside the destination is read once for all that
+/// say the same, and they share their path.
+#[derive(Default)]
+pub(in crate::source::mirror) struct Routes {
+    /// A route by all that its message says but for the destination and how old it is.
+    alike: HashMap<Vec<u8>, Route>,
+    paths: HashSet<Arc<Path>>,
+    /// What the present message says.
+    said: Vec<u8>,
+}
+
+/// The most messages that are remembered: a full table has few that say something else.
+const ALIKE: usize = 4_096;
+
+impl Routes {
+    /// The route that a message tells; none where it tells something else.
+    ///
+    /// # Errors
+    /// When it is shorter than it says, or than it has to be.
+    pub(in crate::source::mirror) fn read(
+        &mut self,
+        body: &[u8],
+    ) -> Result<Option<Route>, Malformed> {
+        let (mut header, attributes) = Attributes::behind::<12>(body)?;
+        let [of, to_len, ..] = header;
+        let Some(family) = family(of) else {
+            return Ok(None);
+        };
+        // The length of the destination.
+        header[1] = 0;
+        self.said.clear();
+        self.said.extend(header);
+        let mut destination = None;
+        attributes.each(|kind, value| {
+            match kind {
+                libc::RTA_DST => destination = Some(value.address()?),
+                libc::RTA_CACHEINFO => {}
+                kind => {
+                    let length = value.bytes().len() as u16;
+                    self.said.extend(kind.to_ne_bytes());
+                    self.said.extend(length.to_ne_bytes());
+                    self.said.extend(value.bytes());
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(alike) = self.alike.get(&self.said) {
+            return Ok(Some(Route {
+                slot: Slot {
+                    prefix: prefix(family, destination, to_len)?,
+                    ..alike.slot
+                },
+                ..alike.clone()
+            }));
+        }
+        let Some(Fact::Route(mut route)) = read(body)? else {
+            return Ok(None);
+        };
+        match self.paths.get(&route.path) {
+            Some(path) => route.path = Arc::clone(path),
+            None => _ = self.paths.insert(Arc::clone(&route.path)),
+        }
+        if self.alike.len() >= ALIKE {
+            self.alike.clear();
+        }
+        self.alike.insert(self.said.clone(), route.clone());
+        Ok(Some(route))
+    }
 }
 
 pub(super) fn read(body: &[u8]) -> Result<Option<Fact>, Malformed> {

@@ -1,5 +1,7 @@
 //! Messages as the kernel writes them, and as nobody should.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -149,7 +151,43 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(family, len, header, rest)| [vec![family, len], header, rest].concat())
 }
 
+#[test]
+fn routes_that_differ_in_their_destinations_share_what_is_read_of_them() {
+    let mut routes = Routes::default();
+    let mut read = |last: u8, length: u8| {
+        let mut message = route();
+        message[1] = length;
+        let at = message.windows(4).position(|it| it == [10, 2, 0, 0]);
+        message[at.unwrap() + 2] = last;
+        let told = routes.read(&message).unwrap().unwrap();
+        assert_eq!(route::read(&message), Ok(Some(Fact::Route(told.clone()))));
+        told
+    };
+    let (one, other, wider) = (read(0, 24), read(7, 24), read(0, 23));
+    let prefixes = [&one, &other, &wider].map(|it| it.slot.prefix.to_string());
+    assert_eq!(prefixes, ["10.2.0.0/24", "10.2.7.0/24", "10.2.0.0/23"]);
+    assert!(Arc::ptr_eq(&one.path, &other.path) && Arc::ptr_eq(&one.path, &wider.path));
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_once_for_many_is_what_each_says(
+        bodies in proptest::collection::vec(body(), 1..4),
+        order in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let mut routes = Routes::default();
+        for (which, length) in order {
+            let mut body = which.get(&bodies).clone();
+            body[1] = length % 34;
+            let alone = match route::read(&body) {
+                Ok(Some(Fact::Route(route))) => Ok(Some(route)),
+                Ok(_) => Ok(None),
+                Err(malformed) => Err(malformed),
+            };
+            prop_assert_eq!(routes.read(&body), alone);
+        }
+    }
+
     #[test]
     fn no_bytes_are_too_bad(kind in kind(), flags: u16, body in body()) {
         let _ = message(kind, flags, &body);
