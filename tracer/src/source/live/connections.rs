@@ -217,6 +217,10 @@ impl Totals {
         namespaces: &mut Namespaces,
         nodes: &[Node],
     ) -> Vec<Connections> {
+        // The table of all connections need not be read where none was counted.
+        if self.seen_from(vantage::SOCKETS).next().is_none() {
+            return Vec::new();
+        }
         let mut samples = self.samples(memory);
         self.seen_from(vantage::SOCKETS)
             .filter_map(|(key, total)| {

@@ -1,15 +1,17 @@
 //! The kernel half's memory, mapped into ours.
 
+mod window;
+
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::{Map, MapData};
-use memmap2::{MmapOptions, MmapRaw};
 use tracer_common::exchange::{ConnectionSet, PeerCounts};
 use tracer_common::layout::{Cell, ClassInfo, Control, HandedSet, NodeInfo, PacketSet, Run, Slot};
 use tracer_common::passing::PassingSet;
 
+use self::window::Window;
 use super::tally::Head;
 use crate::source::Error;
 
@@ -64,7 +66,7 @@ unsafe impl Beginning for Head {
 
 /// An array of the kernel half, to be read and written while it changes.
 pub(super) struct Array<T> {
-    memory: MmapRaw,
+    memory: Window,
     len: usize,
     record: PhantomData<T>,
 }
@@ -87,8 +89,7 @@ impl<T: Record> Array<T> {
         let len = info.max_entries() as usize;
         // Elements stand at multiples of eight bytes (kernel/bpf/arraymap.c).
         let bytes = len * Self::STRIDE;
-        // The map lives as long as the mapping does, since that holds a reference to it.
-        let memory = MmapOptions::new().len(bytes).map_raw(raw_fd(data));
+        let memory = Window::open(data.fd().as_fd(), bytes);
         let memory = memory.map_err(|cause| failed(cause.to_string()))?;
         Ok(Self {
             memory,
@@ -106,73 +107,63 @@ impl<T: Record> Array<T> {
 
     /// A copy of one record; it may be torn while the kernel half writes it.
     pub(super) fn get(&self, index: usize) -> Option<T> {
-        if index >= self.len {
-            return None;
-        }
-        // SAFETY: the index is within the mapping, and a record is valid for any bytes.
-        Some(unsafe { self.place(index).read_volatile() })
+        // SAFETY: the record is mapped, and valid for any bytes.
+        Some(unsafe { self.place(index)?.read_volatile() })
     }
 
     /// A copy of what a record begins with; it may be torn as well.
     pub(super) fn begin<B: Beginning<Whole = T>>(&self, index: usize) -> Option<B> {
-        if index >= self.len {
-            return None;
-        }
-        // SAFETY: the index is within the mapping, the record begins with it, and it is valid for
-        // any bytes.
-        Some(unsafe { self.place(index).cast::<B>().read_volatile() })
+        // SAFETY: the record is mapped and begins with it, and it is valid for any bytes.
+        Some(unsafe { self.place(index)?.cast::<B>().read_volatile() })
     }
 
     /// Copies double words of a record, from so many bytes behind its beginning on; each may be newer
     /// than the one before.
     pub(super) fn copy_double_words(&self, index: usize, offset: usize, into: &mut [u64]) {
-        self.check(index, offset + size_of_val(into));
+        let record = self.checked(index, offset + size_of_val(into));
         for (at, word) in into.iter_mut().enumerate() {
             let offset = offset + at * size_of::<u64>();
-            // SAFETY: within the mapping; records stand at multiples of eight bytes.
-            *word = unsafe {
-                self.place(index)
-                    .byte_add(offset)
-                    .cast::<u64>()
-                    .read_volatile()
-            };
+            // SAFETY: within the record, and records stand at multiples of eight bytes.
+            *word = unsafe { record.byte_add(offset).cast::<u64>().read_volatile() };
         }
     }
 
     /// Writes a record, which must be nobody else's at this moment.
     pub(super) fn set(&self, index: usize, record: T) {
-        if index < self.len {
-            // SAFETY: the index is within the mapping.
-            unsafe { self.place(index).write_volatile(record) };
+        if let Some(place) = self.place(index) {
+            // SAFETY: the record is mapped.
+            unsafe { place.write_volatile(record) };
         }
     }
 
     /// A word of a record, so many bytes behind its beginning, which the kernel half may write to at
     /// the same moment.
     pub(super) fn word(&self, index: usize, offset: usize) -> &AtomicU32 {
-        self.check(index, offset + size_of::<u32>());
-        // SAFETY: within the mapping, aligned, and both sides write whole words.
-        unsafe { AtomicU32::from_ptr(self.place(index).byte_add(offset).cast()) }
+        let record = self.checked(index, offset + size_of::<u32>());
+        // SAFETY: within the record, aligned, and both sides write whole words.
+        unsafe { AtomicU32::from_ptr(record.byte_add(offset).cast()) }
     }
 
     /// The same for a double word.
     pub(super) fn double_word(&self, index: usize, offset: usize) -> &AtomicU64 {
-        self.check(index, offset + size_of::<u64>());
+        let record = self.checked(index, offset + size_of::<u64>());
         // SAFETY: as above.
-        unsafe { AtomicU64::from_ptr(self.place(index).byte_add(offset).cast()) }
+        unsafe { AtomicU64::from_ptr(record.byte_add(offset).cast()) }
     }
 
-    fn check(&self, index: usize, end: usize) {
-        assert!(
-            index < self.len && end <= size_of::<T>(),
-            "a word of a record of the kernel half"
-        );
+    /// A record that has to be there, and its members up to an end.
+    fn checked(&self, index: usize, end: usize) -> *mut T {
+        let record = self.place(index).filter(|_| end <= size_of::<T>());
+        record.expect("a word of a record of the kernel half")
     }
 
-    /// Where a record is.
-    fn place(&self, index: usize) -> *mut T {
-        // SAFETY: the caller's index is within the mapping.
-        unsafe { self.memory.as_mut_ptr().add(index * Self::STRIDE).cast() }
+    /// Where a record is; none where there is none, or it can't be mapped.
+    fn place(&self, index: usize) -> Option<*mut T> {
+        if index >= self.len {
+            return None;
+        }
+        let (from, to) = (index * Self::STRIDE, (index + 1) * Self::STRIDE);
+        self.memory.at(from, to).map(<*mut u8>::cast)
     }
 
     /// Copies of all records.
