@@ -88,7 +88,7 @@ impl Window {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_FIXED,
                 self.map.as_raw_fd(),
-                mapped as libc::off_t,
+                mapped.cast_signed() as libc::off_t,
             )
         };
         if part == libc::MAP_FAILED {
