@@ -22,7 +22,12 @@ const STRONGLY: f64 = 0.4;
 /// when it took minutes to become sure, for levels wander that slowly.
 const EFFECT: f64 = 0.6;
 const SLOW_EFFECT: f64 = 0.75;
-const SLOW_S: u32 = 300;
+const SLOW_S: f64 = 300.0;
+
+/// From so many seconds on it needs ever more, with the fourth root of the time, unless more of the
+/// packets moved than wander: a mix of traffic does, by a tenth or two, in hours.
+const WANDERS_S: f64 = 600.0;
+const WANDERS: f64 = 0.2;
 
 /// The shares of packets that may have come in addition: more are no longer beside the usual ones.
 const ADDITION: std::ops::Range<f64> = 0.01..0.6;
@@ -223,15 +228,19 @@ impl Exceedance {
         let peak = over * f64::from(self.excursion);
         let threshold = nats.max(peak.min(MOST_PATIENCE * nats));
         let sum = f64::from(self.sum.max(self.strong));
+        if sum <= threshold {
+            return false;
+        }
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
-        let is_slow = at_s.saturating_sub(self.since_s) > SLOW_S;
-        let effect = if is_slow { SLOW_EFFECT } else { EFFECT };
-        let matters = self.share_since() - normal >= effect * (wrong - normal);
+        let took_s = f64::from(at_s.saturating_sub(self.since_s));
+        let effect = if took_s > SLOW_S { SLOW_EFFECT } else { EFFECT } * (wrong - normal);
+        let wanders = (effect * (took_s / WANDERS_S).max(1.0).sqrt().sqrt()).min(WANDERS);
+        let matters = self.share_since() - normal >= wanders.max(effect);
         let lasts = self.last_bad_s == at_s;
         let outlasts = self.streak_s() >= patience_s
             && f64::from(self.sum) - WINDOW * f64::from(self.best) > REST * nats;
         let is_fault = outlasts || self.moved_most() || sum > AGAIN * threshold;
-        sum > threshold && matters && lasts && is_fault
+        matters && lasts && is_fault
     }
 
     /// Whether surely more packets moved than a burst moves.
@@ -350,6 +359,28 @@ mod tests {
         });
         assert!(exceedance.passes(109, 20.0, false, 3.0));
         assert_eq!(exceedance.since_s, 99);
+    }
+
+    #[test]
+    fn what_took_long_must_be_more_unless_more_moved_than_wanders() {
+        for (share, seconds, passes) in [
+            (0.15, 200, true),
+            (0.15, 400, false),
+            (0.165, 500, true),
+            (0.165, 1_500, false),
+            (0.2, 1_500, true),
+            (0.2, 3_600, false),
+            (0.28, 3_600, true),
+        ] {
+            let mut exceedance = Exceedance::watching(Direction::Up);
+            let (normal, wrong) = (0.07, 0.19);
+            exceedance.aim(100, Shares { normal, wrong });
+            (0..seconds).for_each(|s| {
+                exceedance.weigh(s, share * 300.0, 300.0, 5.0, 3.0);
+            });
+            let passed = exceedance.passes(seconds - 1, 20.0, false, 3.0);
+            assert_eq!(passed, passes, "{share} for {seconds} s");
+        }
     }
 
     #[test]
