@@ -46,7 +46,7 @@ const SIGMAS: f64 = 3.0;
 const UNSURE_S: f64 = 20.0;
 
 /// From then on a rate is known so well that half way decides, in seconds.
-const STEADY_S: f64 = 60.0;
+const STEADY_S: f64 = 40.0;
 
 /// The sum stays below so many capped seconds.
 const MOST_NATS: f64 = 100.0;
