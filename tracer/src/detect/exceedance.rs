@@ -37,6 +37,9 @@ const ADDITION: std::ops::Range<f64> = 0.01..0.6;
 const FEW: f64 = 0.1;
 const MORE: [f64; 2] = [1.1, 1.15];
 
+/// Where most packets moved beyond another edge, so many times the usual packets.
+const SURGE: f64 = 1.3;
+
 /// A burst slows this share of the packets at most, half of them and what the level wanders beside
 /// it; three sigmas more are no burst.
 const BURST: f64 = 0.6;
@@ -300,7 +303,7 @@ impl Exceedance {
 
     /// Whether the packets beyond the edge came in addition: as many as ever lie below it.
     /// Then the mix of traffic changed, which is no one's fault.
-    pub fn is_addition(&self, at_s: u32, usual_rate: f64) -> bool {
+    pub fn is_addition(&self, at_s: u32, usual_rate: f64, most_moved: bool) -> bool {
         let normal = f64::from(self.normal);
         let moved = self.moved();
         if !ADDITION.contains(&moved) || usual_rate <= 0.0 {
@@ -310,8 +313,12 @@ impl Exceedance {
         let rate = f64::from(self.packets) / lasted_s;
         let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
         if moved < FEW {
-            let [first, sure] = MORE;
-            return rate / usual_rate > if lasted_s < UNSURE_S { first } else { sure };
+            let more = match (most_moved, lasted_s < UNSURE_S) {
+                (true, _) => SURGE,
+                (false, true) => MORE[0],
+                (false, false) => MORE[1],
+            };
+            return rate / usual_rate > more;
         }
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.

@@ -361,13 +361,18 @@ impl Stream {
             })
     }
 
-    /// Whether slow packets came beside the usual ones, by any edge, and by none most packets moved.
+    /// Whether slow packets came beside the usual ones, by any edge. Where most packets moved the tail
+    /// has no say, and a surge is what it takes.
     fn came_in_addition(&self, at_s: u32) -> bool {
-        let edges = &self.edges[..LOWER];
         let rate = f64::from(self.usual_rate);
+        let edges = &self.edges[..LOWER];
         let longest = edges.iter().map(|edge| edge.packets).fold(0.0, f32::max);
-        let most_moved = |edge: &Exceedance| edge.packets >= 0.5 * longest && edge.moved() >= MOST;
-        edges.iter().any(|edge| edge.is_addition(at_s, rate)) && !edges.iter().any(most_moved)
+        let most_moved =
+            (edges.iter()).any(|edge| edge.packets >= 0.5 * longest && edge.moved() >= MOST);
+        let edges = if most_moved { &edges[..TAIL] } else { edges };
+        edges
+            .iter()
+            .any(|edge| edge.is_addition(at_s, rate, most_moved))
     }
 
     fn look_for_change(&mut self, at_s: u32, thresholds: &Thresholds) -> Verdict {
