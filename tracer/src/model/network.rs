@@ -18,7 +18,7 @@ pub use fact::{
     Told,
 };
 use fact::{AddressKey, ExceptionKey, NeighbourKey};
-pub use table::Table;
+pub use table::{Rows, Table};
 
 /// A namespace's devices, addresses, neighbours, next hops, rules and routes.
 ///
@@ -184,18 +184,20 @@ impl Network {
     pub fn push(&mut self, fact: Fact) {
         match fact {
             Fact::Rule(rule) => self.rules.entry(rule.family).or_default().push(rule),
-            Fact::Route(route) => self.push_route(route),
+            Fact::Route(route) => {
+                let table = (route.slot.family(), route.table);
+                let table = self.tables.entry(table).or_default();
+                table.push(route.slot, route.path);
+            }
             fact => {
                 self.add(fact, Place::Last);
             }
         }
     }
 
-    /// The same for a route.
-    pub fn push_route(&mut self, route: Route) {
-        let table = (route.slot.family(), route.table);
-        let table = self.tables.entry(table).or_default();
-        table.push(route.slot, route.path);
+    /// Takes in a table of which there is nothing here.
+    pub fn fill(&mut self, family: Family, id: u32, rows: Rows) {
+        self.tables.insert((family, id), rows.into());
     }
 
     /// The parts that there is something in, but for exceptions: these are known of few tables.

@@ -85,13 +85,15 @@ impl Live {
     /// As above.
     pub fn open_telling(settings: &Settings, tell: Option<TellNoted>) -> Result<Self, Error> {
         let mut loaded = load::load(settings)?;
+        // Whoever is told of changes reads at once, and that looks at the host.
+        let reads_at_once = tell.is_some();
         let mirror = match tell {
             None => Mirror::start(Box::new(|note| warn(&note))),
             Some(tell) => telling_mirror(&mut loaded.ebpf, settings, tell),
         };
         let ways = ways(mirror);
         let mut host = host::Watch::default();
-        if let Some(ways) = &ways {
+        if let Some(ways) = ways.as_ref().filter(|_| !reads_at_once) {
             host.begin(ways.mirror());
         }
         Ok(Self {

@@ -42,6 +42,39 @@ impl Paths {
     }
 }
 
+/// The routes of a table as a dump tells them, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(Vec<(Slot, Paths)>);
+
+impl Rows {
+    /// Puts a route behind those of its slot.
+    pub fn push(&mut self, slot: Slot, path: Arc<Path>) {
+        match self.0.last_mut() {
+            Some((last, paths)) if *last == slot => paths.push(path),
+            _ => self.0.push((slot, Paths::One(path))),
+        }
+    }
+}
+
+impl From<Rows> for Table {
+    /// Dumps are in order but for a few, so that this is quick, and leaves no room in between.
+    fn from(rows: Rows) -> Self {
+        let mut rows = rows.0;
+        rows.sort_by_key(|&(slot, _)| slot);
+        rows.dedup_by(|(slot, paths), (before, all)| {
+            let is_same = slot == before;
+            if is_same {
+                paths
+                    .as_slice()
+                    .iter()
+                    .for_each(|it| all.push(Arc::clone(it)));
+            }
+            is_same
+        });
+        Self(rows.into_iter().collect())
+    }
+}
+
 impl Table {
     /// How many routes it has.
     pub fn len(&self) -> usize {

@@ -279,3 +279,26 @@ fn exceptions_are_known_by_destination_and_leg_and_outlast_a_dump_of_all() {
     let gone = found.iter().filter(|change| change.after.is_none()).count();
     assert_eq!((found.len(), gone), (3, 2));
 }
+
+#[test]
+fn a_table_is_the_same_in_whichever_order_a_dump_tells_its_slots() {
+    let routes = [
+        To("10.2.0.0/16").legs(&[1]),
+        To("10.1.0.0/16").legs(&[1]),
+        To("10.2.0.0/16").legs(&[2]),
+        To("10.1.0.0/24").legs(&[1]),
+        To("10.1.0.0/16").legs(&[3]),
+        To("10.1.0.0/16").legs(&[2]),
+    ];
+    let (mut one_by_one, mut at_once, mut rows) =
+        (Network::default(), Network::default(), Rows::default());
+    for fact in routes {
+        one_by_one.push(fact.clone());
+        if let Fact::Route(route) = fact {
+            rows.push(route.slot, route.path);
+        }
+    }
+    at_once.fill(Family::V4, 254, rows);
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(at_once.routes().count(), 6);
+}

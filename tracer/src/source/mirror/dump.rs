@@ -1,11 +1,12 @@
 //! All that a namespace has, or a part of it, as the kernel dumps it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::attributes::Malformed;
 use super::decode::{self, RTM_GETNEXTHOP, Routes};
 use super::socket::Asker;
-use crate::model::network::{Fact, Family, Network, Part, Told};
+use crate::model::network::{Fact, Family, Network, Part, Rows, Told};
 
 /// How often a dump that was overtaken by changes is taken again at once.
 const TRIES: usize = 3;
@@ -89,18 +90,30 @@ fn routes(
 ) -> io::Result<()> {
     let body = request(family, table, 0);
     let mut routes = Routes::default();
-    let add = |network: &mut Network, kind: u16, _: u16, body: &[u8]| {
+    let add = |tables: &mut BTreeMap<u32, Rows>, kind: u16, _: u16, body: &[u8]| {
         if kind == libc::RTM_NEWROUTE
             && let Some(route) = routes.read(body)?
             // Kernels that can't choose send all tables.
             && route.slot.family() == family
             && table.is_none_or(|table| route.table == table)
         {
-            network.push_route(route);
+            let rows = tables.entry(route.table).or_default();
+            rows.push(route.slot, route.path);
         }
         Ok(())
     };
-    known(take_read(asker, libc::RTM_GETROUTE, &body, network, add))
+    let mut tables = BTreeMap::new();
+    known(take_read(
+        asker,
+        libc::RTM_GETROUTE,
+        &body,
+        &mut tables,
+        add,
+    ))?;
+    for (id, rows) in tables {
+        network.fill(family, id, rows);
+    }
+    Ok(())
 }
 
 /// What was learnt beside a table (Linux 5.3). IPv4 keeps it at the gateway, and tells it once for

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{ScopedJoinHandle, available_parallelism};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::namespace::{Follow, Outcome};
@@ -15,7 +17,7 @@ use super::waiting::Waiting;
 use super::{Changed, Event, Followed, Heard, Note, Seen, Tell};
 use crate::model::Namespace;
 use crate::model::journal::known::Snapshot;
-use crate::model::network::{Change, Fact};
+use crate::model::network::{Change, Fact, Network};
 use crate::source::live::makers::Listeners;
 use crate::source::live::rights::ForNames;
 use crate::source::netns::find::{Finder, Found};
@@ -33,6 +35,9 @@ const MOUNTED: [Duration; 3] = [
     Duration::from_millis(40),
     Duration::from_millis(150),
 ];
+
+/// So many namespaces are entered one after the other.
+const FEW: usize = 8;
 
 /// Where names come and go all the time, a look at them is followed by so many times of rest.
 const NAMES_REST: u32 = 20;
@@ -145,13 +150,15 @@ impl Follower {
             self.leave(inode);
         }
         self.closed.retain(|inode, _| found.contains_key(inode));
+        let mut new = Vec::new();
         for (inode, found) in found {
             if self.follows.contains_key(&inode) {
                 self.rename(inode, found);
             } else if self.closed.get(&inode).is_none_or(|it| it.again <= start) {
-                self.enter(inode, found);
+                new.push((inode, found));
             }
         }
+        self.enter(new);
         let now = Instant::now();
         self.next_scan = now + SCAN.max(took * SCAN_REST);
         self.names_rested = now + took * NAMES_REST;
@@ -159,20 +166,34 @@ impl Follower {
         self.next_scan = again.map_or(self.next_scan, |again| again.min(self.next_scan));
     }
 
-    fn enter(&mut self, inode: u32, found: Found) {
-        let entered = open(inode, &found)
-            .and_then(|file| Sockets::open(&file, self.listeners.as_ref()))
-            .and_then(|sockets| {
-                let cookie = sockets.cookie;
-                Ok((cookie, Follow::start(sockets)?))
-            });
-        let (cookie, (follow, network)) = match entered {
-            Ok(entered) => entered,
-            Err(error) => {
-                self.could_not_enter(inode, &found, &error);
-                return;
+    /// Begins to follow namespaces.
+    fn enter(&mut self, new: Vec<(u32, Found)>) {
+        let entered = at_once(&new, |(inode, found)| {
+            let file = open(*inode, found)?;
+            let sockets = Sockets::open(&file, self.listeners.as_ref())?;
+            let cookie = sockets.cookie;
+            Ok((cookie, Follow::start(sockets)?))
+        });
+        let mut inodes = Vec::new();
+        for ((inode, found), entered) in new.into_iter().zip(entered) {
+            match entered {
+                Ok((cookie, (follow, network))) => {
+                    self.begin(inode, found, cookie, (follow, network));
+                    inodes.push(inode);
+                }
+                Err(error) => self.could_not_enter(inode, &found, &error),
             }
-        };
+        }
+        self.links_changed_elsewhere(&inodes);
+    }
+
+    fn begin(
+        &mut self,
+        inode: u32,
+        found: Found,
+        cookie: Option<u64>,
+        (follow, network): (Follow, Network),
+    ) {
         let namespace = Namespace {
             name: found.name,
             cookie: cookie.unwrap_or_else(|| u64::from(inode)),
@@ -191,7 +212,6 @@ impl Follower {
                 recent: Recent::default(),
             },
         );
-        self.links_changed_elsewhere(inode);
         self.note(namespace.clone(), Event::Appeared);
         self.note(namespace, Event::Begun(Box::new(begun)));
     }
@@ -218,7 +238,7 @@ impl Follower {
         let follow = self.follows.remove(&inode);
         let listener = follow.and_then(|follow| follow.listener());
         let left = lock(&self.seen).namespaces.remove(&inode);
-        self.links_changed_elsewhere(inode);
+        self.links_changed_elsewhere(&[inode]);
         if let Some(left) = left {
             let ended = Heard {
                 listener,
@@ -313,7 +333,7 @@ impl Follower {
             .iter()
             .any(|changed| is_seen_elsewhere(&changed.change))
         {
-            self.links_changed_elsewhere(inode);
+            self.links_changed_elsewhere(&[inode]);
         }
         if let Some(since) = outcome.gap {
             self.note(namespace.clone(), Event::Gap { since });
@@ -333,9 +353,11 @@ impl Follower {
     }
 
     /// Devices of other namespaces may have lost or got their other end, which those are not told.
-    fn links_changed_elsewhere(&mut self, here: u32) {
+    fn links_changed_elsewhere(&mut self, here: &[u32]) {
+        let is_elsewhere = |inode: u32| here.iter().any(|&it| it != inode);
         let seen = lock(&self.seen);
-        for (&inode, follow) in self.follows.iter_mut().filter(|&(&inode, _)| inode != here) {
+        let others = self.follows.iter_mut();
+        for (&inode, follow) in others.filter(|&(&inode, _)| is_elsewhere(inode)) {
             let followed = seen.namespaces.get(&inode);
             let mut links = followed.into_iter().flat_map(|it| it.network.links());
             if links.any(|link| link.kind == "veth" || link.lower.is_some()) {
@@ -361,6 +383,26 @@ fn is_seen_elsewhere(change: &Change) -> bool {
         (None, Some(Fact::Link(_))) | (Some(Fact::Link(_)), None) => true,
         _ => false,
     }
+}
+
+/// Does something with each of a list, in order, with as many threads as there are processors where it
+/// is a long one. They have the rights of this one.
+fn at_once<T: Sync, U: Send>(all: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let threads = available_parallelism().map_or(1, usize::from);
+    let share = all.len().div_ceil(threads).max(FEW);
+    if all.len() <= share {
+        return all.iter().map(work).collect();
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let shares = all.chunks(share);
+        let threads =
+            shares.map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<U>>()));
+        let threads: Vec<_> = threads.collect();
+        let done = threads.into_iter().map(ScopedJoinHandle::join);
+        done.flat_map(|it| it.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The file that stands for a namespace, if it still is that one.

@@ -140,8 +140,14 @@ impl Follow {
             learnt: BTreeSet::new(),
             heard: SystemTime::now(),
         };
-        // What was told during the dump may be in it or not.
-        for part in network.parts() {
+        // What was told during the dump may be in it or not; where nothing was, the dump has it all but
+        // for what devices do in silence.
+        let parts = if follow.listener.is_silent() {
+            BTreeSet::from([Part::Links])
+        } else {
+            network.parts()
+        };
+        for part in parts {
             follow.touch(part, now);
         }
         Ok((follow, network))

@@ -265,6 +265,13 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
+    /// Whether nothing was told until now that was not read.
+    pub(super) fn is_silent(&self) -> bool {
+        let mut first = [0; 1];
+        let peeked = self.socket.recv(&mut &mut first[..], libc::MSG_PEEK);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Its cookie, where it is written down who makes its messages.
     pub(super) fn made(&self) -> Option<u64> {
         self.makers.as_ref().map(|_| self.cookie)
