@@ -259,6 +259,11 @@ impl Ns {
         })?))
     }
 
+    /// Gives a device another Ethernet address; who knows it by the one before has to ask again.
+    pub fn set_mac(&self, dev: &str, mac: Mac) -> Result<()> {
+        self.set(dev, |m| m.attr(libc::IFLA_ADDRESS, mac.0))
+    }
+
     /// What the kernel has counted at a device.
     pub fn counters(&self, dev: &str) -> Result<Counters> {
         const STATS64: u16 = 23;

@@ -120,6 +120,10 @@ pub struct Settings {
     pub cpus: u32,
     /// Slots of a program's node cache on each CPU, less one; a power of two less one.
     pub slots_mask: u32,
+    /// 1 when more than hops is looked for in headers: round trips of what is forwarded, loops, errors.
+    pub exchanges: u32,
+    /// Nothing, so that no byte is left without a value.
+    pub zero: u32,
 }
 
 impl Offsets {
@@ -185,11 +189,13 @@ impl Settings {
         timing_shift: 0,
         cpus: 0,
         slots_mask: 0,
+        exchanges: 0,
+        zero: 0,
     };
 }
 
 // Without padding, so that their bytes can be handed to the loader.
-const _: () = assert!(size_of::<Offsets>() == 30 * 4 && size_of::<Settings>() == 34 * 4);
+const _: () = assert!(size_of::<Offsets>() == 30 * 4 && size_of::<Settings>() == 36 * 4);
 
 /// The words of the bitmap of ports that are services wherever they stand.
 pub const SERVICE_WORDS: usize = 65_536 / 64;

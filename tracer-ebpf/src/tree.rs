@@ -136,7 +136,10 @@ extern "C" fn find_node(index: u32, place: u32) -> u32 {
         };
         describe(info, scratch, index);
         node = publish(new, info, scratch);
-        if scratch.key.stage == Stage::Queue as u32 && scratch.key.parent & ROOT == 0 {
+        if setting!(exchanges) != 0
+            && scratch.key.stage == Stage::Queue as u32
+            && scratch.key.parent & ROOT == 0
+        {
             exchange::note_forwarded(scratch.key.parent);
         }
     }

@@ -1,13 +1,14 @@
 //! ICMP errors at the class that they speak of, a hop limit that changes, and packets in a circle.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lab::topology::Story;
-use lab::{Lab, Ns, TcpPairs, TcpServer, closed_port, low_ttl};
+use lab::topology::{Address, Story};
+use lab::{Lab, Mac, Ns, TcpPairs, TcpServer, closed_port, low_ttl};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracer::model::connection::Sight;
+use tracer::model::hop::Stage;
 use tracer::model::passing::{Passing, Told};
 use tracer::model::{Reading, Service};
 use tracer::source::Settings;
@@ -45,85 +46,163 @@ fn told(reading: &Reading, sight: Sight, count: u64) -> Told {
     requests.told.unwrap()
 }
 
-/// Datagrams from app to a port of db.
-fn send(story: &Story, count: u64, len: usize) -> UdpSocket {
-    let socket = story
-        .app
-        .run(|| UdpSocket::bind((story.app_at.v4, 40_404)).unwrap());
+/// Datagrams from app to a port of db, whose own address decides by which of the two families.
+fn send(story: &Story, to: SocketAddr, count: u64, len: usize) -> UdpSocket {
+    let from = story.app_at.facing(to.ip(), 40_404);
+    let socket = story.app.run(|| UdpSocket::bind(from).unwrap());
     for _ in 0..count {
         // The errors of earlier ones are told here.
-        let _ = socket.send_to(&vec![7; len], (story.db_at.v4, PORT));
+        let _ = socket.send_to(&vec![7; len], to);
     }
     socket
 }
 
-/// An ICMP message of 8 bytes about a datagram from app to db, sent by r1.
-fn forge(story: &Story, mut message: [u8; 8], about: (Ipv4Addr, u16)) {
-    let socket = story.r1.run(|| {
-        let kind = Some(Protocol::ICMPV4);
-        Socket::new(Domain::IPV4, Type::RAW, kind).unwrap()
-    });
-    let (to, port) = about;
-    let mut inner = vec![0x45, 0, 0, 33, 1, 2, 0x40, 0, 63, 17, 0, 0];
-    inner.extend(story.app_at.v4.octets());
-    inner.extend(to.octets());
-    inner.extend(40_404u16.to_be_bytes());
-    inner.extend(port.to_be_bytes());
-    inner.extend([0, 13, 0, 0]);
-    let bytes = [message.as_slice(), &inner].concat();
+/// An ICMP message of r1's, up to the packet that it is about: a datagram from app.
+fn forge(story: &Story, head: &[u8], about: SocketAddr) {
+    let app = story.app_at.facing(about.ip(), 0);
+    let mut bytes = [head, &datagram(app.ip(), about)].concat();
+    let (domain, protocol) = if about.is_ipv4() {
+        let sum = checksum(&bytes);
+        bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+        (Domain::IPV4, Protocol::ICMPV4)
+    } else {
+        // The kernel fills in the checksum, which covers addresses too (RFC 3542).
+        (Domain::IPV6, Protocol::ICMPV6)
+    };
+    let socket = story
+        .r1
+        .run(|| Socket::new(domain, Type::RAW, Some(protocol)).unwrap());
+    socket.send_to(&bytes, &app.into()).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// A datagram of 5 bytes from port 40404, padded to whole words of IPv6's options.
+fn datagram(from: IpAddr, to: SocketAddr) -> Vec<u8> {
+    let mut packet = match (from, to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let head = [0x45, 0, 0, 33, 1, 2, 0x40, 0, 63, 17, 0, 0];
+            [&head[..], &from.octets(), &to.octets()].concat()
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let head = [0x60, 0, 0, 0, 0, 13, 17, 63];
+            [&head[..], &from.octets(), &to.octets()].concat()
+        }
+        _ => panic!("two families"),
+    };
+    packet.extend(40_404u16.to_be_bytes());
+    packet.extend(to.port().to_be_bytes());
+    packet.extend([0, 13, 0, 0, 7, 7, 7, 7, 7, 0, 0, 0]);
+    packet.resize(packet.len().next_multiple_of(8), 0);
+    packet
+}
+
+/// RFC 1071.
+fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks_exact(2);
     let mut sum: u32 = words
         .map(|it| u32::from(u16::from_be_bytes([it[0], it[1]])))
         .sum();
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
-    message[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
-    let bytes = [message.as_slice(), &inner].concat();
-    let app: SocketAddr = (story.app_at.v4, 0).into();
-    socket.send_to(&bytes, &app.into()).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    !(sum as u16)
 }
 
-#[test]
-fn each_error_is_counted_at_the_class_that_it_speaks_of() {
-    let story = story();
-    let (app, db) = (story.app_at.v4.into(), (story.db_at.v4, PORT).into());
-    let r1: IpAddr = Ipv4Addr::new(10, 11, 0, 1).into();
+/// How a family says it: types and codes, and what stands in front of the packet in a redirect.
+struct Messages {
+    refused: (u8, u8),
+    exceeded: u8,
+    redirect: Vec<u8>,
+}
 
-    let ((), reading, _) = trace_all(&at(&story.app), || {
+impl Messages {
+    /// RFC 792.
+    fn v4(gateway: Ipv4Addr) -> Self {
+        Self {
+            refused: (3, 3),
+            exceeded: 11,
+            redirect: [&[5, 1, 0, 0][..], &gateway.octets()].concat(),
+        }
+    }
+
+    /// RFC 4443, and RFC 4861 for the redirect: a target, a destination, the target's Ethernet address,
+    /// and the packet as the second option.
+    fn v6(gateway: Ipv6Addr, destination: Ipv6Addr) -> Self {
+        let redirected = [4, 8, 0, 0, 0, 0, 0, 0];
+        let parts = [
+            &[137, 0, 0, 0, 0, 0, 0, 0][..],
+            &gateway.octets(),
+            &destination.octets(),
+            &[2, 1, 2, 0, 0, 0, 0, 9],
+            &redirected,
+        ];
+        Self {
+            refused: (1, 4),
+            exceeded: 3,
+            redirect: parts.concat(),
+        }
+    }
+}
+
+fn check_errors(settings: &dyn Fn(&Ns) -> Settings, is_v4: bool) {
+    let story = story();
+    let family = usize::from(!is_v4);
+    let [app, r1, better] =
+        [story.app_at, Address::new(11, 1), Address::new(11, 9)].map(|at| at.both()[family]);
+    let db = story.db_at.facing(app, PORT);
+    let messages = match (better, db.ip()) {
+        (IpAddr::V4(better), _) => Messages::v4(better),
+        (IpAddr::V6(better), IpAddr::V6(db)) => Messages::v6(better, db),
+        (IpAddr::V6(_), IpAddr::V4(_)) => panic!("two families"),
+    };
+    let settings = settings(&story.app);
+
+    let ((), reading, _) = trace_all(&settings, || {
         closed_port((&story.app, app), db).unwrap();
     });
     let unreachable = told(&reading, Sight::IcmpUnreachable, 1);
-    assert_eq!((unreachable.kind, unreachable.code), (3, 3));
-    assert_eq!(unreachable.by, IpAddr::from(story.db_at.v4));
+    assert_eq!((unreachable.kind, unreachable.code), messages.refused);
+    assert_eq!(unreachable.by, db.ip());
 
-    let ((), reading, _) = trace_all(&at(&story.app), || {
+    let ((), reading, _) = trace_all(&settings, || {
         low_ttl((&story.app, app), db, 1).unwrap();
     });
     let exceeded = told(&reading, Sight::IcmpTimeExceeded, 1);
-    assert_eq!((exceeded.by, exceeded.kind), (r1, 11));
+    assert_eq!((exceeded.by, exceeded.kind), (r1, messages.exceeded));
 
     story.r1.mtu("r1-db", 1_300).unwrap();
-    let (_, reading, _) = trace_all(&at(&story.app), || {
-        let socket = send(&story, 1, 1_400);
+    let (_, reading, _) = trace_all(&settings, || {
+        let socket = send(&story, db, 1, 1_400);
         std::thread::sleep(Duration::from_millis(50));
         socket
     });
     let too_big = told(&reading, Sight::IcmpTooBig, 1);
     assert_eq!((too_big.by, too_big.mtu), (r1, Some(1_300)));
 
-    let better = Ipv4Addr::new(10, 11, 0, 9);
-    let [a, b, c, d] = better.octets();
-    let (_, reading, _) = trace_all(&at(&story.app), || {
-        let socket = send(&story, 1, 5);
+    let (_, reading, _) = trace_all(&settings, || {
+        let socket = send(&story, db, 1, 5);
         std::thread::sleep(Duration::from_millis(50));
-        forge(&story, [5, 1, 0, 0, a, b, c, d], (story.db_at.v4, PORT));
+        forge(&story, &messages.redirect, db);
         socket
     });
     let requests = requests(&reading, PORT);
     assert_eq!(requests.sight(Sight::IcmpRedirects), 1, "{requests:?}");
     let redirect = requests.told.unwrap();
-    assert_eq!((redirect.by, redirect.gateway), (r1, Some(better.into())));
+    assert_eq!((redirect.by, redirect.gateway), (r1, Some(better)));
+}
+
+#[test]
+fn each_error_is_counted_at_the_class_that_it_speaks_of() {
+    check_errors(&at, true);
+}
+
+#[test]
+fn each_error_of_ipv6_is_counted_at_the_class_that_it_speaks_of() {
+    let at = |ns: &Ns| {
+        let mut settings = at(ns);
+        settings.filter.prefix = Some("fd00::/16".parse().unwrap());
+        settings
+    };
+    check_errors(&at, false);
 }
 
 #[test]
@@ -132,8 +211,8 @@ fn an_error_about_packets_that_nobody_sent_is_counted_apart() {
     let ((), reading, _) = trace_all(&at(&story.app), || {
         forge(
             &story,
-            [3, 1, 0, 0, 0, 0, 0, 0],
-            (Ipv4Addr::new(10, 77, 0, 1), 99),
+            &[3, 1, 0, 0, 0, 0, 0, 0],
+            (Ipv4Addr::new(10, 77, 0, 1), 99).into(),
         );
     });
     let all = reading.passing.iter();
@@ -174,6 +253,38 @@ fn a_hop_limit_that_changes_is_seen_within_a_second() {
     // The reading is some time ago, too.
     println!("seen {late:?} after it at most");
     assert!(late < Duration::from_secs(1), "{late:?}");
+}
+
+/// As when a virtual router's address moves to another machine: who hands packets over is another one,
+/// though no route has changed here.
+#[test]
+fn a_previous_hop_that_changes_is_seen_at_once_and_counted_exactly() {
+    let story = story();
+    let before = story.r1.mac("r1-db").unwrap();
+    let after = Mac([2, 0, 0, 0, 0xee, 7]);
+    for is_v4 in [true, false] {
+        let db = story.db_at.both()[usize::from(!is_v4)];
+        story.r1.set_mac("r1-db", before).unwrap();
+        // Neighbours are known.
+        drop(send(&story, (db, PORT).into(), 2, 5));
+        std::thread::sleep(Duration::from_millis(100));
+        let mut settings = port(PORT);
+        settings.filter.namespace = Some(story.db.name().to_owned());
+        let ((), reading, _) = trace_all(&settings, || {
+            drop(send(&story, (db, PORT).into(), 40, 5));
+            story.r1.set_mac("r1-db", after).unwrap();
+            drop(send(&story, (db, PORT).into(), 10, 5));
+            // No more than it takes until they are there: the reading is what is known then.
+            std::thread::sleep(Duration::from_millis(100));
+        });
+        let came_in: Vec<_> = reading
+            .nodes
+            .iter()
+            .filter(|node| node.hop.stage == Stage::Rx && node.hop.device == "db-r1")
+            .map(|node| (node.hop.previous_hop_mac.map(Mac), node.packets))
+            .collect();
+        assert_eq!(came_in, [(Some(before), 40), (Some(after), 10)], "{db}");
+    }
 }
 
 #[test]

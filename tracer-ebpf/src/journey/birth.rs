@@ -379,7 +379,7 @@ fn begin(scratch: &mut Scratch, index: u32, stage: u32, flags: u32) -> u32 {
 #[inline(always)]
 fn look_into(scratch: &Scratch, index: u32, stage: u32, class: u32) {
     let header = &scratch.header;
-    if header.fragment != 0 {
+    if setting!(exchanges) == 0 || header.fragment != 0 {
         return;
     }
     let protocol = header.tuple.protocol;

@@ -63,6 +63,7 @@ fn the_complete_example_sets_everything() {
         passages: false,
         kernel_log: false,
         makers: true,
+        exchanges: true,
         processors: None,
     };
     let agent = Agent {

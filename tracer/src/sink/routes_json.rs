@@ -406,6 +406,13 @@ mod tests {
     }
 
     #[test]
+    fn what_passes_as_json() {
+        let report = Report::from_reading(&crate::model::connection::example::lab_on_the_way());
+        let value: serde_json::Value = serde_json::from_str(&to_text(&report)).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value["passing"]).unwrap());
+    }
+
+    #[test]
     fn an_empty_report_as_json() {
         insta::assert_snapshot!(to_text(&Report::default()), @r#"{"schema":"tracer.routes/1","kernel":"","duration_s":0.0,"followed":0.0,"routes":[],"sockets":[],"passing":[],"coverage":[],"dependents":[],"host":{"watched_s":0.0,"troubles":[],"processors":{"count":0,"busy_share":null,"softirq_share":null,"steal_share":null,"busy_ns":0,"softirq_ns":0,"steal_ns":0,"waiting_ns":null,"busiest":null},"softnet":{"dropped":0,"flow_limit":0,"processed":0,"time_squeeze":0},"devices":[],"sockets":[]},"losses":{},"forgotten":{"hops":0,"classes":0,"packets":0},"unavailable":[]}"#);
     }

@@ -235,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn what_passes_stands_behind_the_routes_that_it_takes() {
+        let report = Report::from_reading(&crate::model::connection::example::lab_on_the_way());
+        let text = to_text(&report, Look::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let is_start = |line: &&str| line.contains("and the source");
+        let blocks = lines.split(|line| line.is_empty()).filter_map(|route| {
+            let start = route.iter().position(|line| is_start(&line))?;
+            Some([&route[..1], &route[start..]].concat().join("\n"))
+        });
+        insta::assert_snapshot!(blocks.collect::<Vec<_>>().join("\n\n"));
+        for line in lines {
+            assert!(fit::width(line) <= 80, "{line}");
+        }
+    }
+
+    #[test]
     fn the_lab_at_120_columns() {
         insta::assert_snapshot!(lab(120));
     }

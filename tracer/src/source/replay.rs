@@ -91,7 +91,13 @@ mod tests {
     #[test]
     fn what_was_recorded_is_read() {
         let with_sockets = crate::model::connection::example::lab();
-        for reading in [example::lab(), example::lab_with_forwarding(), with_sockets] {
+        let on_the_way = crate::model::connection::example::lab_on_the_way();
+        for reading in [
+            example::lab(),
+            example::lab_with_forwarding(),
+            with_sockets,
+            on_the_way,
+        ] {
             assert_eq!(parse(to_text(&reading).as_bytes()), Ok(reading));
         }
     }

@@ -36,6 +36,9 @@ pub struct Settings {
     pub kernel_log: bool,
     /// Whether it is written down who changes routes.
     pub makers: bool,
+    /// Whether connections are measured beside hops: round trips, exchanges, what troubles them. To see
+    /// what that takes: not for configurations.
+    pub exchanges: bool,
     /// For how many processors the kernel half has room; none for as many as this host may have.
     /// To see what more of them would take: not for configurations.
     pub processors: Option<u32>,
@@ -55,6 +58,7 @@ impl Default for Settings {
             passages: false,
             kernel_log: false,
             makers: true,
+            exchanges: true,
             processors: None,
         }
     }

@@ -1,6 +1,7 @@
 //! `bench path`: what the data path costs, beside programs that do nothing, beside a plain hash map
 //! and beside bpftrace, all in one run.
 
+mod connections;
 mod cost;
 mod program;
 mod throughput;
@@ -19,14 +20,14 @@ use crate::ratio::Bar;
 
 #[derive(Args)]
 pub(crate) struct Path {
-    /// Rounds of the cost section: in each, every variant once
+    /// Rounds of the cost and connections sections: in each, every variant once
     #[arg(long, default_value_t = 6)]
     rounds: usize,
     /// Pairs of the throughput section; below 30 their intervals are wide
     #[arg(long, default_value_t = 30)]
     pairs: usize,
     /// Only one section
-    #[arg(long, value_parser = ["cost", "throughput"])]
+    #[arg(long, value_parser = ["cost", "connections", "throughput"])]
     only: Option<String>,
     /// Only these variants in the cost section, beside empty programs; bars of others are left out
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -53,6 +54,10 @@ impl Path {
                 .collect();
             let value = cost::run(&line, self.rounds, &variants, &mut bars)?;
             figures.insert("cost".into(), value);
+        }
+        if is_asked("connections") {
+            let value = connections::run(&line, self.rounds, &mut bars)?;
+            figures.insert("connections".into(), value);
         }
         if is_asked("throughput") {
             let value = throughput::run(&line, self.pairs, &mut bars)?;

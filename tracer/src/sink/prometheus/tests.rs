@@ -81,6 +81,16 @@ fn sockets_coverage_and_the_host_are_told() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
+#[test]
+fn what_passes_is_told() {
+    let text = text(&page(
+        &[crate::model::connection::example::lab_on_the_way()],
+    ));
+    let told = |line: &&str| line.starts_with("tracer_passing_") && !line.contains("_bucket{");
+    let lines: Vec<&str> = text.lines().filter(told).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
 /// The sum of the series whose names start so.
 fn sum(ledger: &Ledger) -> (u64, u64, u64, u64) {
     let histograms = |series: &super::ledger::Series<sparse::Sparse>| {

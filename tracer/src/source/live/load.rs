@@ -73,7 +73,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         because: chain(&cause),
         advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
     })?;
-    let (sockets, connections) = sockets::find(&types, settings.limits);
+    let (sockets, connections) = sockets::find(&types, settings);
     let cpus = processors(settings);
     let slots = slots(settings, cpus);
     kernel_settings.cpus = cpus;

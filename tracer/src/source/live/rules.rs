@@ -25,6 +25,7 @@ pub(super) fn compile(settings: &Settings) -> Result<KernelSettings, Error> {
         nodes: limits.nodes,
         classes: limits.classes.min(65_535),
         cells: limits.cells,
+        exchanges: u32::from(settings.exchanges),
         ephemeral_from: u32::from(settings.ephemeral_from),
         components: u32::from(!settings.components.is_empty()),
         timing_shift: settings.timed_one_in.get().ilog2(),

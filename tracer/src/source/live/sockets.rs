@@ -4,7 +4,7 @@ use tracer_common::exchange::{SOCKETS_WORDS, Sockets};
 
 use super::kernel_types::KernelTypes;
 use crate::model::{Availability, State};
-use crate::source::settings::Limits;
+use crate::source::settings::{Limits, Settings};
 
 /// What takes an offset, and the structure and member that it is of.
 type Wanted = (fn(&mut Sockets) -> &mut u32, &'static str, &'static str);
@@ -63,7 +63,7 @@ const NAME: &str = "connections";
 
 /// All that the kernel half has to know of sockets, and whether connections can be measured: where
 /// one member is missing they are not, and nothing is guessed.
-pub(super) fn find(types: &KernelTypes, limits: Limits) -> (Sockets, Availability) {
+pub(super) fn find(types: &KernelTypes, settings: &Settings) -> (Sockets, Availability) {
     let mut sockets = Sockets::ZERO;
     let mut missing = None;
     for (place, structure, path) in OFFSETS {
@@ -73,13 +73,21 @@ pub(super) fn find(types: &KernelTypes, limits: Limits) -> (Sockets, Availabilit
         }
     }
     sockets.rtt_min += VALUE;
-    sockets.known = u32::from(missing.is_none());
-    sockets.connections_mask = sets(limits) - 1;
-    sockets.peers = peers(limits);
-    let state = missing.map_or(State::Works, |what| State::Unavailable {
-        because: format!("this kernel has no {what} where it is looked for"),
-        advice: "a newer tracer".to_owned(),
-    });
+    sockets.known = u32::from(settings.exchanges && missing.is_none());
+    sockets.connections_mask = sets(settings.limits) - 1;
+    sockets.peers = peers(settings.limits);
+    let unavailable = |because: String, advice: &str| State::Unavailable {
+        because,
+        advice: advice.to_owned(),
+    };
+    let state = match missing {
+        Some(what) => unavailable(
+            format!("this kernel has no {what} where it is looked for"),
+            "a newer tracer",
+        ),
+        None if !settings.exchanges => unavailable("it was not asked for".to_owned(), "nothing"),
+        None => State::Works,
+    };
     let availability = Availability {
         name: NAME.to_owned(),
         meaning: "round trips, exchanges and troubles of TCP sockets of this host".to_owned(),

@@ -35,6 +35,9 @@ pub(super) enum Variant {
     Timed,
     /// The tracer as it comes: of many packets one in eight is timed, and all are counted.
     Tracer,
+    /// The tracer without what it measures of connections: hops alone.
+    #[value(skip)]
+    Hops,
     /// The tracer where its governor lets it follow one packet in 64.
     Sampled,
     /// The hops by a plain hash map.
@@ -51,6 +54,7 @@ impl Variant {
             Self::Clock => "one clock read",
             Self::Timed => "tracer, all timed",
             Self::Tracer => "tracer",
+            Self::Hops => "tracer, hops alone",
             Self::Sampled => "tracer, 1 in 64 followed",
             Self::Hash => "hash map by sk_buff",
             Self::Bpftrace => "bpftrace",
@@ -78,6 +82,13 @@ impl Variant {
                 tracer(Live::open(&settings)?)
             }
             Self::Tracer => tracer(Live::open(&Settings::default())?),
+            Self::Hops => {
+                let settings = Settings {
+                    exchanges: false,
+                    ..Settings::default()
+                };
+                tracer(Live::open(&settings)?)
+            }
             Self::Sampled => {
                 let mut live = Live::open(&Settings::default())?;
                 live.follow(1.0 / 64.0)?;
