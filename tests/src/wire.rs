@@ -196,6 +196,11 @@ impl Wire {
         self.change(|spec| spec.loss = loss);
     }
 
+    /// Changes the share of packets that are lost one way.
+    pub fn set_loss_of(&self, direction: Direction, loss: f64) {
+        self.line(direction).change(|spec| spec.loss = loss);
+    }
+
     /// Changes the share of packets that arrive ahead of others, both ways.
     pub fn set_reorder(&self, reorder: f64) {
         self.change(|spec| spec.reorder = reorder);

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lab::topology::Wired;
-use lab::{Lab, TcpPairs, WireSpec, now_ns};
+use lab::{Direction, Lab, TcpPairs, WireSpec, now_ns};
 use tracer::model::Reading;
 use tracer::model::connection::{Phase, Sight};
 
@@ -51,15 +51,48 @@ struct Asked {
 /// least.
 const LATE: Duration = Duration::from_millis(200);
 
+/// The shares of packets that the path loses.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    there: f64,
+    back: f64,
+}
+
+impl Loss {
+    const NONE: Self = Self::both(0.0);
+
+    const fn both(share: f64) -> Self {
+        Self {
+            there: share,
+            back: share,
+        }
+    }
+
+    const fn there(share: f64) -> Self {
+        Self {
+            there: share,
+            back: 0.0,
+        }
+    }
+
+    const fn back(share: f64) -> Self {
+        Self {
+            there: 0.0,
+            back: share,
+        }
+    }
+}
+
 /// One connection to a server that thinks for a while about each request.
-fn ask(think_ms: u64, path_ms: u64, loss: f64, count: u64) -> Asked {
-    println!("thinks {think_ms} ms, path {path_ms} ms, loss {loss}");
+fn ask(think_ms: u64, path_ms: u64, loss: Loss, count: u64) -> Asked {
+    println!("thinks {think_ms} ms, path {path_ms} ms, loss {loss:?}");
     let spec = WireSpec {
-        loss,
         seed: 7,
         ..WireSpec::delay(Duration::from_micros(path_ms * 500))
     };
     let wired = Wired::new(Lab::new("exchanges").unwrap(), spec).unwrap();
+    wired.wire.set_loss_of(Direction::Forth, loss.there);
+    wired.wire.set_loss_of(Direction::Back, loss.back);
     let to = SocketAddr::new(wired.db_at.v4.into(), PORT);
     let listener = wired.db.run(|| TcpListener::bind(to)).unwrap();
     let server = think(listener, Duration::from_millis(think_ms));
@@ -119,7 +152,7 @@ fn check_count(reading: &Reading, count: u64) {
 }
 
 fn check(think_ms: u64, path_ms: u64, count: u64) {
-    let asked = ask(think_ms, path_ms, 0.0, count);
+    let asked = ask(think_ms, path_ms, Loss::NONE, count);
     let (reading, truth) = (asked.reading, asked.thought_ms);
     check_count(&reading, count);
     let (asking, serving) = (asking(&reading), serving(&reading));
@@ -150,27 +183,30 @@ fn a_peer_that_thinks_is_told_from_its_path() {
     check(30, 100, 25);
 }
 
-/// Thoughts and path in milliseconds, and loss each way.
-type Cell = (u64, u64, f64);
+/// Thoughts and path in milliseconds, and loss.
+type Cell = (u64, u64, Loss);
 
 /// All that a peer and a path are asked for, where `LAB_WHOLE` is set; else some of it.
 fn cells() -> Vec<(Cell, u64)> {
     if std::env::var_os("LAB_WHOLE").is_none() {
         return vec![
-            ((1, 0, 0.05), 250),
-            ((1, 20, 0.01), 150),
-            ((1, 20, 0.10), 120),
-            ((0, 20, 0.05), 100),
-            ((30, 100, 0.05), 30),
+            ((1, 0, Loss::both(0.05)), 250),
+            ((1, 20, Loss::both(0.01)), 150),
+            ((1, 20, Loss::there(0.10)), 120),
+            ((1, 20, Loss::back(0.10)), 120),
+            ((0, 20, Loss::both(0.05)), 100),
+            ((30, 100, Loss::both(0.05)), 30),
         ];
     }
     let mut all = Vec::new();
     for think_ms in [0, 1, 30] {
-        for loss in [0.01, 0.05, 0.10] {
-            all.extend([(0, 200), (20, 100), (100, 40)].map(|(path_ms, count)| {
-                let cell: Cell = (think_ms, path_ms, loss);
-                (cell, count)
-            }));
+        for share in [0.01, 0.05, 0.10] {
+            for loss in [Loss::both(share), Loss::there(share), Loss::back(share)] {
+                all.extend([(0, 200), (20, 100), (100, 40)].map(|(path_ms, count)| {
+                    let cell: Cell = (think_ms, path_ms, loss);
+                    (cell, count)
+                }));
+            }
         }
     }
     all
@@ -187,7 +223,7 @@ fn a_path_that_loses_puts_nothing_on_the_peers_account() {
         println!("{disturbed} disturbed, {} late", asked.late);
         // Whatever waited for a timeout is among them.
         assert!(disturbed >= asked.late, "{}", tell(asking));
-        if loss * count as f64 > 10.0 {
+        if (loss.there + loss.back) * count as f64 > 10.0 {
             assert!(disturbed > 0, "{}", tell(asking));
         }
         let peer = asking.phase(Phase::PeerAtMost);

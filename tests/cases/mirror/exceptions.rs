@@ -59,6 +59,11 @@ impl Field {
             app.route(prefix, at(false, 1), "app0").unwrap();
         }
         app.route("fd02::/64", at(true, 1), "app0").unwrap();
+        // IPv6 sends and takes redirects between link-local addresses only (RFC 4861, section 8).
+        let local = [(&r1, "r1"), (&r2, "r2")].map(|(ns, dev)| link_local(ns.mac(dev).unwrap()));
+        app.route("fd03::/64", local[0], "app0").unwrap();
+        r1.route("fd03::/64", local[1], "r1").unwrap();
+        app.sysctl("ipv6/conf/app0/accept_redirects", "1").unwrap();
         // Whatever the host's defaults are.
         for (ns, key) in [(&app, "accept_redirects"), (&r1, "send_redirects")] {
             let dev = if key.starts_with("accept") {
@@ -104,6 +109,15 @@ impl Field {
         let ns = if of == "r1" { &self.r1 } else { &self.r2 };
         ns.mac(of).unwrap()
     }
+}
+
+/// The address that the kernel gives a device by its Ethernet address (RFC 4291, appendix A).
+fn link_local(Mac([a, b, c, d, e, f]): Mac) -> IpAddr {
+    let last = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    let mut octets = [0; 16];
+    octets[..2].copy_from_slice(&[0xfe, 0x80]);
+    octets[8..].copy_from_slice(&last);
+    octets.into()
 }
 
 /// An address of the switch's network.
@@ -187,7 +201,17 @@ fn path_mtus_and_redirects_are_told_beside_the_entries_that_they_are_exceptions_
     // Learnt while the tables are in use: seen by the next look, half a minute later.
     field.send("fd02::2");
     field.send("10.3.0.9");
+    field.send("fd03::9");
     wait(&mut ways, &field, "fd02::2", "r1", has_mtu);
+    let [first, second] = ["r1", "r2"].map(|by| link_local(field.mac(by)));
+    let told = wait(&mut ways, &field, "fd03::9", "r2", |it| {
+        it.redirect == Some(second)
+    });
+    assert_eq!(told.entry.unwrap().gateway, Some(first));
+    let addresses = told.next_hop.unwrap().addresses;
+    assert!(addresses.contains(&second), "{addresses:?}");
+    let told = wait(&mut ways, &field, "fd03::9", "r1", |_| true);
+    assert_eq!(told.entry.unwrap().redirect, None);
     let (to, r2) = ("10.3.0.9", at(false, 3));
     let told = wait(&mut ways, &field, to, "r2", |it| it.redirect == Some(r2));
     assert_eq!(told.entry.unwrap().gateway, Some(at(false, 1)));
@@ -198,9 +222,11 @@ fn path_mtus_and_redirects_are_told_beside_the_entries_that_they_are_exceptions_
     let mut told = learnt(&notes, &field);
     told.sort();
     println!("{told:#?}");
+    let better = format!("fd03::9 via {second} dev app0 table main");
     let expected = [
         ("10.3.0.9 via 10.1.0.3 dev app0 table main", " cache"),
         ("fd02::2 via fd01::1 dev app0 table main", " cache mtu 1400"),
+        (&*better, " cache"),
     ];
     let expected = expected.map(|(name, state)| (name.to_owned(), Some(format!("{name}{state}"))));
     assert_eq!(told, expected);

@@ -2,12 +2,14 @@
 //! kernel has none.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use lab::topology::{Address, Bridged, Cabled, Line, Loopback, Nat, Vxlan};
 use lab::{Hook, Lab, Ns, NumberedUdp, Pace, Protocol as FirewallProtocol, TcpPairs, TcpServer};
 use tracer::model::hop::Stage::{self, *};
-use tracer::model::{Report, State};
-use tracer::source::Settings;
+use tracer::model::{Node, Report, State};
+use tracer::source::live::Live;
+use tracer::source::{Settings, Source};
 
 use super::exact::{PORT, check, send_as};
 use super::seen::{answers, check_balance, losses, port, requests, tell, trace_all};
@@ -305,4 +307,51 @@ fn a_drop_stands_at_the_hook_that_dropped() {
         tell(requests(&report, PORT)[0])
     );
     assert_eq!(last.ends.dropped.values().sum::<u64>(), 1_000);
+}
+
+/// As the governor does where there is too much. The others count each packet all the while.
+#[test]
+fn left_out_and_taken_in_again_while_packets_come() {
+    const EACH: u64 = 1_000;
+    let line = Line::new(lab()).unwrap();
+    let to = line.db_at.facing(line.app_at.v4.into(), PORT);
+    let send = || {
+        let udp = NumberedUdp {
+            count: EACH,
+            pace: Pace::Constant { per_second: 4000.0 },
+            ..NumberedUdp::new((&line.app, line.app_at.v4.into()), (&line.db, to))
+        };
+        assert_eq!(udp.run().unwrap().received, EACH);
+        // Who is told that one has come may be told before its last hop is counted.
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    send();
+    let mut live = Live::open(&fine(port(PORT))).unwrap();
+    send();
+    live.watch_finer(false).unwrap();
+    send();
+    live.watch_finer(true).unwrap();
+    send();
+    let reading = Box::new(live).finish().unwrap();
+    check_balance(&reading);
+    let report = Report::from_reading(&reading);
+    assert_eq!(losses(&report), "");
+    let count = |device: &str, stage| {
+        let is_it = |node: &&Node| node.hop.device == device && node.hop.stage == stage;
+        let nodes = reading.nodes.iter().filter(is_it);
+        nodes.map(|node| node.packets).sum::<u64>()
+    };
+    let finer = if has_finer(&report) { 2 * EACH } else { 0 };
+    for (device, stage, packets) in [
+        ("r-app", Receive, 3 * EACH),
+        ("r-app", IpRcv, finer),
+        ("r-app", IpForward, finer),
+        ("r-app", IpOutput, finer),
+        ("r-db", Queue, 3 * EACH),
+        ("db0", IpLocalDeliver, finer),
+        ("db0", UdpRcv, finer),
+        ("db0", Deliver, 3 * EACH),
+    ] {
+        assert_eq!(count(device, stage), packets, "{device} {stage:?}");
+    }
 }

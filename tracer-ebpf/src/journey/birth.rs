@@ -91,7 +91,9 @@ pub(super) fn receive(hop: &Hop, device: Device) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
-    draw(hop, scratch, true);
+    if filter::has_scope() {
+        draw(hop, scratch, true);
+    }
     hop.lay_out(device, STAGE, scratch);
     if filter::has_scope() {
         come_to_be(hop.index(), STAGE as u32, 0, 0);
@@ -107,7 +109,6 @@ pub(super) fn copy(hop: &Hop, device: Device) {
     let Some(scratch) = maps::scratch(hop.index()) else {
         return;
     };
-    draw(hop, scratch, false);
     hop.lay_out(device, Stage::Queue, scratch);
     let index = hop.index();
     match copied(index) {
@@ -117,7 +118,10 @@ pub(super) fn copy(hop: &Hop, device: Device) {
         UNKNOWN => {
             orphan(index, STAGE);
         }
-        UNTRACED => come_to_be(index, STAGE, 0, 0),
+        UNTRACED => {
+            draw(hop, scratch, false);
+            come_to_be(index, STAGE, 0, 0);
+        }
         _ => {}
     }
 }

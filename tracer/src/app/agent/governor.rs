@@ -279,6 +279,14 @@ impl Governor {
         self.rest(self.back_off, None);
     }
 
+    /// The finer hops could not be taken in again: they stay left out, and it takes longer until that is
+    /// tried another time.
+    pub(super) fn refused_all_hops(&mut self) {
+        self.finer = Finer::LeftOut;
+        self.patience = (self.patience * 2).min(MOST_PATIENCE);
+        (self.calm, self.held, self.guessed) = (0, 0, false);
+    }
+
     fn times(&self, factor: f64) -> u32 {
         // A float that is too large becomes the largest number.
         (f64::from(self.each) * factor).ceil() as u32

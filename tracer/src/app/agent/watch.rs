@@ -135,8 +135,13 @@ impl<'a> Watch<'a> {
     }
 
     fn watch_finer(&mut self, watched: bool) -> Result<(), Error> {
-        if let Some(source) = &mut self.source {
-            source.watch_finer(watched)?;
+        if let Some(source) = &mut self.source
+            && let Err(error) = source.watch_finer(watched)
+        {
+            if watched {
+                self.governor.refused_all_hops();
+            }
+            return Err(error);
         }
         self.meter.forget_pace();
         Ok(())

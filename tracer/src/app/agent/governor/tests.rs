@@ -109,6 +109,21 @@ fn finer_hops_are_left_out_before_all_are_and_come_back() {
 }
 
 #[test]
+fn finer_hops_that_are_refused_stay_left_out_and_are_tried_ever_more_rarely() {
+    let mut host = Host::with_finer(0.006, 0.02, 0.1);
+    host.seconds(10);
+    (host.running, host.finer, host.following) = (0.001, 0.001, 0.002);
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let wait = (1..100).find(|_| host.seconds(1).last() == Some(&Step::AllHops));
+        waits.push(wait.expect("it is tried again"));
+        host.governor.refused_all_hops();
+        assert!(host.governor.leaves_out());
+    }
+    assert_eq!(waits[1..], [4, 8, 16, 32, 64, 64]);
+}
+
+#[test]
 fn where_the_usual_hops_are_too_much_too_all_are_detached() {
     let mut host = Host::with_finer(0.05, 0.05, 0.1);
     let steps = host.seconds(4);
