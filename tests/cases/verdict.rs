@@ -9,8 +9,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use lab::topology::{Address, Road, Story};
-use lab::{Lab, Ns, TcpServer, Users};
+use lab::{Insert, Lab, Ns, RouteSpec, TcpServer, Users};
+use nix::libc;
 use tracer::detect::verdict::{self, Past, Window};
 use tracer::model::Report;
 use tracer::model::answer::{Answer, Case};
@@ -142,6 +144,32 @@ fn an_outdated_route_is_told_by_its_siblings() {
     // Those that go by the other router are fine, and so is the path of the answers.
     let accused = answer.cases.iter().filter(|it| it.judgement.word.accuses());
     assert_eq!(accused.count(), 1);
+}
+
+#[test]
+fn a_router_that_says_that_it_has_no_way_is_the_path() {
+    let fleet = Fleet::new();
+    let _db = fleet.database();
+    let _users = fleet.users();
+    std::thread::sleep(Duration::from_secs(1));
+    let no_way = RouteSpec {
+        kind: libc::RTN_UNREACHABLE,
+        ..RouteSpec::to(Ipv4Net::from(fleet.story.db_at.v4).into())
+    };
+    let r1 = &fleet.story.r1;
+    r1.add_route(Insert::Add, &no_way).unwrap();
+
+    // An error has no port, and only what app's host sees is looked at.
+    let mut settings = fleet.settings();
+    settings.filter.port = None;
+    settings.filter.namespace = Some(fleet.story.app.name().to_owned());
+    let answer = look(&settings);
+    let case = first(&answer, Word::Path);
+    assert_eq!(case.judgement.claim, Claim::RouterRefuses);
+    let text = verdict_text::to_text(&answer, Look::default());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let said = "10.11.0.1 knows no way for packets of app → db tcp/5432";
+    assert!(words.join(" ").contains(said), "{text}");
 }
 
 #[test]

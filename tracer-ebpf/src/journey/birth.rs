@@ -93,11 +93,10 @@ pub(super) fn receive(hop: &Hop, device: Device) {
     };
     if filter::has_scope() {
         draw(hop, scratch, true);
-    }
-    hop.lay_out(device, STAGE, scratch);
-    if filter::has_scope() {
+        hop.lay_out(device, STAGE, scratch);
         come_to_be(hop.index(), STAGE as u32, 0, 0);
     } else {
+        hop.lay_out(device, STAGE, scratch);
         orphan(hop.index(), STAGE as u32);
     }
 }

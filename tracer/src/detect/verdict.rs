@@ -68,6 +68,8 @@ pub const TABLE: &[Rule] = &[
     rule(&[S::NotAccepted],                    &[],                 Word::App,      C::AcceptsLate,      Likely),
     rule(&[S::HostDrops],                      &[],                 Word::ThisHost, C::HostDrops,        Surely),
     rule(&[S::Misdelivered],                   &[],                 Word::Path,     C::WrongNeighbour,   Surely),
+    rule(&[S::RouterRefuses],                  &[],                 Word::Path,     C::RouterRefuses,    Surely),
+    rule(&[S::PeerTurnsBack],                  &[],                 Word::Peer,     C::PeerRefuses,      Surely),
     rule(&[S::HostWaits],                      &[S::Usual],         Word::ThisHost, C::HostWaits,        Surely),
     rule(&[S::WindowShut],                     &[],                 Word::App,      C::ReadsLate,        Surely),
     rule(&[S::ReadsLate],                      &[S::Usual],         Word::App,      C::ReadsLate,        Surely),

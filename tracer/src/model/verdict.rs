@@ -1,5 +1,7 @@
 //! What is said of a dependency: one word, the facts that it stands on, and what is not known.
 
+use std::net::IpAddr;
+
 use super::Histogram;
 use super::hop::Stage;
 use super::journal::Age;
@@ -243,6 +245,8 @@ pub enum Fact {
     BackSlow(Ways),
     /// Frames have another's Ethernet address.
     Misdelivered { place: String, packets: Share },
+    /// A router, or the peer itself, says by ICMP that packets do not get further.
+    Turned(TurnedBack),
     /// Packets of exchanges were lost or came late.
     Loses { exchanges: Share, way: Lost },
     /// Segments of a stream are sent again.
@@ -315,6 +319,42 @@ impl Fact {
     }
 }
 
+/// What ICMP says of a dependency's packets (RFC 792, RFC 4443).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnedBack {
+    /// Who said it last.
+    pub by: IpAddr,
+    /// Why.
+    pub why: Why,
+    /// How often, whoever said it.
+    pub times: u64,
+}
+
+/// Why packets get no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nobody there knows a way, or one that may be taken.
+    Unreachable,
+    /// They have been going from router to router for too long: in a circle, as a rule.
+    TimeExceeded,
+    /// They are larger than the next link takes, in bytes.
+    TooBig {
+        /// What it takes; none where that was not said.
+        mtu: Option<u32>,
+    },
+}
+
+impl Why {
+    /// The reason's name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimeExceeded => "time_exceeded",
+            Self::TooBig { .. } => "too_big",
+        }
+    }
+}
+
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Claim {
@@ -332,6 +372,8 @@ pub enum Claim {
     WayBackSlow,
     /// Frames have another's Ethernet address.
     WrongNeighbour,
+    /// A router says that packets get no further.
+    RouterRefuses,
     /// This host drops packets.
     HostDrops,
     /// Packets wait in this host's kernel.
@@ -386,6 +428,7 @@ impl Claim {
             Self::PathLoses => "path_loses",
             Self::WayBackSlow => "way_back_slow",
             Self::WrongNeighbour => "wrong_neighbour",
+            Self::RouterRefuses => "router_refuses",
             Self::HostDrops => "host_drops",
             Self::HostWaits => "host_waits",
             Self::HostGrew => "host_grew",

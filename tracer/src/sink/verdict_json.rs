@@ -11,7 +11,7 @@ use crate::model::Service;
 use crate::model::answer::{self, Answer};
 use crate::model::hop::mac_text;
 use crate::model::incident::{self, Name};
-use crate::model::verdict::{self, Fact};
+use crate::model::verdict::{self, Fact, Why};
 
 /// The schema that the output names.
 pub const SCHEMA: &str = "tracer.verdict/1";
@@ -299,6 +299,16 @@ fn fact(fact: &Fact) -> Value {
         }),
         Fact::Misdelivered { place, packets } => {
             json!({"fact": "misdelivered", "place": place, "packets": share(*packets)})
+        }
+        Fact::Turned(said) => {
+            let mtu = match said.why {
+                Why::TooBig { mtu } => mtu,
+                _ => None,
+            };
+            json!({
+                "fact": "turned_back", "by": said.by, "why": said.why.name(), "mtu": mtu,
+                "times": said.times,
+            })
         }
         Fact::Loses { exchanges, way } => {
             json!({"fact": "loses", "exchanges": share(*exchanges), "way": way.name()})

@@ -1,7 +1,7 @@
 //! What is known of one dependency in one window of time: plain facts, each with its counts.
 
 use crate::model::journal::Age;
-use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed, Ways};
+use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed, TurnedBack, Ways};
 
 /// What was seen of one dependency: a client's connections to a service, by one next hop.
 ///
@@ -58,6 +58,11 @@ pub struct Evidence {
     pub drops: Vec<Dropped>,
     /// Frames that this host dropped since they have another's Ethernet address.
     pub misdelivered: Vec<Dropped>,
+    /// What routers say by ICMP of its packets, and what the peer itself says.
+    pub routers: Option<TurnedBack>,
+    pub peer: Option<TurnedBack>,
+    /// Connections that were never opened.
+    pub unopened: u64,
     /// The queues of those who listen at the service, where they had no room.
     pub not_accepted: Option<NotAccepted>,
     /// The way there and back, where both are seen at all their hops.

@@ -1,7 +1,7 @@
 //! The conditions of the table: each holds or not, and if it does, it is a fact with its counts.
 
 use super::evidence::{Evidence, Siblings};
-use crate::model::verdict::{Fact, Grown, Share, Timed, Word};
+use crate::model::verdict::{Fact, Grown, Share, Timed, TurnedBack, Word};
 
 /// Exchanges or round trips that a judgement takes.
 pub const ENOUGH: u64 = 20;
@@ -69,6 +69,10 @@ pub enum Sign {
     BackSlow,
     /// Frames have another's address.
     Misdelivered,
+    /// Routers turn its packets back.
+    RouterRefuses,
+    /// The peer turns its packets back, by ICMP.
+    PeerTurnsBack,
     /// Connections wait to be accepted, or find no room to wait.
     NotAccepted,
     /// This host drops.
@@ -137,8 +141,14 @@ impl Sign {
             Self::Misdelivered => {
                 "1 % of the packets or more, and five, are dropped since their frames have another's Ethernet address"
             }
+            Self::RouterRefuses => {
+                "a router says five times or more by ICMP that its packets get no further, and five are sent again or connections not opened"
+            }
+            Self::PeerTurnsBack => {
+                "the peer says so itself, five times or more, and five are sent again or connections not opened"
+            }
             Self::NotAccepted => {
-                "five connections or more found no room in a listen queue at the service, which is on this host, and five SYNs or more are sent again"
+                "five connections or more found no room in a listen queue at the service, which is on this host, and five SYNs, or answers to them, are sent again"
             }
             Self::HostDrops => "this host's kernel drops 1 % of the packets or more, and five",
             Self::HostWaits => {
@@ -194,6 +204,8 @@ impl Sign {
             Self::Refused => refused(seen),
             Self::BackSlow => back_slow(seen),
             Self::Misdelivered => misdelivered(seen),
+            Self::RouterRefuses => turned_back(seen, seen.routers),
+            Self::PeerTurnsBack => turned_back(seen, seen.peer),
             Self::NotAccepted => not_accepted(seen),
             Self::HostDrops => host_drops(seen),
             Self::HostWaits => host_waits(seen),
@@ -252,6 +264,8 @@ fn few(seen: &Evidence) -> Option<Fact> {
         Sign::WindowShut,
         Sign::PeerWindowShut,
         Sign::NotAccepted,
+        Sign::RouterRefuses,
+        Sign::PeerTurnsBack,
         Sign::HostDrops,
         Sign::Misdelivered,
     ];
@@ -371,6 +385,14 @@ fn misdelivered(seen: &Evidence) -> Option<Fact> {
         place: most.place.clone(),
         packets: most.packets,
     })
+}
+
+/// Probes of the way are turned back too, and a path MTU that was just learnt costs a segment: what
+/// nobody feels is nobody's complaint.
+fn turned_back(seen: &Evidence, said: Option<TurnedBack>) -> Option<Fact> {
+    let is_felt = seen.sent_again + seen.syn_again + seen.unopened >= REPEATED;
+    let said = said.filter(|it| is_felt && it.times >= REPEATED)?;
+    Some(Fact::Turned(said))
 }
 
 fn not_accepted(seen: &Evidence) -> Option<Fact> {

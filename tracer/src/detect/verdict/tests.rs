@@ -7,7 +7,9 @@
 
 use super::*;
 use crate::model::journal::Age;
-use crate::model::verdict::{Lost, Odd, Share, Side, SomeConnections, Timed, Ways};
+use crate::model::verdict::{
+    Lost, Odd, Share, Side, SomeConnections, Timed, TurnedBack, Ways, Why,
+};
 use rstest::rstest;
 
 const MS: u64 = 1_000_000;
@@ -160,6 +162,14 @@ fn dropped(packets: u64) -> Vec<Dropped> {
     }]
 }
 
+fn turned_back(times: u64, why: Why) -> Option<TurnedBack> {
+    Some(TurnedBack {
+        by: "10.12.0.1".parse().ok()?,
+        why,
+        times,
+    })
+}
+
 fn full(times: u64) -> Option<NotAccepted> {
     Some(NotAccepted {
         namespace: "lab-db".to_owned(),
@@ -196,6 +206,11 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::siblings_differ(Evidence { siblings: Siblings::Different(3), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_full_queue(Evidence { drops: dropped(60), ..healthy() }, Word::ThisHost, Claim::HostDrops)]
 #[case::frames_for_another(Evidence { misdelivered: dropped(60), sent_again: 60, ..Evidence::default() }, Word::Path, Claim::WrongNeighbour)]
+#[case::a_router_without_a_way(Evidence { routers: turned_back(9, Why::Unreachable), syn_again: 9, ..Evidence::default() }, Word::Path, Claim::RouterRefuses)]
+#[case::a_circle_of_routers(Evidence { routers: turned_back(9, Why::TimeExceeded), sent_again: 9, ..healthy() }, Word::Path, Claim::RouterRefuses)]
+#[case::a_path_mtu_that_was_learnt(Evidence { routers: turned_back(1, Why::TooBig { mtu: Some(1_400) }), sent_again: 1, ..healthy() }, Word::Healthy, Claim::Fine)]
+#[case::probes_of_a_way(Evidence { routers: turned_back(40, Why::TimeExceeded), ..healthy() }, Word::Healthy, Claim::Fine)]
+#[case::a_peer_that_turns_back(Evidence { peer: turned_back(9, Why::Unreachable), unopened: 9, ..Evidence::default() }, Word::Peer, Claim::PeerRefuses)]
 #[case::a_slow_way_back(Evidence { ways: ways(MS / 5, 30 * MS), ..slow_next_hop() }, Word::Path, Claim::WayBackSlow)]
 #[case::a_way_back_that_grew(Evidence { ways: ways(MS / 5, 9 * MS), ..grown(Word::Path) }, Word::Path, Claim::WayBackSlow)]
 #[case::a_slow_way_there(Evidence { ways: ways(30 * MS, MS / 5), ..slow_next_hop() }, Word::Path, Claim::BehindNextHop)]

@@ -2,6 +2,7 @@
 
 mod before;
 mod host;
+mod turned;
 
 use super::evidence::{Evidence, RouteState, Siblings};
 use super::gather::turned;
@@ -128,6 +129,9 @@ impl<'a> View<'a> {
             host: self.host(),
             drops: self.drops(Blame::Host),
             misdelivered: self.drops(Blame::Sender),
+            routers: self.turned_back(false),
+            peer: self.turned_back(true),
+            unopened: sight(Sight::Unopened),
             not_accepted: self.not_accepted(),
             ways: self.slowest_wire(),
             siblings: compare::siblings(

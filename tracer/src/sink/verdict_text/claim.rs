@@ -1,7 +1,7 @@
 //! What is claimed, in one sentence, and the commands that prove or would mend it.
 
 use crate::model::answer::Case;
-use crate::model::verdict::{Claim, Fact, Word};
+use crate::model::verdict::{Claim, Fact, Why, Word};
 
 /// At most so many commands.
 const COMMANDS: usize = 3;
@@ -29,6 +29,7 @@ pub(super) fn sentence(case: &Case) -> String {
         Claim::WrongNeighbour => format!(
             "packets of {name} carry another's Ethernet address: a neighbour entry is wrong {by}"
         ),
+        Claim::RouterRefuses => refused(case),
         Claim::HostDrops => format!("this host drops packets of {name}"),
         Claim::HostWaits => format!("packets of {name} wait in this host"),
         Claim::HostGrew => format!("packets of {name} take longer in this host than they did"),
@@ -62,6 +63,25 @@ pub(super) fn sentence(case: &Case) -> String {
     }
 }
 
+/// What a router says of its packets, and which one.
+fn refused(case: &Case) -> String {
+    let name = name(case);
+    let said = case.judgement.evidence.iter().find_map(|fact| match fact {
+        Fact::Turned(said) => Some(said),
+        _ => None,
+    });
+    let by = said.map_or_else(|| "a router".to_owned(), |it| it.by.to_string());
+    match said.map(|it| it.why) {
+        Some(Why::TimeExceeded) => {
+            format!("packets of {name} go from router to router until {by} gives them up")
+        }
+        Some(Why::TooBig { .. }) => {
+            format!("packets of {name} are larger than the way takes behind {by}")
+        }
+        Some(Why::Unreachable) | None => format!("{by} knows no way for packets of {name}"),
+    }
+}
+
 /// Commands that prove it, or would mend it; none is run.
 pub(super) fn commands(case: &Case) -> Vec<String> {
     let place = Place::of(&case.namespace);
@@ -84,7 +104,9 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
             let look = format!("{}ip {}route get {target}", place.sudo, place.n);
             // Where no sibling tells where it is slow, probes may.
             let proof = match case.judgement.claim {
-                Claim::PathGrew | Claim::PathLoses | Claim::SomeWaysLose => probe,
+                Claim::PathGrew | Claim::PathLoses | Claim::RouterRefuses | Claim::SomeWaysLose => {
+                    probe
+                }
                 _ => look,
             };
             [Some(blame), Some(proof), mend(case, &place)]

@@ -1,6 +1,8 @@
 //! Facts and what is not known, as a person would say them: no number without its count.
 
-use crate::model::verdict::{Fact, Lost, Share, Side, SomeConnections, Timed, Unknown, Word};
+use crate::model::verdict::{
+    Fact, Lost, Share, Side, SomeConnections, Timed, TurnedBack, Unknown, Why, Word,
+};
 use crate::sink::units;
 
 /// So many ports are told, where there are more.
@@ -51,6 +53,7 @@ pub(super) fn text(fact: &Fact) -> String {
             "{} packets dropped at {place}: their frames are for another Ethernet address",
             share(*packets)
         ),
+        Fact::Turned(said) => turned_back(said),
         Fact::Loses { exchanges, way } => {
             format!("{} exchanges disturbed{}", share(*exchanges), lost(*way))
         }
@@ -203,6 +206,23 @@ fn whose(part: Word) -> &'static str {
 }
 
 /// Connections unlike the others, and which.
+fn turned_back(said: &TurnedBack) -> String {
+    let why = match said.why {
+        Why::Unreachable => "the destination is unreachable".to_owned(),
+        Why::TimeExceeded => "the hop limit is used up".to_owned(),
+        Why::TooBig { mtu: Some(mtu) } => format!("packets are larger than {mtu} bytes"),
+        Why::TooBig { mtu: None } => "packets are too large".to_owned(),
+    };
+    format!("{} said {} by ICMP: {why}", said.by, times(said.times))
+}
+
+fn times(times: u64) -> String {
+    match times {
+        1 => "once".to_owned(),
+        _ => format!("{} times", units::count(times)),
+    }
+}
+
 fn some_connections(some: &SomeConnections) -> String {
     let lost = |lost: Share| format!("{} sent again", share(lost));
     let (worse, rest) = if some.by_loss {

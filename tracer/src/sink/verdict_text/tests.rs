@@ -156,7 +156,7 @@ mod arbitrary {
     }
 
     /// Each that there is.
-    const CLAIMS: [Claim; 27] = [
+    const CLAIMS: [Claim; 28] = [
         Claim::StaleRoute,
         Claim::AfterChange,
         Claim::BehindNextHop,
@@ -164,6 +164,7 @@ mod arbitrary {
         Claim::PathLoses,
         Claim::WayBackSlow,
         Claim::WrongNeighbour,
+        Claim::RouterRefuses,
         Claim::HostDrops,
         Claim::HostWaits,
         Claim::HostGrew,
