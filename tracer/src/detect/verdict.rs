@@ -86,6 +86,7 @@ pub const TABLE: &[Rule] = &[
     rule(&[S::HostGrew],                       &[S::PathGrew],      Word::ThisHost, C::HostGrew,         Likely),
     rule(&[S::AppGrew],                        &[S::PathGrew],      Word::App,      C::AppGrew,          Likely),
     rule(&[S::PathGrew, S::ChangedBefore],     &[],                 Word::Path,     C::AfterChange,      Likely),
+    rule(&[S::PathGrew, S::OtherTtl],          &[],                 Word::Path,     C::WayBackMoved,     Likely),
     rule(&[S::PathGrew],                       &[],                 Word::Path,     C::PathGrew,         Likely),
     rule(&[S::PeerLong],                       &[S::PeerOrWayBack, S::Usual], Word::Peer, C::PeerThinks, Surely),
     rule(&[S::ThinksHere],                     &[S::Usual],         Word::App,      C::AppThinks,        Surely),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Histogram;
 use super::hop::Stage;
 use super::journal::Age;
+use super::passing::TtlStep;
 
 /// The first word of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -241,6 +242,8 @@ pub enum Fact {
         /// Whether `before` is that of the whole exchange.
         whole: bool,
     },
+    /// What comes back has another TTL or hop limit since about the first sign: its way is another one.
+    OtherTtl(TtlStep),
     /// One of the two ways takes most of the round trip, as seen at all their hops.
     BackSlow(Ways),
     /// Frames have another's Ethernet address.
@@ -370,6 +373,8 @@ pub enum Claim {
     PathLoses,
     /// The way back is slow.
     WayBackSlow,
+    /// The path takes longer than it did, since the way back is another one somewhere.
+    WayBackMoved,
     /// Frames have another's Ethernet address.
     WrongNeighbour,
     /// A router says that packets get no further.
@@ -427,6 +432,7 @@ impl Claim {
             Self::PathGrew => "path_grew",
             Self::PathLoses => "path_loses",
             Self::WayBackSlow => "way_back_slow",
+            Self::WayBackMoved => "way_back_moved",
             Self::WrongNeighbour => "wrong_neighbour",
             Self::RouterRefuses => "router_refuses",
             Self::HostDrops => "host_drops",

@@ -293,6 +293,9 @@ fn fact(fact: &Fact) -> Value {
             "fact": "grew", "part": part.name(), "before": timed(*before), "now": timed(*now),
             "before_is_whole": whole,
         }),
+        Fact::OtherTtl(step) => json!({
+            "fact": "other_ttl", "before": step.before, "after": step.after, "ago_ns": step.ago_ns,
+        }),
         Fact::BackSlow(ways) => json!({
             "fact": "back_slow", "there": timed(ways.there), "back": timed(ways.back),
             "wire": ways.wire, "time": timed(ways.time),

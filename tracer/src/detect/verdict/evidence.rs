@@ -1,6 +1,7 @@
 //! What is known of one dependency in one window of time: plain facts, each with its counts.
 
 use crate::model::journal::Age;
+use crate::model::passing::TtlStep;
 use crate::model::verdict::{Grown, Lost, Odd, Share, SomeConnections, Timed, TurnedBack, Ways};
 
 /// What was seen of one dependency: a client's connections to a service, by one next hop.
@@ -73,6 +74,8 @@ pub struct Evidence {
     pub connections: Option<SomeConnections>,
     /// The route by which it goes.
     pub route: RouteState,
+    /// The TTL or hop limit of what comes back became another one, at about the first sign.
+    pub ttl_step: Option<TtlStep>,
     /// The device with the poorest coverage on the way.
     pub coverage: Option<Covered>,
     /// Parts that take longer than they did, each with its before and after; none without a baseline.

@@ -47,6 +47,8 @@ pub enum Sign {
     RouteYoung,
     /// The path takes longer than it did.
     PathGrew,
+    /// What comes back has another TTL.
+    OtherTtl,
     /// The peer takes longer than it did.
     PeerGrew,
     /// This host's kernel takes longer than it did.
@@ -122,6 +124,9 @@ impl Sign {
             Self::ChangedBefore => "the route changed just before the first sign",
             Self::RouteYoung => "the route is young; since when it is bad is not known",
             Self::PathGrew => "the path takes longer than it did",
+            Self::OtherTtl => {
+                "the TTL (or hop limit) of what comes back became another one at about the first sign"
+            }
             Self::PeerGrew => "the undisturbed peer takes longer than it did",
             Self::HostGrew => "this host's kernel takes longer than it did",
             Self::AppGrew => "the application takes longer to read than it did",
@@ -193,6 +198,7 @@ impl Sign {
             }
             Self::RouteYoung => route_young(seen),
             Self::PathGrew => grew(seen, Word::Path),
+            Self::OtherTtl => seen.ttl_step.map(Fact::OtherTtl),
             Self::PeerGrew => grew(seen, Word::Peer),
             Self::HostGrew => grew(seen, Word::ThisHost),
             Self::AppGrew => grew(seen, Word::App),

@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::model::journal::Age;
+use crate::model::passing::TtlStep;
 use crate::model::verdict::{
     Lost, Odd, Share, Side, SomeConnections, Timed, TurnedBack, Ways, Why,
 };
@@ -240,6 +241,8 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_long_path(Evidence { answer: timed(41 * MS, 300), round_trip: timed(40 * MS, 300), ..healthy() }, Word::CantTell, Claim::NothingToCompare)]
 #[case::a_path_that_always_was_long(Evidence { has_baseline: true, answer: timed(41 * MS, 300), round_trip: timed(40 * MS, 300), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_path_that_grew(grown(Word::Path), Word::Path, Claim::PathGrew)]
+#[case::a_path_that_grew_with_another_ttl(Evidence { ttl_step: Some(TtlStep { before: 63, after: 60, ago_ns: 9 * MS }), ..grown(Word::Path) }, Word::Path, Claim::WayBackMoved)]
+#[case::another_ttl_alone(Evidence { ttl_step: Some(TtlStep { before: 63, after: 60, ago_ns: 9 * MS }), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::poor_coverage(Evidence { coverage: covered(900), ..healthy() }, Word::CantTell, Claim::NotSeen)]
 #[case::good_coverage(Evidence { coverage: covered(960), ..healthy() }, Word::Healthy, Claim::Fine)]
 fn evidence_has_its_word(#[case] seen: Evidence, #[case] word: Word, #[case] claim: Claim) {

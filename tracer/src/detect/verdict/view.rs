@@ -148,6 +148,7 @@ impl<'a> View<'a> {
                 age: self.entry().and_then(|entry| entry.age),
                 changed_before_s: self.changed_before_s(past, before),
             },
+            ttl_step: self.ttl_step(past, before),
             coverage: self.coverage(),
             grown: before.grown.clone(),
             has_baseline: before.is_known,

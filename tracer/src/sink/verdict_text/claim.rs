@@ -26,6 +26,9 @@ pub(super) fn sentence(case: &Case) -> String {
         Claim::PathGrew => format!("{name} takes longer than it did {by}"),
         Claim::PathLoses => format!("{name} loses packets {by}"),
         Claim::WayBackSlow => format!("the way back of {name} is slow"),
+        Claim::WayBackMoved => {
+            format!("{name} takes longer than it did {by}, and what comes back goes another way")
+        }
         Claim::WrongNeighbour => format!(
             "packets of {name} carry another's Ethernet address: a neighbour entry is wrong {by}"
         ),
@@ -104,9 +107,11 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
             let look = format!("{}ip {}route get {target}", place.sudo, place.n);
             // Where no sibling tells where it is slow, probes may.
             let proof = match case.judgement.claim {
-                Claim::PathGrew | Claim::PathLoses | Claim::RouterRefuses | Claim::SomeWaysLose => {
-                    probe
-                }
+                Claim::PathGrew
+                | Claim::PathLoses
+                | Claim::RouterRefuses
+                | Claim::SomeWaysLose
+                | Claim::WayBackMoved => probe,
                 _ => look,
             };
             [Some(blame), Some(proof), mend(case, &place)]

@@ -42,6 +42,12 @@ pub(super) fn text(fact: &Fact) -> String {
             let (part, now, before) = (whose(*part), timed(*now), timed(*before));
             format!("{part} takes {now}, {what}{before} before")
         }
+        Fact::OtherTtl(step) => format!(
+            "the TTL of what comes back was {} and became {}, {} ago: its way is another one",
+            step.before,
+            step.after,
+            units::span(step.ago_ns)
+        ),
         Fact::BackSlow(ways) => format!(
             "the way back takes {}, there {}; {}: {}",
             timed(ways.back),

@@ -156,13 +156,14 @@ mod arbitrary {
     }
 
     /// Each that there is.
-    const CLAIMS: [Claim; 28] = [
+    const CLAIMS: [Claim; 29] = [
         Claim::StaleRoute,
         Claim::AfterChange,
         Claim::BehindNextHop,
         Claim::PathGrew,
         Claim::PathLoses,
         Claim::WayBackSlow,
+        Claim::WayBackMoved,
         Claim::WrongNeighbour,
         Claim::RouterRefuses,
         Claim::HostDrops,

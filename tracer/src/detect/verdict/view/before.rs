@@ -7,6 +7,7 @@ use crate::detect::verdict::past::{Part, Past, Slower, What};
 use crate::detect::verdict::sign::MATTERS_NS;
 use crate::model::connection::Phase;
 use crate::model::journal::Moment;
+use crate::model::passing::TtlStep;
 use crate::model::report::class_key;
 use crate::model::verdict::{Grown, Timed, Word};
 
@@ -149,6 +150,21 @@ impl View<'_> {
         let last = changes.filter(|&at| at <= latest).max()?;
         let seconds = began.saturating_sub(last) / S;
         (seconds <= JUST_BEFORE_S).then_some(seconds)
+    }
+
+    /// The last step of what comes back to another TTL, where that was at about the first sign; where nobody
+    /// knows that one, where it was in the window.
+    pub(super) fn ttl_step(&self, past: &Past, before: &Before) -> Option<TtlStep> {
+        let step = self.group.seen().ttl_step?;
+        let is_of_it = match before.first {
+            Some((began, error_s)) => {
+                let near =
+                    (JUST_BEFORE_S * S).saturating_add((f64::from(error_s) * S as f64) as u64);
+                past.at.saturating_sub(step.ago_ns).abs_diff(began) <= near
+            }
+            None => step.ago_ns <= self.window.whole.duration_ns,
+        };
+        is_of_it.then_some(step)
     }
 
     /// Whose time something is, and how long it takes now; none where it is none of this dependency's.
