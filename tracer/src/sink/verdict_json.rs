@@ -268,6 +268,16 @@ fn side(side: verdict::Side) -> Value {
     json!({"siblings": side.siblings, "round_trip": timed(side.time), "lost": share(side.lost)})
 }
 
+fn turned_back(said: verdict::TurnedBack) -> Value {
+    let mtu = match said.why {
+        Why::TooBig { mtu } => mtu,
+        _ => None,
+    };
+    json!({
+        "fact": "turned_back", "by": said.by, "why": said.why.name(), "mtu": mtu, "times": said.times,
+    })
+}
+
 /// A fact with its name and its numbers.
 fn fact(fact: &Fact) -> Value {
     match fact {
@@ -303,16 +313,7 @@ fn fact(fact: &Fact) -> Value {
         Fact::Misdelivered { place, packets } => {
             json!({"fact": "misdelivered", "place": place, "packets": share(*packets)})
         }
-        Fact::Turned(said) => {
-            let mtu = match said.why {
-                Why::TooBig { mtu } => mtu,
-                _ => None,
-            };
-            json!({
-                "fact": "turned_back", "by": said.by, "why": said.why.name(), "mtu": mtu,
-                "times": said.times,
-            })
-        }
+        Fact::Turned(said) => turned_back(*said),
         Fact::Loses { exchanges, way } => {
             json!({"fact": "loses", "exchanges": share(*exchanges), "way": way.name()})
         }
