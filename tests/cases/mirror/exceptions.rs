@@ -112,11 +112,14 @@ impl Field {
 }
 
 /// The address that the kernel gives a device by its Ethernet address (RFC 4291, appendix A).
-fn link_local(Mac([a, b, c, d, e, f]): Mac) -> IpAddr {
-    let last = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+fn link_local(mac: Mac) -> IpAddr {
+    let (maker, own) = mac.0.split_at(3);
     let mut octets = [0; 16];
     octets[..2].copy_from_slice(&[0xfe, 0x80]);
-    octets[8..].copy_from_slice(&last);
+    octets[8..11].copy_from_slice(maker);
+    octets[8] ^= 2;
+    octets[11..13].copy_from_slice(&[0xff, 0xfe]);
+    octets[13..].copy_from_slice(own);
     octets.into()
 }
 
