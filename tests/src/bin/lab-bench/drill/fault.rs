@@ -163,8 +163,20 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "blackhole",
         is_change: true,
         truth: truths(guilty("THIS HOST", &["-r1 r1-"]), silent(&["db"]), UNSEEN),
-        set: |scene| scene.story.r1.add_route(Insert::Add, &blackhole(scene)),
-        clear: |scene| scene.story.r1.delete_route(&blackhole(scene)),
+        set: |scene| dead_end(scene, libc::RTN_BLACKHOLE),
+        clear: |scene| no_dead_end(scene, libc::RTN_BLACKHOLE),
+    },
+    Fault {
+        name: "no-way",
+        is_change: true,
+        // The router says so, which app's host hears.
+        truth: truths(
+            guilty("THIS HOST", &["-r1 r1-"]),
+            guilty("PATH", &["10.11.0.1"]),
+            UNSEEN,
+        ),
+        set: |scene| dead_end(scene, libc::RTN_UNREACHABLE),
+        clear: |scene| no_dead_end(scene, libc::RTN_UNREACHABLE),
     },
     Fault {
         name: "answers-slow",
@@ -393,15 +405,25 @@ pub(super) const FAULTS: &[Fault] = &[
     },
 ];
 
-/// The database's address alone, which its network's route does not win against.
-fn blackhole(scene: &Scene) -> RouteSpec {
+/// A route of r1's to the database's address alone, which its network's does not win against.
+fn to_nowhere(scene: &Scene, kind: u8) -> RouteSpec {
     let IpAddr::V4(db) = scene.db.address().ip() else {
         unreachable!("the database listens at an IPv4 address");
     };
     RouteSpec {
-        kind: libc::RTN_BLACKHOLE,
+        kind,
         ..RouteSpec::to(ipnet::Ipv4Net::from(db).into())
     }
+}
+
+fn dead_end(scene: &mut Scene, kind: u8) -> Result<()> {
+    let route = to_nowhere(scene, kind);
+    scene.story.r1.add_route(Insert::Add, &route)
+}
+
+fn no_dead_end(scene: &mut Scene, kind: u8) -> Result<()> {
+    let route = to_nowhere(scene, kind);
+    scene.story.r1.delete_route(&route)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
