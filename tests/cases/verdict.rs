@@ -81,9 +81,8 @@ impl Fleet {
 }
 
 fn look(settings: &Settings) -> Answer {
-    let live = Live::open(settings).unwrap();
+    let mut live = Box::new(Live::open(settings).unwrap());
     std::thread::sleep(WINDOW / 2);
-    let mut live = Box::new(live);
     let middle = Report::from_reading(&live.read().unwrap());
     std::thread::sleep(WINDOW / 2);
     let end = Report::from_reading(&live.finish().unwrap());
@@ -157,9 +156,12 @@ fn a_router_that_says_that_it_has_no_way_is_the_path() {
         ..RouteSpec::to(Ipv4Net::from(fleet.story.db_at.v4).into())
     };
     let r1 = &fleet.story.r1;
+    // Else it says so once a second.
+    r1.sysctl("ipv4/icmp_ratelimit", "0").unwrap();
     r1.add_route(Insert::Add, &no_way).unwrap();
 
-    // An error has no port, and only what app's host sees is looked at.
+    // Nothing came on any connection since anyone looked. An error has no port, and only what app's host
+    // sees is looked at.
     let mut settings = fleet.settings();
     settings.filter.port = None;
     settings.filter.namespace = Some(fleet.story.app.name().to_owned());

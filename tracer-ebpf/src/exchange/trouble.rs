@@ -28,12 +28,18 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
         connection.marks |= mark::DISTURBED;
         connection.retransmits = connection.retransmits.wrapping_add(1);
         peer::count(connection.counts, sight, 1);
-    } else if socket.state() == SYN_SENT
-        && let Some((index, seen)) = room(program.0)
-    {
+    } else if let Some((index, seen)) = room(program.0) {
+        // Nothing came on it since anyone looked, as in the middle of an outage.
         socket.lay_out(seen);
         socket.lay_out_ends(seen);
-        count_at_ends(index, Sight::SynRetransmits as u32);
+        let sight = if socket.state() == SYN_SENT {
+            Sight::SynRetransmits
+        } else if tcp.is_timeout() {
+            Sight::Timeouts
+        } else {
+            Sight::Retransmits
+        };
+        count_at_ends(index, sight as u32);
     }
 }
 
@@ -80,7 +86,7 @@ fn count(socket: Socket, sight: Sight) {
     }
 }
 
-/// Counts for a socket that never was a connection, so that its class is told by its ends.
+/// Counts for a socket of which no segment came yet, so that its class is told by its ends.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_at_ends(index: u32, sight: u32) -> u32 {
@@ -99,6 +105,8 @@ extern "C" fn count_at_ends(index: u32, sight: u32) -> u32 {
     }
     let counts = peer::of(seen, class);
     let sight = match sight {
+        5 => Sight::Retransmits,
+        6 => Sight::Timeouts,
         7 => Sight::SynRetransmits,
         8 => Sight::SynAckRetransmits,
         _ => Sight::Unopened,

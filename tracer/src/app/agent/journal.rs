@@ -65,7 +65,7 @@ impl Journal {
     /// Goes on from what is on disk.
     pub(super) fn of(mut past: Past, older: Option<mpsc::Sender<writer::Ask>>) -> Arc<Self> {
         let is_rebooted = past.forget_makers_before(&crate::store::boot());
-        let mut known = Known::of(past.known);
+        let mut known = Known::from_rows(past.known);
         if is_rebooted {
             known.write_all();
         }
@@ -127,7 +127,8 @@ impl Journal {
                     let _ = reader.send(Order::Cut(cut));
                 }
             }
-            Event::Appeared | Event::Begun(_) | Event::Vanished | Event::Heard(_) => {}
+            Event::Vanished => told.known.forget(&namespace),
+            Event::Appeared | Event::Begun(_) | Event::Heard(_) => {}
         }
     }
 

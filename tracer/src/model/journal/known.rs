@@ -108,7 +108,7 @@ pub struct Known {
 
 impl Known {
     /// What was written before.
-    pub fn of(rows: impl IntoIterator<Item = (Key, Row)>) -> Self {
+    pub fn from_rows(rows: impl IntoIterator<Item = (Key, Row)>) -> Self {
         let mut known = Self::default();
         for ((namespace, subject), row) in rows {
             known.put(&namespace, &subject, row);
@@ -135,11 +135,9 @@ impl Known {
         if !lasts(namespace) {
             return Vec::new();
         }
-        let first = (namespace.to_owned(), Subject::first());
-        let of_namespace = self.rows.range(first..);
-        let mut before: BTreeMap<Subject, String> = of_namespace
-            .take_while(|((of, _), _)| of == namespace)
-            .map(|((_, subject), row)| (subject.clone(), row.state.clone()))
+        let mut before: BTreeMap<Subject, String> = self
+            .rows_of(namespace)
+            .map(|(subject, row)| (subject.clone(), row.state.clone()))
             .collect();
         let is_new = before.is_empty();
         let mut now_there = BTreeMap::<&Subject, Vec<_>>::new();
@@ -217,6 +215,25 @@ impl Known {
             }
             None => self.remove(namespace, subject),
         }
+    }
+
+    /// A namespace is gone: one that gets its name later has nothing of it.
+    pub fn forget(&mut self, namespace: &str) {
+        let gone: Vec<Subject> = self
+            .rows_of(namespace)
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        for subject in gone {
+            self.remove(namespace, &subject);
+        }
+        self.routes.retain(|(of, _), _| of != namespace);
+    }
+
+    fn rows_of<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a Subject, &'a Row)> {
+        let first = (namespace.to_owned(), Subject::first());
+        let rest = self.rows.range(first..);
+        rest.take_while(move |((of, _), _)| of == namespace)
+            .map(|((_, subject), row)| (subject, row))
     }
 
     /// What is to be written since the last time: a row, or none for one that is gone.
@@ -311,7 +328,7 @@ mod tests {
         let mut known = Known::default();
         let first = snapshot(&[("a", "a1"), ("b", "b1"), ("c", "c1")]);
         assert_eq!(known.look("host", &first, 10), []);
-        let mut later = Known::of(
+        let mut later = Known::from_rows(
             known
                 .take_dirty()
                 .into_iter()
@@ -346,6 +363,27 @@ mod tests {
             [since("a"), since("b"), since("c")],
             [Some((10, false)), Some((20, false)), None]
         );
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_leaves_nothing_to_the_next_of_its_name() {
+        let mut known = Known::default();
+        known.look(
+            "guest",
+            &snapshot(&[("a", "a1"), ("b", "b1 proto static")]),
+            10,
+        );
+        known.look("guest-2", &snapshot(&[("a", "a1")]), 10);
+        known.take_dirty();
+        known.forget("guest");
+        let told = known.take_dirty();
+        assert!(
+            told.iter()
+                .all(|((of, _), row)| of == "guest" && row.is_none())
+        );
+        assert_eq!((told.len(), known.rows.len()), (2, 1));
+        assert!(known.routes.keys().all(|(of, _)| of == "guest-2"));
+        assert_eq!(known.look("guest", &snapshot(&[("c", "c1")]), 20), []);
     }
 
     #[test]
