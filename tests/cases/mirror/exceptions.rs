@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use lab::{Lab, Mac, Ns};
+use nix::sys::socket::{setsockopt, sockopt};
 use tracer::model::forwarding::{FibEntry, Forwarding};
 use tracer::model::journal::{Kind, subject, text};
 use tracer::source::mirror::{Event, Mirror, Note, Ways};
@@ -99,6 +100,8 @@ impl Field {
         };
         self.app.run(|| {
             let socket = UdpSocket::bind((any, 0)).unwrap();
+            // Of others the kernel heeds no redirect of IPv6 (`ip6_sk_redirect`, net/ipv6/route.c).
+            setsockopt(&socket, sockopt::BindToDevice, &"app0".into()).unwrap();
             for _ in 0..8 {
                 socket.send_to(&[0; 1_420], to).unwrap();
                 std::thread::sleep(Duration::from_millis(100));

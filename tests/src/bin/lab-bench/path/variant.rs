@@ -206,8 +206,11 @@ tracepoint:net:netif_rx, tracepoint:net:netif_receive_skb
 }";
 
 fn bpftrace(before: &HashSet<u32>) -> Result<Bpftrace> {
-    let child = Command::new("bpftrace")
-        .args(["-e", SCRIPT])
+    // It looks for tracepoints in tracefs, which need not be there.
+    const RUN: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; \
+                       exec bpftrace -e \"$0\"";
+    let child = Command::new("unshare")
+        .args(["--mount", "sh", "-c", RUN, SCRIPT])
         .env("BPFTRACE_MAP_KEYS_MAX", "65536")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
