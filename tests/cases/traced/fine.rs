@@ -326,13 +326,13 @@ fn left_out_and_taken_in_again_while_packets_come() {
         std::thread::sleep(Duration::from_millis(50));
     };
     send();
-    let mut live = Live::open(&fine(port(PORT))).unwrap();
+    let mut tracer = Live::open(&fine(port(PORT))).unwrap();
     send();
-    live.watch_finer(false).unwrap();
+    tracer.watch_finer(false).unwrap();
     send();
-    live.watch_finer(true).unwrap();
+    tracer.watch_finer(true).unwrap();
     send();
-    let reading = Box::new(live).finish().unwrap();
+    let reading = Box::new(tracer).finish().unwrap();
     check_balance(&reading);
     let report = Report::from_reading(&reading);
     assert_eq!(losses(&report), "");

@@ -239,9 +239,10 @@ mod tests {
         let report = Report::from_reading(&crate::model::connection::example::lab_on_the_way());
         let text = to_text(&report, Look::default());
         let lines: Vec<&str> = text.lines().collect();
-        let is_start = |line: &&str| line.contains("and the source");
         let blocks = lines.split(|line| line.is_empty()).filter_map(|route| {
-            let start = route.iter().position(|line| is_start(&line))?;
+            let start = route
+                .iter()
+                .position(|line| line.contains("and the source"))?;
             Some([&route[..1], &route[start..]].concat().join("\n"))
         });
         insta::assert_snapshot!(blocks.collect::<Vec<_>>().join("\n\n"));
