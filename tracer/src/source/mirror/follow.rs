@@ -287,13 +287,13 @@ impl Follower {
         for inode in due {
             let mut failed = false;
             self.with(inode, |follow, followed, counts| {
-                let checked = follow.check(&mut followed.network, counts);
-                checked.unwrap_or_else(|error| {
+                let (outcome, checked) = follow.check(&mut followed.network, counts);
+                if let Err(error) = checked {
                     let name = &followed.namespace.name;
                     tracing::warn!("dump a part of the network namespace {name}: {error}");
                     failed = true;
-                    Outcome::default()
-                })
+                }
+                outcome
             });
             if failed {
                 // It is found again, and entered anew.

@@ -175,19 +175,29 @@ impl Follow {
         outcome
     }
 
-    /// Dumps what is due.
-    ///
-    /// # Errors
-    /// When the kernel refuses the dump.
+    /// Dumps what is due. Where the kernel refuses a dump there is an error beside what came of those
+    /// before it.
     pub(super) fn check(
         &mut self,
         network: &mut Network,
         counts: &mut Counts,
-    ) -> io::Result<Outcome> {
+    ) -> (Outcome, io::Result<()>) {
         let mut outcome = Outcome::default();
+        let checked = self.look_at_due(network, counts, &mut outcome);
+        // Only now is it known what was told right after the dump that showed it.
+        counts.found += outcome.found_alone();
+        (outcome, checked)
+    }
+
+    fn look_at_due(
+        &mut self,
+        network: &mut Network,
+        counts: &mut Counts,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
         let now = Instant::now();
         if self.renewal.is_some_and(|due| due <= now) {
-            self.renew(network, counts, &mut outcome)?;
+            self.renew(network, counts, outcome)?;
         }
         let due: Vec<Part> = self
             .due
@@ -196,11 +206,9 @@ impl Follow {
             .map(|(&part, _)| part)
             .collect();
         for part in due {
-            self.look_at(part, network, counts, &mut outcome)?;
+            self.look_at(part, network, counts, outcome)?;
         }
-        // Only now is it known what was told right after the dump that showed it.
-        counts.found += outcome.found_alone();
-        Ok(outcome)
+        Ok(())
     }
 
     /// Something is to be looked at, because of a change elsewhere.

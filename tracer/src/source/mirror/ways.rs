@@ -49,8 +49,10 @@ struct Answer {
     at: Option<Instant>,
     generation: u64,
     forwarding: Arc<Forwarding>,
-    /// Whether rules asked for ports.
+    /// Whether rules asked for ports …
     by_ports: bool,
+    /// … when they were looked at last. That is not when it was given: they may change in between.
+    rules_at: u64,
     /// Whether a node of the last reading was told by it.
     used: bool,
 }
@@ -158,7 +160,9 @@ impl Ways {
         let hop = &reading.nodes[index].hop;
         let mut packet = self.packet(reading, index);
         let seen = self.mirror.seen();
-        let network = &seen.at(&hop.namespace)?.network;
+        let Followed {
+            network, recent, ..
+        } = seen.at(&hop.namespace)?;
         let by_ports = packet.is_some_and(|it| ask_for_ports(network, it.destination));
         if let Some(packet) = packet.as_mut().filter(|_| !by_ports) {
             packet.transport = None;
@@ -174,19 +178,21 @@ impl Ways {
             generation: 0,
             forwarding: Arc::default(),
             by_ports,
+            rules_at: recent.generation(),
             used: true,
         });
         Some(index)
     }
 
     /// Whether packets have to be told apart by ports now that were not, or the other way round.
-    fn rules_ask_for_other_things(&self) -> bool {
+    fn rules_ask_for_other_things(&mut self) -> bool {
         let seen = self.mirror.seen();
-        self.answers.iter().any(|(sent, answer)| {
+        self.answers.iter_mut().any(|(sent, answer)| {
             let (Some(followed), Some(packet)) = (seen.at(&sent.hop.namespace), sent.packet) else {
                 return false;
             };
-            answer.generation != followed.recent.generation()
+            let looked_at = std::mem::replace(&mut answer.rules_at, followed.recent.generation());
+            looked_at != answer.rules_at
                 && answer.by_ports != ask_for_ports(&followed.network, packet.destination)
         })
     }
