@@ -7,7 +7,12 @@ use super::{
     socket::{Socket, room},
     sockets,
 };
-use crate::{class, header, journey::Program, maps};
+use crate::{
+    class, header,
+    journey::Program,
+    kernel::{self, setting},
+    maps,
+};
 
 /// `TCP_SYN_SENT` of `include/net/tcp_states.h`.
 const SYN_SENT: u8 = 2;
@@ -28,8 +33,11 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
         connection.marks |= mark::DISTURBED;
         connection.retransmits = connection.retransmits.wrapping_add(1);
         peer::count(connection.counts, sight, 1);
-    } else if let Some((index, seen)) = room(program.0) {
-        // Nothing came on it since anyone looked, as in the middle of an outage.
+    } else if (socket.state() == SYN_SENT || setting!(filter_device[0]) == 0)
+        && let Some((index, seen)) = room(program.0)
+    {
+        // Nothing came on it since anyone looked, as in the middle of an outage; by which device it sends
+        // is not known.
         socket.lay_out(seen);
         socket.lay_out_ends(seen);
         let sight = if socket.state() == SYN_SENT {
@@ -86,7 +94,7 @@ fn count(socket: Socket, sight: Sight) {
     }
 }
 
-/// Counts for a socket of which no segment came yet, so that its class is told by its ends.
+/// Counts for a socket of which no segment was seen, so that its class is told by its ends.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_at_ends(index: u32, sight: u32) -> u32 {
@@ -94,7 +102,9 @@ extern "C" fn count_at_ends(index: u32, sight: u32) -> u32 {
         return 0;
     };
     scratch.header.tuple = seen.tuple;
-    if !header::is_wanted(&scratch.header) {
+    let namespace = setting!(filter_cookie);
+    let is_elsewhere = namespace != 0 && kernel::cookie_at(seen.net) != namespace;
+    if is_elsewhere || !header::is_wanted(&scratch.header) {
         return 0;
     }
     // Which component's namespace the peer is in isn't known.

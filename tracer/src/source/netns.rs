@@ -132,13 +132,14 @@ pub(super) fn inside<T: Send>(
     // The thread has those of the one that starts it.
     let _rights = ForNames::take_up();
     std::thread::scope(|scope| {
-        let there = scope.spawn(|| {
+        let thread = std::thread::Builder::new();
+        let there = thread.spawn_scoped(scope, || {
             // SAFETY: a valid descriptor; only this thread changes its namespace, and it ends.
             if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
                 return Err(io::Error::last_os_error());
             }
             work()
-        });
+        })?;
         let gone = || io::Error::other("the thread that entered it ended");
         there.join().unwrap_or_else(|_| Err(gone()))
     })

@@ -211,7 +211,6 @@ fn whose(part: Word) -> &'static str {
     }
 }
 
-/// Connections unlike the others, and which.
 fn turned_back(said: &TurnedBack) -> String {
     let why = match said.why {
         Why::Unreachable => "the destination is unreachable".to_owned(),
@@ -229,6 +228,7 @@ fn times(times: u64) -> String {
     }
 }
 
+/// Connections unlike the others, and which.
 fn some_connections(some: &SomeConnections) -> String {
     let lost = |lost: Share| format!("{} sent again", share(lost));
     let (worse, rest) = if some.by_loss {

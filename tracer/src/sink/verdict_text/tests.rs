@@ -119,7 +119,8 @@ mod arbitrary {
 
     use super::*;
     use crate::model::End;
-    use crate::model::verdict::{Claim, Fact, Sure, Unknown};
+    use crate::model::passing::TtlStep;
+    use crate::model::verdict::{Claim, Fact, Sure, TurnedBack, Unknown, Why};
 
     fn examples() -> Vec<Answer> {
         vec![
@@ -133,6 +134,24 @@ mod arbitrary {
         ]
     }
 
+    /// What no example has.
+    fn said_by_routers() -> Vec<Fact> {
+        let by = "fd00:1234:5678:9abc:def0:1234:5678:9abc".parse().unwrap();
+        let all = [
+            Why::Unreachable,
+            Why::TimeExceeded,
+            Why::TooBig { mtu: Some(1_280) },
+            Why::TooBig { mtu: None },
+        ];
+        let turned = all.map(|why| Fact::Turned(TurnedBack { by, why, times: 12 }));
+        let step = TtlStep {
+            before: 255,
+            after: 250,
+            ago_ns: 40_000_000_000,
+        };
+        turned.into_iter().chain([Fact::OtherTtl(step)]).collect()
+    }
+
     fn facts() -> Vec<Fact> {
         let examples = examples();
         let cases = examples.iter().flat_map(|it| &it.cases);
@@ -141,7 +160,7 @@ mod arbitrary {
             let cleared = it.cleared.iter().map(|(_, fact)| fact);
             it.evidence.iter().chain(&it.against).chain(cleared)
         });
-        let mut facts: Vec<Fact> = Vec::new();
+        let mut facts: Vec<Fact> = said_by_routers();
         for fact in all {
             if !facts.contains(fact) {
                 facts.push(fact.clone());

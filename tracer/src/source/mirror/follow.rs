@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{ScopedJoinHandle, available_parallelism};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::namespace::{Follow, Outcome};
@@ -147,7 +147,7 @@ impl Follower {
             .copied()
             .collect();
         for inode in gone {
-            self.leave(inode);
+            self.leave(inode, true);
         }
         self.closed.retain(|inode, _| found.contains_key(inode));
         let mut new = Vec::new();
@@ -233,7 +233,8 @@ impl Follower {
         closed.again = now + closed.wait;
     }
 
-    fn leave(&mut self, inode: u32) {
+    /// Follows a namespace no more: it is gone, or has to be looked at anew.
+    fn leave(&mut self, inode: u32, is_gone: bool) {
         // Its sockets are all that may keep it.
         let follow = self.follows.remove(&inode);
         let listener = follow.and_then(|follow| follow.listener());
@@ -247,7 +248,9 @@ impl Follower {
                 ended: true,
             };
             self.note(left.namespace.clone(), Event::Heard(ended));
-            self.note(left.namespace, Event::Vanished);
+            if is_gone {
+                self.note(left.namespace, Event::Vanished);
+            }
         }
     }
 
@@ -297,7 +300,7 @@ impl Follower {
             });
             if failed {
                 // It is found again, and entered anew.
-                self.leave(inode);
+                self.leave(inode, false);
             }
         }
     }
@@ -385,23 +388,30 @@ fn is_seen_elsewhere(change: &Change) -> bool {
     }
 }
 
-/// Does something with each of a list, in order, with as many threads as there are processors where it
-/// is a long one. They have the rights of this one.
+/// At most so many threads at once: each entering a namespace takes another one, and a service may not
+/// have many (`TasksMax`).
+const AT_ONCE: usize = 4;
+
+/// Does something with each of a list, in order, with some threads more where it is a long one. They have
+/// the rights of this one. What the host has no thread for is done here.
 fn at_once<T: Sync, U: Send>(all: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
     let threads = available_parallelism().map_or(1, usize::from);
-    let share = all.len().div_ceil(threads).max(FEW);
+    let share = all.len().div_ceil(threads.min(AT_ONCE)).max(FEW);
+    let here = |share: &[T]| share.iter().map(&work).collect::<Vec<U>>();
     if all.len() <= share {
-        return all.iter().map(work).collect();
+        return here(all);
     }
-    let work = &work;
     std::thread::scope(|scope| {
-        let shares = all.chunks(share);
-        let threads =
-            shares.map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<U>>()));
-        let threads: Vec<_> = threads.collect();
-        let done = threads.into_iter().map(ScopedJoinHandle::join);
-        done.flat_map(|it| it.unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
+        let start = |share| {
+            let thread = std::thread::Builder::new();
+            (share, thread.spawn_scoped(scope, move || here(share)).ok())
+        };
+        let shares: Vec<_> = all.chunks(share).map(start).collect();
+        let done = shares.into_iter().map(|(share, thread)| match thread {
+            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            None => here(share),
+        });
+        done.flatten().collect()
     })
 }
 

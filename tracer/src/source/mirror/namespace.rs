@@ -142,10 +142,13 @@ impl Follow {
         };
         // What was told during the dump may be in it or not; where nothing was, the dump has it all but
         // for what devices do in silence.
-        let parts = if follow.listener.is_silent() {
-            BTreeSet::from([Part::Links])
-        } else {
-            network.parts()
+        let parts = match follow.listener.is_silent() {
+            Ok(true) => BTreeSet::from([Part::Links]),
+            Ok(false) => network.parts(),
+            Err(_) => {
+                follow.renewal = Some(now);
+                network.parts()
+            }
         };
         for part in parts {
             follow.touch(part, now);

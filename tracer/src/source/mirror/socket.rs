@@ -266,10 +266,16 @@ impl Listener {
     }
 
     /// Whether nothing was told until now that was not read.
-    pub(super) fn is_silent(&self) -> bool {
+    ///
+    /// # Errors
+    /// When something was told that found no room: asking takes that back.
+    pub(super) fn is_silent(&self) -> io::Result<bool> {
         let mut first = [0; 1];
-        let peeked = self.socket.recv(&mut &mut first[..], libc::MSG_PEEK);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        match self.socket.recv(&mut &mut first[..], libc::MSG_PEEK) {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Its cookie, where it is written down who makes its messages.

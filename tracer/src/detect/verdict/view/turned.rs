@@ -2,43 +2,72 @@
 
 use super::View;
 use crate::detect::verdict::gather::turned;
+use crate::detect::verdict::group::Group;
 use crate::model::connection::Sight;
-use crate::model::passing::{Passing, Told};
-use crate::model::report::class_key;
+use crate::model::passing::{Flows, Told};
 use crate::model::verdict::{TurnedBack, Why};
+use crate::model::{End, Report};
 
 impl View<'_> {
-    /// What the peer itself says, or routers: told by who said it last, by the device that the packets
-    /// leave by.
+    /// What the peer itself says, or routers, as far as the last one that spoke says the same: by the
+    /// device that the packets leave by or, where all of them leave by one, by any.
+    ///
+    /// Packets that are too large are too large for a whole window of TCP's when that is learnt: only
+    /// where they still are in the second half, they get no further.
     pub(super) fn turned_back(&self, by_peer: bool) -> Option<TurnedBack> {
-        let seen = self.group.seen();
-        let sent = class_key(&turned(&self.group.sockets.class));
-        let here = |it: &&Passing| {
-            (it.namespace.cookie, it.ifindex) == (seen.namespace.cookie, seen.ifindex)
+        let window = self.window;
+        let mut all = self.about(&window.whole);
+        let told = all.find_map(|flows| flows.seen.told)?;
+        let (why, sight) = why(&told)?;
+        if self.is_peer(&told) != by_peer {
+            return None;
+        }
+        let count = |report| {
+            let counts = self.about(report).map(|flows| flows.seen.sight(sight));
+            counts.sum::<u64>()
         };
-        let mut passing = self.window.whole.passing.iter();
-        let passing = passing.find_map(|flows| {
-            Some(&flows.seen).filter(|it| here(it) && class_key(&flows.class) == sent)
-        })?;
-        let told = passing.told.filter(|told| self.is_peer(told) == by_peer)?;
-        let (why, times) = [
-            (Why::Unreachable, Sight::IcmpUnreachable),
-            (Why::TimeExceeded, Sight::IcmpTimeExceeded),
-            (Why::TooBig { mtu: told.mtu }, Sight::IcmpTooBig),
-        ]
-        .into_iter()
-        .map(|(why, sight)| (why, passing.sight(sight)))
-        .max_by_key(|(_, times)| *times)?;
-        (times > 0).then_some(TurnedBack {
+        let is_over = sight == Sight::IcmpTooBig && count(&window.late) == 0;
+        let times = count(&window.whole);
+        (times > 0 && !is_over).then_some(TurnedBack {
             by: told.by,
             why,
             times,
         })
     }
 
+    /// What was seen of the packets that this group sends.
+    fn about<'r>(&self, report: &'r Report) -> impl Iterator<Item = &'r Flows> + use<'r> {
+        let (group, seen) = (self.group, self.group.seen());
+        let cookie = seen.namespace.cookie;
+        let who = |it: &Group<'_>| (it.asks, it.port, it.seen().namespace.cookie);
+        let same = self.all.iter().filter(|it| {
+            who(it) == who(&group) && it.client == group.client && it.server == group.server
+        });
+        let device = (same.count() > 1).then_some(seen.ifindex);
+        let sent = turned(&group.sockets.class);
+        report.passing.iter().filter(move |flows| {
+            let (at, class) = (&flows.seen, &flows.class);
+            at.namespace.cookie == cookie
+                && device.is_none_or(|device| device == at.ifindex)
+                && (class.protocol, class.service) == (sent.protocol, sent.service)
+                && class.source == sent.source
+                && class.destination == sent.destination
+        })
+    }
+
     /// Whether the other end itself said it.
     fn is_peer(&self, told: &Told) -> bool {
         let asks = self.group.asks;
+        let end = if asks {
+            self.group.server
+        } else {
+            self.group.client
+        };
+        if let End::Prefix(address, length) = end
+            && ipnet::IpNet::new(*address, *length).is_ok_and(|net| net.contains(&told.by))
+        {
+            return true;
+        }
         let sample = self.group.seen().sample.iter().map(|it| it.tuple);
         // Of connections that never opened there is no sample.
         let first = self.class().first;
@@ -50,5 +79,48 @@ impl View<'_> {
             }
         });
         peers.any(|peer| peer == told.by)
+    }
+}
+
+/// What a message says (RFC 792, RFC 4443), and what it is counted as.
+fn why(told: &Told) -> Option<(Why, Sight)> {
+    let too_big = (Why::TooBig { mtu: told.mtu }, Sight::IcmpTooBig);
+    match (told.by.is_ipv4(), told.kind, told.code) {
+        (true, 3, 4) | (false, 2, _) => Some(too_big),
+        (true, 3, _) | (false, 1, _) => Some((Why::Unreachable, Sight::IcmpUnreachable)),
+        (true, 11, _) | (false, 3, _) => Some((Why::TimeExceeded, Sight::IcmpTimeExceeded)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::no_way("10.0.0.1", 3, 1, Some(Sight::IcmpUnreachable))]
+    #[case::no_way_v6("fd00::1", 1, 0, Some(Sight::IcmpUnreachable))]
+    #[case::too_big("10.0.0.1", 3, 4, Some(Sight::IcmpTooBig))]
+    #[case::too_big_v6("fd00::1", 2, 0, Some(Sight::IcmpTooBig))]
+    #[case::circle("10.0.0.1", 11, 0, Some(Sight::IcmpTimeExceeded))]
+    #[case::circle_v6("fd00::1", 3, 0, Some(Sight::IcmpTimeExceeded))]
+    #[case::a_redirect_is_no_refusal("10.0.0.1", 5, 1, None)]
+    #[case::a_redirect_of_v6_is_no_refusal("fd00::1", 137, 0, None)]
+    fn what_is_said_is_what_is_counted(
+        #[case] by: &str,
+        #[case] kind: u8,
+        #[case] code: u8,
+        #[case] sight: Option<Sight>,
+    ) {
+        let told = Told {
+            by: by.parse().unwrap(),
+            kind,
+            code,
+            mtu: None,
+            gateway: None,
+            ago_ns: 0,
+        };
+        assert_eq!(why(&told).map(|it| it.1), sight);
     }
 }

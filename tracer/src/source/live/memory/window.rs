@@ -92,7 +92,20 @@ impl Window {
             )
         };
         if part == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            // What was there may be gone already: nobody else is to get that room.
+            // SAFETY: as above.
+            unsafe {
+                libc::mmap(
+                    self.begin.as_ptr().add(mapped).cast(),
+                    end - mapped,
+                    libc::PROT_NONE,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                    -1,
+                    0,
+                );
+            }
+            return Err(error);
         }
         self.mapped.store(end, Ordering::Release);
         Ok(())
