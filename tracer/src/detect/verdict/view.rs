@@ -4,6 +4,8 @@ mod before;
 mod host;
 mod turned;
 
+use std::cmp::Reverse;
+
 use super::evidence::{Evidence, RouteState, Siblings};
 use super::gather::turned;
 use super::group::{Group, Trips};
@@ -36,10 +38,13 @@ impl<'a> View<'a> {
         let others = all
             .iter()
             .filter(|it| it.asks != group.asks && it.is_of(&group));
+        let mut other: Vec<&Group<'_>> = others.collect();
+        // Sockets of a namespace that is going away may have the same addresses, and no exchange any more.
+        other.sort_by_key(|it| Reverse(it.exchanges()));
         Self {
             group,
             all,
-            other: others.collect(),
+            other,
             window,
             requests: group.route(&window.whole, true),
             answers: group.route(&window.whole, false),

@@ -14,6 +14,10 @@ pub const MOST: usize = 32;
 /// The most routes that have epochs; those that had no packets for longest go first.
 const ROUTES: usize = 4_096;
 
+/// After how many readings without it what a route counted is forgotten; should it come back, it counts
+/// anew.
+const ABSENT: u64 = 60;
+
 /// How long after a change a class's new route is taken for what it led to.
 const FOLLOWS: Moment = 10_000_000_000;
 
@@ -122,6 +126,10 @@ impl Epochs {
                 waiting.push(route);
             }
         }
+        if self.readings.is_multiple_of(ABSENT) {
+            let readings = self.readings;
+            self.current.retain(|_, it| readings - it.seen < ABSENT);
+        }
         // Only now is it known which routes are no more.
         if !waiting.is_empty() {
             self.make_room();
@@ -179,6 +187,7 @@ impl Epochs {
         for route in routes.filter(|it| self.lives.contains_key(&it.id)) {
             let current = Current {
                 counted: Counted::of(&route),
+                seen: self.readings,
                 ..Current::default()
             };
             self.current.insert(route.id, current);
@@ -394,6 +403,20 @@ mod tests {
         epochs.go_on_from(&Reading::default());
         epochs.read(&counting(10), 3);
         assert_eq!(counted(&epochs, id), (117, 117));
+    }
+
+    #[test]
+    fn what_a_route_that_is_no_more_counted_is_forgotten_and_its_life_is_not() {
+        let id = only(&counting(1));
+        let mut epochs = Epochs::default();
+        epochs.read(&counting(100), 1);
+        assert!(epochs.current.contains_key(&id));
+        for at in 0..2 * ABSENT {
+            epochs.read(&Reading::default(), at);
+        }
+        assert!(epochs.current.is_empty());
+        epochs.read(&counting(5), 300);
+        assert_eq!(counted(&epochs, id), (105, 105));
     }
 
     #[test]
