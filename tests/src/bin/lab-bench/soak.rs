@@ -171,6 +171,10 @@ fn port(line: &str) -> Option<u16> {
         .ok()
 }
 
+/// For how many looks the same has to be held: longer than threads that wait for work are kept, which
+/// is 10 s (`thread_keep_alive` of tokio).
+const SAME: u32 = 48;
+
 /// What the agent holds when nothing happens: sockets of namespaces that are gone are closed soon.
 fn at_rest(agent: &Agent) -> Result<Held> {
     let mut last = agent.holds()?;
@@ -179,7 +183,7 @@ fn at_rest(agent: &Agent) -> Result<Held> {
         let now = agent.holds()?;
         same = if now == last { same + 1 } else { 0 };
         last = now;
-        Ok(same >= 20)
+        Ok(same >= SAME)
     })?;
     Ok(last)
 }
@@ -194,11 +198,11 @@ fn objects() -> Result<(usize, usize)> {
     ))
 }
 
-/// Whether something holds within half a minute.
+/// Whether something holds within a minute.
 fn wait_for(mut holds: impl FnMut() -> Result<bool>) -> Result<bool> {
     let start = Instant::now();
     while !holds()? {
-        if start.elapsed() > Duration::from_secs(30) {
+        if start.elapsed() > Duration::from_secs(60) {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(250));
