@@ -14,7 +14,8 @@ use crate::{
     maps,
 };
 
-/// `TCP_SYN_SENT` of `include/net/tcp_states.h`.
+/// `TCP_ESTABLISHED` and `TCP_SYN_SENT` of `include/net/tcp_states.h`.
+const ESTABLISHED: u8 = 1;
 const SYN_SENT: u8 = 2;
 
 /// A segment was sent again (`__tcp_retransmit_skb`, `net/ipv4/tcp_output.c`).
@@ -32,21 +33,20 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
         };
         connection.marks |= mark::DISTURBED;
         connection.retransmits = connection.retransmits.wrapping_add(1);
-        peer::count(connection.counts, sight, 1);
-    } else if (socket.state() == SYN_SENT || setting!(filter_device[0]) == 0)
-        && let Some((index, seen)) = room(program.0)
-    {
-        // Nothing came on it since anyone looked, as in the middle of an outage; by which device it sends
-        // is not known.
+        return peer::count(connection.counts, sight, 1);
+    }
+    // Nothing came on it since anyone looked, as in the middle of an outage. What says good-bye to a
+    // peer that is gone is nobody's trouble; and by which device it sends is not known.
+    let sight = match socket.state() {
+        SYN_SENT => Sight::SynRetransmits,
+        ESTABLISHED if setting!(filter_device[0]) != 0 => return,
+        ESTABLISHED if tcp.is_timeout() => Sight::Timeouts,
+        ESTABLISHED => Sight::Retransmits,
+        _ => return,
+    };
+    if let Some((index, seen)) = room(program.0) {
         socket.lay_out(seen);
         socket.lay_out_ends(seen);
-        let sight = if socket.state() == SYN_SENT {
-            Sight::SynRetransmits
-        } else if tcp.is_timeout() {
-            Sight::Timeouts
-        } else {
-            Sight::Retransmits
-        };
         count_at_ends(index, sight as u32);
     }
 }
