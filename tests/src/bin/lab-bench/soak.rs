@@ -202,7 +202,7 @@ fn objects() -> Result<(usize, usize)> {
 fn wait_for(mut holds: impl FnMut() -> Result<bool>) -> Result<bool> {
     let start = Instant::now();
     while !holds()? {
-        if start.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > Duration::from_mins(1) {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(250));
