@@ -107,6 +107,7 @@ impl<'a> View<'a> {
             .or(self.serving(Phase::Service));
         let most = group.times(Phase::PeerAtMost);
         let peer = thinking.or(most.filter(|_| is_bounded));
+        let [routers, peer_itself] = self.turned_back();
         Evidence {
             exchanges: group.exchanges(),
             disturbed: sight(Sight::Disturbed),
@@ -134,8 +135,8 @@ impl<'a> View<'a> {
             host: self.host(),
             drops: self.drops(Blame::Host),
             misdelivered: self.drops(Blame::Sender),
-            routers: self.turned_back(false),
-            peer: self.turned_back(true),
+            routers,
+            peer: peer_itself,
             unopened: sight(Sight::Unopened),
             not_accepted: self.not_accepted(),
             ways: self.slowest_wire(),

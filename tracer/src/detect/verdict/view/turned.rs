@@ -9,19 +9,27 @@ use crate::model::verdict::{TurnedBack, Why};
 use crate::model::{End, Report};
 
 impl View<'_> {
-    /// What the peer itself says, or routers, as far as the last one that spoke says the same: by the
-    /// device that the packets leave by or, where all of them leave by one, by any.
+    /// What routers say, and what the peer itself says: whoever spoke last, by the device that the packets
+    /// leave by or, where all of them leave by one, by any.
     ///
     /// Packets that are too large are too large for a whole window of TCP's when that is learnt: only
     /// where they still are in the second half, they get no further.
-    pub(super) fn turned_back(&self, by_peer: bool) -> Option<TurnedBack> {
-        let window = self.window;
-        let mut all = self.about(&window.whole);
-        let told = all.find_map(|flows| flows.seen.told)?;
-        let (why, sight) = why(&told)?;
-        if self.is_peer(&told) != by_peer {
-            return None;
+    pub(super) fn turned_back(&self) -> [Option<TurnedBack>; 2] {
+        let Some(told) = self.about(&self.window.whole).find_map(|it| it.seen.told) else {
+            return [None; 2];
+        };
+        let said = self.said(&told);
+        if self.is_peer(&told) {
+            [None, said]
+        } else {
+            [said, None]
         }
+    }
+
+    /// The last message, with how often the same was said.
+    fn said(&self, told: &Told) -> Option<TurnedBack> {
+        let window = self.window;
+        let (why, sight) = why(told)?;
         let count = |report| {
             let counts = self.about(report).map(|flows| flows.seen.sight(sight));
             counts.sum::<u64>()
