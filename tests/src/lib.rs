@@ -52,7 +52,7 @@ pub use traffic::{
     advertise::advertise,
     bulk::{Bulk, Totals, Until},
     garbage::inject_garbage,
-    icmp::{closed_port, low_ttl, ping},
+    icmp::{checksum, closed_port, low_ttl, ping},
     pace::Pace,
     segment::{Segment, Segments},
     tcp::{Pair, TcpPairs, TcpServer},

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use lab::topology::{Address, Story};
-use lab::{Lab, Mac, Ns, TcpPairs, TcpServer, closed_port, low_ttl};
+use lab::{Lab, Mac, Ns, TcpPairs, TcpServer, checksum, closed_port, low_ttl};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracer::model::connection::Sight;
@@ -94,17 +94,6 @@ fn datagram(from: IpAddr, to: SocketAddr) -> Vec<u8> {
     packet.extend([0, 13, 0, 0, 7, 7, 7, 7, 7, 0, 0, 0]);
     packet.resize(packet.len().next_multiple_of(8), 0);
     packet
-}
-
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks_exact(2);
-    let mut sum: u32 = words
-        .map(|it| u32::from(u16::from_be_bytes([it[0], it[1]])))
-        .sum();
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    !(sum as u16)
 }
 
 /// How a family says it: types and codes, and what stands in front of the packet in a redirect.

@@ -162,8 +162,8 @@ fn identifier() -> [u8; 2] {
     (std::process::id() as u16).to_be_bytes()
 }
 
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
+/// The checksum of RFC 1071, of an even number of bytes.
+pub fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
         .map(|word| u16::from_be_bytes([word[0], word[1]]));

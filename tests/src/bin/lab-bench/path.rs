@@ -7,6 +7,7 @@ mod program;
 mod throughput;
 mod variant;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -78,6 +79,23 @@ impl Path {
         }
         Ok(())
     }
+}
+
+/// Rounds of all variants in turn, each as often the first as the last.
+fn in_turn<const N: usize, R>(
+    variants: [Variant; N],
+    rounds: usize,
+    mut round: impl FnMut(Variant) -> Result<R>,
+) -> Result<BTreeMap<Variant, Vec<R>>> {
+    let mut by_variant: BTreeMap<Variant, Vec<R>> = BTreeMap::new();
+    for number in 0..rounds {
+        let mut turn = variants;
+        turn.rotate_left(number % N);
+        for variant in turn {
+            by_variant.entry(variant).or_default().push(round(variant)?);
+        }
+    }
+    Ok(by_variant)
 }
 
 /// A figure with one decimal.

@@ -4,14 +4,13 @@
 //! By the kernel's own statistics, over all programs: both ends and the router are on this host, so
 //! that each segment is seen by the sender's socket, on its way through, and by the receiver's.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use aya::sys::{Stats, enable_stats};
 use lab::topology::Line;
 use lab::{NumberedUdp, Pace, TcpPairs, TcpServer};
 use serde_json::{Value, json};
 
+use super::in_turn;
 use super::variant::{Runs, Variant};
 use crate::ratio::{Bar, Estimate, Limit};
 
@@ -36,15 +35,7 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
          {rounds} rounds; ns of all programs above empty ones\n"
     );
     let server = TcpServer::start(&line.db, (line.db_at.v4, 9402).into())?;
-    let mut by_variant: BTreeMap<Variant, Vec<Round>> = BTreeMap::new();
-    for number in 0..rounds {
-        let mut turn = VARIANTS;
-        turn.rotate_left(number % VARIANTS.len());
-        for variant in turn {
-            let round = round(line, &server, variant)?;
-            by_variant.entry(variant).or_default().push(round);
-        }
-    }
+    let by_variant = in_turn(VARIANTS, rounds, |variant| round(line, &server, variant))?;
     let above_empty = |variant: Variant, figure: Figure| -> Vec<f64> {
         let both = by_variant[&variant]
             .iter()

@@ -1,8 +1,6 @@
 //! What applications notice: packets a second, the CPU's time for a packet, and how long requests
 //! take; the kernel's statistics are off.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use lab::topology::Line;
 use lab::{NumberedUdp, Pace, TcpPairs, TcpServer};
@@ -10,6 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};
 
+use super::in_turn;
 use super::variant::Variant;
 use crate::ratio::{Bar, Estimate, Limit};
 use crate::table::quantile;
@@ -46,16 +45,7 @@ pub(super) fn run(line: &Line, pairs: usize, bars: &mut Vec<Bar>) -> Result<Valu
          through a router; {pairs} rounds of all variants in turn\n"
     );
     let server = TcpServer::start(&line.db, (line.db_at.v4, 9401).into())?;
-    let mut by_variant: BTreeMap<Variant, Vec<Round>> = BTreeMap::new();
-    for pair in 0..pairs {
-        // Each is as often the first as the last.
-        let mut turn = VARIANTS;
-        turn.rotate_left(pair % VARIANTS.len());
-        for variant in turn {
-            let round = round(line, &server, variant)?;
-            by_variant.entry(variant).or_default().push(round);
-        }
-    }
+    let by_variant = in_turn(VARIANTS, pairs, |variant| round(line, &server, variant))?;
     let mut table = serde_json::Map::new();
     let names = VARIANTS.map(Variant::name);
     println!(
