@@ -5,7 +5,7 @@ use tracer_common::{
     layout::{NO_NODE, ROOT},
 };
 
-use super::{CONNECTIONS, Seen, peer, sockets};
+use super::{CONNECTIONS, Seen, Socket, peer, sockets};
 use crate::{
     kernel,
     maps::{CLASS_INFO, NODE_INFO},
@@ -35,6 +35,12 @@ pub(super) fn find(tag: u64) -> Option<&'static mut Connection> {
     } else {
         None
     }
+}
+
+/// The same, unless it is that of an earlier socket at the same address, whose end nobody saw.
+#[inline(always)]
+pub(super) fn of(socket: Socket) -> Option<&'static mut Connection> {
+    find(socket.tag()).filter(|connection| connection.identity == socket.identity())
 }
 
 /// Forgets a connection that ended.

@@ -27,7 +27,7 @@ pub(crate) fn segment(socket: Socket, skb: Skb, program: Program) {
         return;
     };
     lay_out_place(skb.tag(), seen);
-    let known = connection::find(socket.tag());
+    let known = connection::of(socket);
     let is_known = known.is_some();
     let shows_ttl = known.is_none_or(|connection| is_drawn(seen, connection));
     // Of a connection whose packets are not asked for, nothing is read.
@@ -340,7 +340,7 @@ pub(crate) fn opened_or_closed(socket: Socket, old: u8, new: u8, program: Progra
     }
     let is_opening = old == SYN_SENT || old == SYN_RECV;
     if new == CLOSE && !is_opening {
-        if let Some(connection) = connection::find(socket.tag()) {
+        if let Some(connection) = connection::of(socket) {
             if connection.state == state::ASKED {
                 peer::count(connection.counts, Sight::Unanswered, 1);
             }

@@ -25,12 +25,12 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
         return;
     }
     let Some(tcp) = socket.tcp() else { return };
-    if let Some(connection) = connection::find(socket.tag()) {
-        let sight = if tcp.is_timeout() {
-            Sight::Timeouts
-        } else {
-            Sight::Retransmits
-        };
+    let sight = if tcp.is_timeout() {
+        Sight::Timeouts
+    } else {
+        Sight::Retransmits
+    };
+    if let Some(connection) = connection::of(socket) {
         connection.marks |= mark::DISTURBED;
         connection.retransmits = connection.retransmits.wrapping_add(1);
         return peer::count(connection.counts, sight, 1);
@@ -40,8 +40,7 @@ pub(crate) fn retransmitted(socket: Socket, program: Program) {
     let sight = match socket.state() {
         SYN_SENT => Sight::SynRetransmits,
         ESTABLISHED if setting!(filter_device[0]) != 0 => return,
-        ESTABLISHED if tcp.is_timeout() => Sight::Timeouts,
-        ESTABLISHED => Sight::Retransmits,
+        ESTABLISHED => sight,
         _ => return,
     };
     if let Some((index, seen)) = room(program.0) {
@@ -89,7 +88,7 @@ fn count(socket: Socket, sight: Sight) {
     if sockets!(known) == 0 || socket.is_null() {
         return;
     }
-    if let Some(connection) = connection::find(socket.tag()) {
+    if let Some(connection) = connection::of(socket) {
         peer::count(connection.counts, sight, 1);
     }
 }

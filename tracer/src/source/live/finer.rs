@@ -1,10 +1,12 @@
 //! Finer hops, for those who ask for them, and what is said where the kernel has none.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
+use aya::Btf;
 use aya::Ebpf;
 use aya::programs::fentry::FEntryLink;
-use aya::programs::{Program, ProgramError};
+use aya::programs::{FEntry, Program, ProgramError};
 use tracer_common::hop::{FINER, PROBES, Probe};
 
 use super::load::{WRONG_OBJECT, chain};
@@ -19,10 +21,17 @@ pub(super) fn probes(fine: bool) -> impl Iterator<Item = &'static Probe> {
     PROBES.iter().chain(FINER.iter().filter(move |_| fine))
 }
 
+/// A program, and the kernel's function that it is attached to.
+#[derive(Clone, Copy)]
+struct At {
+    program: &'static str,
+    function: &'static str,
+}
+
 /// What attaches the finer programs: without it they are detached, and stay loaded.
 #[derive(Default)]
 pub(super) struct Links {
-    programs: Vec<&'static str>,
+    programs: Vec<At>,
     attached: Vec<FEntryLink>,
     /// Whether they were let go to spare the host's processors.
     left_out: bool,
@@ -34,9 +43,10 @@ impl Links {
         &mut self,
         ebpf: &mut Ebpf,
         program: &'static str,
+        function: &'static str,
     ) -> Result<(), ProgramError> {
-        self.attached.push(attach(ebpf, program)?);
-        self.programs.push(program);
+        self.attached.push(attach(finer(ebpf, program))?);
+        self.programs.push(At { program, function });
         Ok(())
     }
 
@@ -59,12 +69,12 @@ impl Links {
     /// Attaches those that were left out.
     pub(super) fn take_up(&mut self, ebpf: &mut Ebpf) -> Result<(), Error> {
         if self.attached.is_empty() {
-            let again = self.programs.iter().map(|program| attach(ebpf, program));
+            let again = self.programs.iter().map(|&at| attach_again(ebpf, at));
             self.attached = again
                 .collect::<Result<_, _>>()
-                .map_err(|cause| Error::Kernel {
+                .map_err(|because| Error::Kernel {
                     doing: "attach the finer hops again".to_owned(),
-                    because: chain(&cause),
+                    because,
                     advice: ADVICE.to_owned(),
                 })?;
         }
@@ -77,7 +87,7 @@ impl Links {
         if !self.left_out {
             return;
         }
-        let mine = |row: &&mut Availability| self.programs.contains(&&*row.name);
+        let mine = |row: &&mut Availability| self.programs.iter().any(|at| at.program == row.name);
         for row in availability.iter_mut().filter(mine) {
             row.state = State::Unavailable {
                 because: "it is left out while the programs would take more than they may"
@@ -88,12 +98,35 @@ impl Links {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, program: &str) -> Result<FEntryLink, ProgramError> {
+fn finer<'a>(ebpf: &'a mut Ebpf, program: &str) -> &'a mut FEntry {
     let Program::FEntry(program) = ebpf.program_mut(program).expect(WRONG_OBJECT) else {
         unreachable!("{WRONG_OBJECT}");
     };
+    program
+}
+
+fn attach(program: &mut FEntry) -> Result<FEntryLink, ProgramError> {
     let link = program.attach()?;
     program.take_link(link)
+}
+
+/// Attaches a program that was detached.
+///
+/// Before Linux 5.13 the kernel attaches a program of this kind once in its life, and then knows no
+/// place for it (`bpf_tracing_prog_attach` of kernel/bpf/syscall.c): it is loaded anew there.
+fn attach_again(ebpf: &mut Ebpf, at: At) -> Result<FEntryLink, String> {
+    let program = finer(ebpf, at.program);
+    match attach(program) {
+        Err(ProgramError::SyscallError(error)) if error.io_error.kind() == ErrorKind::NotFound => {
+            let btf = Btf::from_sys_fs().map_err(|cause| chain(&cause))?;
+            program
+                .unload()
+                .and_then(|()| program.load(at.function, &btf))
+                .and_then(|()| attach(program))
+        }
+        result => result,
+    }
+    .map_err(|cause| chain(&cause))
 }
 
 /// Of a finer hop whose program the kernel does not take.
@@ -174,7 +207,10 @@ mod tests {
     #[test]
     fn what_is_detached_at_the_end_was_not_left_out() {
         let mut links = Links {
-            programs: vec!["ip_rcv"],
+            programs: vec![At {
+                program: "ip_rcv",
+                function: "ip_rcv",
+            }],
             ..Links::default()
         };
         let mut availability = [row("ip_rcv", State::Works)];

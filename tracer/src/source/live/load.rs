@@ -294,9 +294,9 @@ fn attach_all(
     let mut loaded = Vec::new();
     for (probe, target) in needed {
         let state = match (target, results.remove(probe.program)) {
-            (Some(_), Some((Ok(()), took))) => {
+            (Some(target), Some((Ok(()), took))) => {
                 tell_effort(ebpf, probe, took);
-                loaded.push(probe);
+                loaded.push((probe, target));
                 State::Works
             }
             (Some(_), Some((Err(cause), _))) => refused(probe, "load", &cause)?,
@@ -305,9 +305,9 @@ fn attach_all(
         };
         availability.push((probe, state));
     }
-    for probe in loaded.into_iter().rev() {
+    for (probe, target) in loaded.into_iter().rev() {
         let attached = match probe.at {
-            At::Entry(_) => finer.attach(ebpf, probe.program),
+            At::Entry(_) => finer.attach(ebpf, probe.program, target),
             At::Tracepoint(_) | At::Function { .. } => attach_program(ebpf, probe),
         };
         if let Err(cause) = attached {

@@ -4,6 +4,8 @@
 //! By the kernel's own statistics, over all programs: both ends and the router are on this host, so
 //! that each segment is seen by the sender's socket, on its way through, and by the receiver's.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use aya::sys::{Stats, enable_stats};
 use lab::topology::Line;
@@ -24,6 +26,8 @@ const VARIANTS: [Variant; 3] = [Variant::Empty, Variant::Hops, Variant::Tracer];
 struct Round {
     datagram: f64,
     request: f64,
+    /// What a request takes of each program, ns.
+    of_request: BTreeMap<String, f64>,
 }
 
 type Figure = fn(&Round) -> f64;
@@ -82,7 +86,32 @@ pub(super) fn run(line: &Line, rounds: usize, bars: &mut Vec<Bar>) -> Result<Val
             estimate: ratio,
         });
     }
+    table.insert("programs".into(), by_program(&by_variant));
     Ok(Value::Object(table))
+}
+
+/// Where the time of a request goes: medians over all rounds.
+fn by_program(by_variant: &BTreeMap<Variant, Vec<Round>>) -> Value {
+    let median = |variant: Variant, program: &str| {
+        // A program that a variant does not have takes nothing.
+        let of_program = |round: &Round| round.of_request.get(program).copied().unwrap_or(0.0);
+        let all = by_variant[&variant].iter().map(of_program);
+        Estimate::of(all.collect()).median
+    };
+    println!(
+        "\n{:<26} {:>8} {:>12} {:>8}",
+        "a request by program", "empty", "hops alone", "all"
+    );
+    let mut table = serde_json::Map::new();
+    for program in by_variant[&Variant::Tracer][0].of_request.keys() {
+        let [empty, hops, all] = VARIANTS.map(|variant| median(variant, program));
+        println!("{program:<26} {empty:>8.0} {hops:>12.0} {all:>8.0}");
+        table.insert(
+            program.clone(),
+            json!({ "empty_ns": empty, "hops_ns": hops, "all_ns": all }),
+        );
+    }
+    Value::Object(table)
 }
 
 fn round(line: &Line, server: &TcpServer, variant: Variant) -> Result<Round> {
@@ -98,23 +127,24 @@ fn round(line: &Line, server: &TcpServer, variant: Variant) -> Result<Round> {
         count,
         ..TcpPairs::new(from, server.address())
     };
-    let total = || -> Result<u64> {
-        Ok(running
-            .runs()?
-            .values()
-            .map(|Runs { time_ns, .. }| time_ns)
-            .sum())
-    };
+    let total =
+        |runs: &BTreeMap<String, Runs>| -> u64 { runs.values().map(|runs| runs.time_ns).sum() };
     // Caches, neighbours and routes are warm, and who forwards is known.
     datagrams(2_000).run()?;
     requests(200).run()?;
-    let at_first = total()?;
+    let at_first = running.runs()?;
     datagrams(DATAGRAMS).run()?;
-    let between = total()?;
+    let between = running.runs()?;
     requests(REQUESTS).run()?;
-    let at_last = total()?;
+    let at_last = running.runs()?;
+    let of_request = at_last.iter().map(|(program, runs)| {
+        let before = between.get(program).copied().unwrap_or_default();
+        let ns = (runs.time_ns - before.time_ns) as f64 / REQUESTS as f64;
+        (program.clone(), ns)
+    });
     Ok(Round {
-        datagram: (between - at_first) as f64 / DATAGRAMS as f64,
-        request: (at_last - between) as f64 / REQUESTS as f64,
+        datagram: (total(&between) - total(&at_first)) as f64 / DATAGRAMS as f64,
+        request: (total(&at_last) - total(&between)) as f64 / REQUESTS as f64,
+        of_request: of_request.collect(),
     })
 }
