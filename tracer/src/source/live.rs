@@ -27,7 +27,9 @@ mod tally;
 mod work;
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -36,10 +38,10 @@ use rustix::time::{ClockId, clock_gettime};
 use tracer_common::layout::{ALL_FOLLOWED, Orders};
 
 use self::assemble::{Assembly, Counted};
-use self::makers::TellNoted;
+use self::makers::{Listeners, TellNoted};
 use self::maps::Memory;
 use self::room::Room;
-use super::mirror::{Event, Mirror, Note, Ways};
+use super::mirror::{Event, Mirror, Note, Tell, Ways};
 use super::names::Names;
 use super::{Error, Settings, Source};
 use crate::model::Reading;
@@ -84,14 +86,19 @@ impl Live {
     /// # Errors
     /// As above.
     pub fn open_telling(settings: &Settings, tell: Option<TellNoted>) -> Result<Self, Error> {
-        let mut loaded = load::load(settings)?;
+        let mut prepared = load::prepare(settings)?;
         // Whoever is told of changes reads at once, and that looks at the host.
         let reads_at_once = tell.is_some();
-        let mirror = match tell {
-            None => Mirror::start(Box::new(|note| warn(&note))),
-            Some(tell) => telling_mirror(&mut loaded.ebpf, settings, tell),
+        let told = match tell {
+            None => Ok((Box::new(|note| warn(&note)) as Tell, None)),
+            Some(tell) => told_with_makers(&mut prepared.ebpf, settings, tell),
         };
-        let ways = ways(mirror);
+        // The kernel looks into programs for as long as it takes to dump hundreds of namespaces.
+        let (mirror, loaded) = beside(
+            || told.and_then(|(tell, listeners)| Mirror::start_by(tell, listeners)),
+            || prepared.attach(),
+        );
+        let (ways, loaded) = (ways(mirror), loaded?);
         let mut host = host::Watch::default();
         if let Some(ways) = ways.as_ref().filter(|_| !reads_at_once) {
             host.begin(ways.mirror());
@@ -183,8 +190,27 @@ fn now_ns() -> u64 {
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
-/// A mirror whose changes have their makers.
-fn telling_mirror(ebpf: &mut Ebpf, settings: &Settings, tell: TellNoted) -> io::Result<Mirror> {
+/// Does something beside, on a thread of its own with the rights of this one.
+fn beside<T: Send, U>(
+    there: impl FnOnce() -> io::Result<T> + Send,
+    here: impl FnOnce() -> U,
+) -> (io::Result<T>, U) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, there);
+        let here = here();
+        let join = |thread: ScopedJoinHandle<'_, io::Result<T>>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        (thread.and_then(join), here)
+    })
+}
+
+/// What hears of changes and knows their makers, and what the kernel half is told of who listens.
+fn told_with_makers(
+    ebpf: &mut Ebpf,
+    settings: &Settings,
+    tell: TellNoted,
+) -> io::Result<(Tell, Option<Listeners>)> {
     let book = settings
         .makers
         .then(|| makers::Book::take(ebpf))
@@ -195,14 +221,12 @@ fn telling_mirror(ebpf: &mut Ebpf, settings: &Settings, tell: TellNoted) -> io::
         });
     let listeners = book.as_ref().map(|book| book.listeners.clone());
     let notes = makers::start(book, tell)?;
-    Mirror::start_by(
-        Box::new(move |note| {
-            warn(&note);
-            // The thread lives as long as this sender.
-            let _ = notes.send(note);
-        }),
-        listeners,
-    )
+    let tell = Box::new(move |note| {
+        warn(&note);
+        // The thread lives as long as this sender.
+        let _ = notes.send(note);
+    });
+    Ok((tell, listeners))
 }
 
 /// Latencies are worth showing without the names of routes too.

@@ -49,6 +49,9 @@ impl Agent {
         let mut child = Command::new(program()?)
             .args(["run", "--listen", "127.0.0.1:0", "--config"])
             .arg(&file)
+            // What other runs left on disk is not this host's, and takes its time to be read.
+            .arg("--state-directory")
+            .arg(folder.join("state"))
             .arg("--socket")
             .arg(folder.join("sock"))
             .args(arguments)

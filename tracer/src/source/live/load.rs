@@ -49,8 +49,27 @@ const DIRECT_HEAD: (u32, u32) = (6, 17);
 /// thousands of possible CPUs are too.
 const ALL_SLOTS: u32 = 1 << 18;
 
+/// The kernel half's maps, before any of its programs is loaded.
+pub(super) struct Prepared {
+    pub ebpf: Ebpf,
+    memory: Memory,
+    room: Room,
+    types: KernelTypes,
+    btf: Btf,
+    drop_reasons: BTreeMap<u32, String>,
+    connections: Availability,
+    scope: Option<u64>,
+    fine: bool,
+    log: Option<KernelLog>,
+}
+
 /// Loads and attaches everything that this kernel can.
 pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
+    prepare(settings)?.attach()
+}
+
+/// Makes the maps, and all that the programs are told beforehand.
+pub(super) fn prepare(settings: &Settings) -> Result<Prepared, Error> {
     check_rights()?;
     let types = KernelTypes::read()?;
     let offsets = types.offsets()?;
@@ -93,23 +112,47 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .kernel_log
         .then(|| KernelLog::start(&mut ebpf))
         .flatten();
-    // What passes between the first attachment and the last has no beginning, and is no loss.
-    order(&mut ebpf, CLOSED)?;
-    let mut finer = finer::Links::default();
-    let mut availability = attach_all(&mut ebpf, settings.fine, &mut finer, &btf, &types)?;
-    finer::tell(&availability);
-    availability.push(connections);
-    order(&mut ebpf, OPEN)?;
-    Ok(Loaded {
+    Ok(Prepared {
         ebpf,
         memory,
         room,
+        types,
+        btf,
         drop_reasons,
-        availability,
+        connections,
         scope: Some(kernel_settings.filter_cookie).filter(|cookie| *cookie != 0),
-        finer,
+        fine: settings.fine,
         log,
     })
+}
+
+impl Prepared {
+    /// Loads and attaches the programs, which is what takes long.
+    pub(super) fn attach(self) -> Result<Loaded, Error> {
+        let Self {
+            mut ebpf,
+            types,
+            btf,
+            ..
+        } = self;
+        // What passes between the first attachment and the last has no beginning, and is no loss.
+        order(&mut ebpf, CLOSED)?;
+        let mut finer = finer::Links::default();
+        let mut availability = attach_all(&mut ebpf, self.fine, &mut finer, &btf, &types)?;
+        finer::tell(&availability);
+        availability.push(self.connections);
+        order(&mut ebpf, OPEN)?;
+        Ok(Loaded {
+            ebpf,
+            memory: self.memory,
+            room: self.room,
+            drop_reasons: self.drop_reasons,
+            availability,
+            scope: self.scope,
+            finer,
+            log: self.log,
+        })
+    }
 }
 
 /// Nothing works without these, and the kernel would only say "not permitted".

@@ -38,7 +38,7 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     println!("\n## {CLASSES} classes, {PACKETS} packets and {CHANGES} changes a second\n");
     let line = Line::new(Lab::new("bench-changes")?)?;
     let sender = Sender::new(&line, CLASSES)?;
-    let agent = Agent::start(CONFIG, &["--state-directory", ""])?;
+    let agent = Agent::start(CONFIG, &[])?;
     sender.send(&line, 0, 0..CLASSES)?;
     agent.wait_until("all are counted", |agent| {
         let series = "tracer_route_latency_seconds_count";

@@ -37,10 +37,7 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     println!("\n## reading {PORTS} classes of {NODES_A_PORT} nodes on {CPUS} processors\n");
     let line = Line::new(Lab::new("bench-agent")?)?;
     let sender = Sender::new(&line, PORTS)?;
-    // What other runs left on disk is not this host's.
-    let state = std::env::temp_dir().join(format!("tracer-bench-state-{}", std::process::id()));
-    let named = state.to_str().context("name the state's folder")?;
-    let agent = Agent::start(CONFIG, &["--state-directory", named])?;
+    let agent = Agent::start(CONFIG, &[])?;
     // Each processor counts in cells of its own.
     for cpu in 0..CPUS {
         sender.send(&line, cpu, 0..PORTS)?;
@@ -73,7 +70,6 @@ pub(super) fn run(seconds: u64, bars: &mut Bars) -> Result<()> {
     bars.told("of it the kernel's maps, MB", mb(mapped));
     let losses = agent.metric("tracer_lost_total")?;
     drop(agent);
-    std::fs::remove_dir_all(&state).context("remove the state's folder")?;
     ensure!(losses == 0.0, "count all packets: {losses} were lost");
     Ok(())
 }

@@ -67,7 +67,7 @@ impl View {
     /// An agent that sees so much: of others' namespaces it traces no hop, and finds no name to enter
     /// them by.
     pub(super) fn agent(self, scene: &Scene) -> Result<Agent> {
-        let start = |config: &str| Agent::start(config, &["--state-directory", ""]);
+        let start = |config: &str| Agent::start(config, &[]);
         match self.alone(scene) {
             None => start(&format!("{CONFIG}{COMPONENTS}")),
             Some(ns) => {
