@@ -27,9 +27,7 @@ mod tally;
 mod work;
 
 use std::io::{self, Write};
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -94,7 +92,7 @@ impl Live {
             Some(tell) => told_with_makers(&mut prepared.ebpf, settings, tell),
         };
         // The kernel looks into programs for as long as it takes to dump hundreds of namespaces.
-        let (mirror, loaded) = beside(
+        let (mirror, loaded) = load::beside(
             || told.and_then(|(tell, listeners)| Mirror::start_by(tell, listeners)),
             || prepared.attach(),
         );
@@ -188,21 +186,6 @@ fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     // It begins when the host starts.
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
-}
-
-/// Does something beside, on a thread of its own with the rights of this one.
-fn beside<T: Send, U>(
-    there: impl FnOnce() -> io::Result<T> + Send,
-    here: impl FnOnce() -> U,
-) -> (io::Result<T>, U) {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, there);
-        let here = here();
-        let join = |thread: ScopedJoinHandle<'_, io::Result<T>>| {
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        };
-        (thread.and_then(join), here)
-    })
 }
 
 /// What hears of changes and knows their makers, and what the kernel half is told of who listens.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd};
+use std::panic::resume_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,7 +72,10 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
 /// Makes the maps, and all that the programs are told beforehand.
 pub(super) fn prepare(settings: &Settings) -> Result<Prepared, Error> {
     check_rights()?;
-    let types = KernelTypes::read()?;
+    // The loader reads the kernel's types for itself, and all of that takes as long as much else.
+    let read = || (Btf::from_sys_fs(), EbpfLoader::new());
+    let ((btf, loader), types) = beside(read, KernelTypes::read);
+    let types = types?;
     let offsets = types.offsets()?;
     let maker_offsets = types.maker_offsets()?;
     let drop_reasons = types.enumeration("skb_drop_reason");
@@ -87,7 +91,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<Prepared, Error> {
         .map_or(0, |(&number, _)| number);
     kernel_settings.no_cookies = u32::from(kernel_types::release() < netns::COOKIES);
     kernel_settings.direct_head = u32::from(kernel_types::release() >= DIRECT_HEAD);
-    let btf = Btf::from_sys_fs().map_err(|cause| Error::Kernel {
+    let btf = btf.map_err(|cause| Error::Kernel {
         doing: "read the kernel's types".to_owned(),
         because: chain(&cause),
         advice: "a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
@@ -98,6 +102,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<Prepared, Error> {
     kernel_settings.cpus = cpus;
     kernel_settings.slots_mask = slots - 1;
     let mut ebpf = create(
+        loader,
         settings,
         slots,
         &offsets,
@@ -155,6 +160,28 @@ impl Prepared {
     }
 }
 
+/// Does something beside, on a thread of its own with the rights of this one; what the host has no
+/// thread for is done here.
+pub(super) fn beside<T: Send, U>(
+    there: impl FnOnce() -> T + Send,
+    here: impl FnOnce() -> U,
+) -> (T, U) {
+    let there = Mutex::new(Some(there));
+    let begin = || {
+        let there = lock(&there).take();
+        there.map(|there| there())
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, begin);
+        let here = here();
+        let there = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => begin(),
+        };
+        (there.expect("it is done once"), here)
+    })
+}
+
 /// Nothing works without these, and the kernel would only say "not permitted".
 fn check_rights() -> Result<(), Error> {
     let missing: Vec<_> = rights::REQUIRED
@@ -185,29 +212,30 @@ fn slots(settings: &Settings, cpus: u32) -> u32 {
     (1 << each.max(1).ilog2()).min(SLOTS)
 }
 
-fn create(
+fn create<'a>(
+    mut loader: EbpfLoader<'a>,
     settings: &Settings,
     slots: u32,
     offsets: &Offsets,
-    maker_offsets: &maker::Offsets,
+    maker_offsets: &'a maker::Offsets,
     kernel_settings: &KernelSettings,
-    sockets: &Sockets,
+    sockets: &'a Sockets,
 ) -> Result<Ebpf, Error> {
     let cpus = kernel_settings.cpus;
     let programs = finer::probes(settings.fine).count() as u32;
     let limits = settings.limits;
     // At 0 the verifier removes the logging; aya's levels begin with 1, error, and end with 5.
-    let log_level = if settings.kernel_log { 5u8 } else { 0 };
+    let log_level: &u8 = if settings.kernel_log { &5 } else { &0 };
     let makings = if settings.makers {
         maker::RING_BYTES
     } else {
         4096
     };
     let steps = if settings.passages { 64 << 20 } else { 4096 };
-    EbpfLoader::new()
+    loader
         .override_global("MAKER_OFFSETS", bytes_of(maker_offsets), true)
         .override_global("SOCKETS", bytes_of(sockets), true)
-        .override_global(aya_log::LEVEL, &log_level, true)
+        .override_global(aya_log::LEVEL, log_level, true)
         .map_max_entries("PACKETS", rules::packet_sets(limits))
         .map_max_entries("HANDOVER", rules::handover_sets(limits))
         .map_max_entries("CELLS", limits.cells)

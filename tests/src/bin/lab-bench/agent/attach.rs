@@ -2,11 +2,12 @@
 //! empty host and on one with very many namespaces and devices.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use aya::programs::loaded_programs;
+use aya::programs::{ProgramError, loaded_programs};
 use lab::{Lab, Ns};
 
 use crate::bars::Bars;
@@ -55,8 +56,17 @@ fn measure(rounds: usize) -> Result<(Vec<f64>, Vec<f64>)> {
 }
 
 fn ids() -> Result<HashSet<u32>> {
-    let ids = loaded_programs().map(|program| Ok(program.context("list programs")?.id()));
-    ids.collect()
+    let gone = |error: &ProgramError| {
+        let ProgramError::SyscallError(error) = error else {
+            return false;
+        };
+        error.io_error.kind() == ErrorKind::NotFound
+    };
+    loaded_programs()
+        // One that others unload while it is listed is not there.
+        .filter(|program| !program.as_ref().is_err_and(gone))
+        .map(|program| Ok(program.context("list programs")?.id()))
+        .collect()
 }
 
 /// A ring of namespaces.
