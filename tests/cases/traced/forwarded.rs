@@ -124,37 +124,19 @@ fn net(v6: bool, net: u8) -> String {
     }
 }
 
-/// What is told of a line whose devices end so, and whose first entry is of some table.
-fn line(v6: bool, below: &str, table: &str, routers: &str) -> Vec<String> {
-    let [app, router, db] = [
-        format!("app0{}", ending(below, 100)),
-        format!("r-app{}", ending(below, 100)),
-        format!("db0{}", ending(below, 200)),
-    ];
-    let out = format!("r-db{}", ending(below, 200));
+/// What is told of a line whose entries are of some tables: the app's and the router's.
+fn line(v6: bool, apps: &str, routers: &str) -> Vec<String> {
     vec![
         format!(
-            "app {app} to {} by {} via {}{table}",
+            "app app0 to {} by {} via {}{apps}",
             at(v6, 1, 1),
             net(v6, 2),
             at(v6, 1, 1)
         ),
-        format!("router {router} from {}", at(v6, 1, 2)),
-        format!(
-            "router {out} to {} by {}{routers}",
-            at(v6, 2, 2),
-            net(v6, 2)
-        ),
-        format!("db {db} from {}", at(v6, 2, 1)),
+        format!("router r-app from {}", at(v6, 1, 2)),
+        format!("router r-db to {} by {}{routers}", at(v6, 2, 2), net(v6, 2)),
+        format!("db db0 from {}", at(v6, 2, 1)),
     ]
-}
-
-fn ending(below: &str, id: u16) -> String {
-    if below.is_empty() {
-        String::new()
-    } else {
-        format!(".{id}")
-    }
 }
 
 fn lab() -> Lab {
@@ -165,7 +147,7 @@ fn lab() -> Lab {
 fn by_a_router() {
     let it = Line::new(lab()).unwrap();
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
-        line(v6, "", "", "")
+        line(v6, "", "")
     });
 }
 
@@ -198,7 +180,7 @@ fn with_a_table(mark: Option<u32>) -> Line {
 fn by_the_source() {
     let it = with_a_table(None);
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
-        line(v6, "", " table 100 rule 500", "")
+        line(v6, " table 100 rule 500", "")
     });
 }
 
@@ -208,7 +190,7 @@ fn by_a_mark() {
     // Which of two entries with the same next hop it was depends on a mark that nobody sees.
     for mark in [None, Some(7)] {
         check_both([(&it.app, it.app_at), (&it.db, it.db_at)], mark, |v6| {
-            let mut told = line(v6, "", "", "");
+            let mut told = line(v6, "", "");
             told[0] = format!("app app0 to {} by nothing", at(v6, 1, 1));
             told
         });
@@ -217,7 +199,7 @@ fn by_a_mark() {
         it.app.remove_route(&net(v6, 2)).unwrap();
     }
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], Some(7), |v6| {
-        line(v6, "", " table 100 rule 500 mark 7", "")
+        line(v6, " table 100 rule 500 mark 7", "")
     });
 }
 
@@ -227,8 +209,24 @@ fn in_a_vrf() {
         return;
     };
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
-        line(v6, "", "", " table 10 rule 1000")
+        line(v6, "", " table 10 rule 1000")
     });
+}
+
+/// What is told of a line of VLANs whose router's entry is of some table.
+///
+/// What is looked up leads to a VLAN; the device below it only sends the frame on. What comes in is seen
+/// at the device below alone, from one whom the VLAN knows.
+fn vlans(v6: bool, routers: &str) -> Vec<String> {
+    let (router, db) = (at(v6, 1, 1), at(v6, 2, 2));
+    vec![
+        format!("app app0.100 to {router} by {} via {router}", net(v6, 2)),
+        format!("app app0 to {router} by nothing"),
+        format!("router r-app from {}", at(v6, 1, 2)),
+        format!("router r-db.200 to {db} by {}{routers}", net(v6, 2)),
+        format!("router r-db to {db} by nothing"),
+        format!("db db0 from {}", at(v6, 2, 1)),
+    ]
 }
 
 #[test]
@@ -237,7 +235,36 @@ fn on_vlans() {
         return;
     };
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
-        line(v6, ".", "", "")
+        vlans(v6, "")
+    });
+}
+
+/// The router's rule asks for the VLAN, where packets are only seen at the device below.
+#[test]
+fn on_vlans_by_the_one_that_they_came_by() {
+    let Some(it) = Vlan::where_known(lab()).unwrap() else {
+        return;
+    };
+    for v6 in [false, true] {
+        let spec = RouteSpec {
+            table: 100,
+            legs: vec![(None, "r-db.200".to_owned(), 1)],
+            ..RouteSpec::to(net(v6, 2).parse().unwrap())
+        };
+        it.router.add_route(Insert::Add, &spec).unwrap();
+        let rule = RuleSpec {
+            v6,
+            priority: 500,
+            table: 100,
+            from: None,
+            to: None,
+            mark: None,
+            input: Some("r-app.100".to_owned()),
+        };
+        it.router.add_rule(&rule).unwrap();
+    }
+    check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
+        vlans(v6, " table 100 rule 500")
     });
 }
 

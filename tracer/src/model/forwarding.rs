@@ -105,14 +105,10 @@ impl Peer {
     /// With proxy ARP one answers for many addresses; what is asked for comes first then.
     pub fn at(network: &Network, device: u32, mac: [u8; 6], asked: Option<IpAddr>) -> Self {
         let master = network.link(device).and_then(|link| link.master);
-        let is_upon = |index: u32| {
-            let lower = network.link(index).and_then(|link| link.lower);
-            lower.is_some_and(|lower| lower.index == device && lower.namespace.is_none())
-        };
         let mut addresses: Vec<IpAddr> = network
             .neighbours()
             .filter(|it| it.mac == Some(mac) && it.state != NeighbourState::Unresolved)
-            .filter(|it| it.index == device || Some(it.index) == master || is_upon(it.index))
+            .filter(|it| Some(it.index) == master || network.is_handed_in_at(device, it.index))
             .map(|it| it.address)
             .collect();
         // Link-local addresses name nobody whom people know.

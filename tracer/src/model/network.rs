@@ -49,6 +49,24 @@ impl Network {
         self.links.get(&index)
     }
 
+    /// Whether what is received at a device may be handed in at another one without a hop of its own:
+    /// itself, its bond, or VLANs and the like upon either (`another_round` in net/core/dev.c).
+    pub fn is_handed_in_at(&self, received: u32, other: u32) -> bool {
+        let master = self.link(received).and_then(|link| link.master);
+        let is_bond = |index: u32| self.link(index).is_some_and(|it| it.kind == "bond");
+        let bond = master.filter(|&index| is_bond(index));
+        let below = |index: &u32| {
+            let link = self.link(*index)?;
+            let is_upon = ["vlan", "macvlan", "ipvlan"].contains(&link.kind.as_str());
+            let lower = link.lower.filter(|it| is_upon && it.namespace.is_none())?;
+            Some(lower.index)
+        };
+        // The kernel stacks no more (`MAX_NEST_DEV`).
+        std::iter::successors(Some(other), below)
+            .take(8)
+            .any(|index| index == received || Some(index) == bond)
+    }
+
     /// The addresses of all devices.
     pub fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.addresses.values()

@@ -15,6 +15,55 @@ fn link(index: u32, up: bool) -> Fact {
     })
 }
 
+/// A device of a kind, below another one or upon it.
+fn joined(index: u32, kind: &str, master: Option<u32>, lower: Option<u32>) -> Fact {
+    Fact::Link(Link {
+        index,
+        kind: kind.to_owned(),
+        master,
+        lower: lower.map(|index| Lower {
+            index,
+            namespace: None,
+        }),
+        ..Link::default()
+    })
+}
+
+#[test]
+fn what_is_received_below_may_be_handed_in_above() {
+    let mut network = Network::default();
+    for fact in [
+        joined(1, "", Some(2), None),
+        joined(2, "bond", None, None),
+        joined(3, "vlan", None, Some(2)),
+        joined(4, "vlan", None, Some(3)),
+        joined(5, "", Some(6), None),
+        joined(6, "bridge", None, None),
+        joined(7, "vlan", None, Some(6)),
+        joined(8, "veth", None, Some(9)),
+        joined(9, "veth", None, Some(8)),
+        joined(10, "macvlan", None, Some(9)),
+    ] {
+        network.apply(Told::New(fact, Place::Last));
+    }
+    for (received, expected) in [
+        (1, vec![1, 2, 3, 4]),
+        (2, vec![2, 3, 4]),
+        (3, vec![3, 4]),
+        // A bridge hands in what is for itself as another hop.
+        (5, vec![5]),
+        (6, vec![6, 7]),
+        (8, vec![8]),
+        (9, vec![9, 10]),
+    ] {
+        let links = network.links().map(|link| link.index);
+        let found: Vec<u32> = links
+            .filter(|&other| network.is_handed_in_at(received, other))
+            .collect();
+        assert_eq!(found, expected, "received at {received}");
+    }
+}
+
 fn address(index: u32, address: &str) -> Fact {
     Fact::Address(Address {
         index,

@@ -42,6 +42,8 @@ pub struct Ways {
 struct Sent {
     hop: Arc<Hop>,
     packet: Option<Question>,
+    /// Who sent it here, where it may have been handed in at one of several devices.
+    previous_hop_mac: Option<[u8; 6]>,
 }
 
 struct Answer {
@@ -167,9 +169,14 @@ impl Ways {
         if let Some(packet) = packet.as_mut().filter(|_| !by_ports) {
             packet.transport = None;
         }
+        let input = packet.and_then(|it| it.input);
+        let is_one_of_several = input.is_some_and(|input| inputs(network, input).count() > 1);
         let sent = Sent {
             hop: Arc::clone(hop),
             packet,
+            previous_hop_mac: is_one_of_several
+                .then(|| previous_hop_mac(&reading.nodes, index))
+                .flatten(),
         };
         let entry = self.answers.entry(sent);
         let index = entry.index();
@@ -226,7 +233,7 @@ impl Ways {
                 askers.insert(namespace.cookie, asker);
             }
             let asker = askers.get_mut(&namespace.cookie);
-            let forwarding = forwarding(&followed.network, &sent.hop, sent.packet, asker);
+            let forwarding = forwarding(&followed.network, sent, asker);
             (answer.at, answer.generation) = (Some(now), recent.generation());
             if *answer.forwarding != forwarding {
                 answer.forwarding = Arc::new(forwarding);
@@ -407,6 +414,24 @@ fn packet(reading: &Reading, index: usize) -> Option<Question> {
     })
 }
 
+/// The devices at which packets may have been handed in that were received at one.
+fn inputs(network: &Network, received: u32) -> impl Iterator<Item = u32> {
+    let upon = network.links().map(|link| link.index);
+    let upon = upon.filter(move |&it| it != received && network.is_handed_in_at(received, it));
+    std::iter::once(received).chain(upon)
+}
+
+/// Who sent the packets of a node into its namespace.
+fn previous_hop_mac(nodes: &[Node], index: usize) -> Option<[u8; 6]> {
+    let above = |&at: &usize| match nodes[at].parent {
+        Parent::Class(_) => None,
+        Parent::Node(parent) => Some(parent),
+    };
+    std::iter::successors(Some(index), above)
+        .take_while(|&at| nodes[at].hop.namespace == nodes[index].hop.namespace)
+        .find_map(|at| nodes[at].hop.previous_hop_mac)
+}
+
 /// The VXLAN device by which packets were wrapped that are still so at a node.
 fn tunnel(nodes: &[Node], index: usize) -> Option<usize> {
     let is_end = |at: usize, stage| nodes[at].hop.stage == stage && nodes[at].hop.kind == "vxlan";
@@ -451,12 +476,8 @@ fn transport(class: &Class, tuple: Tuple) -> Option<(u8, u16, u16)> {
 }
 
 /// How packets were handed on at a hop.
-fn forwarding(
-    network: &Network,
-    hop: &Hop,
-    packet: Option<Question>,
-    asker: Option<&mut Asker>,
-) -> Forwarding {
+fn forwarding(network: &Network, sent: &Sent, asker: Option<&mut Asker>) -> Forwarding {
+    let (hop, packet) = (&sent.hop, sent.packet);
     let family = packet.map(|packet| Family::of(packet.destination));
     let peer = |mac: Option<[u8; 6]>, asked: Option<IpAddr>| {
         let mut peer = Peer::at(network, hop.ifindex, mac?, asked);
@@ -476,7 +497,7 @@ fn forwarding(
     }
     let entry = packet
         .zip(asker)
-        .and_then(|(packet, asker)| entry(network, hop, packet, asker));
+        .and_then(|(packet, asker)| entry(network, sent, packet, asker));
     let address = match &entry {
         Some(entry) => entry
             .redirect
@@ -491,10 +512,11 @@ fn forwarding(
     }
 }
 
-/// The entry by which packets went as they did: of the look-ups with each mark that rules ask for,
-/// the one that gives the device and the next hop that were taken. Where several do, by different
+/// The entry by which packets went as they did: of the look-ups with each mark that rules ask for, and
+/// each device that the packets may have been handed in at, the one that gives the device and the next hop that were taken. Where several do, by different
 /// entries, it is not known.
-fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> Option<FibEntry> {
+fn entry(network: &Network, sent: &Sent, packet: Question, asker: &mut Asker) -> Option<FibEntry> {
+    let hop = &sent.hop;
     let family = Family::of(packet.destination);
     let mut marks = vec![0];
     for (mark, _) in network.rules(family).iter().filter_map(|rule| rule.mark) {
@@ -505,8 +527,13 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
     // Packets of our own in a VRF are looked up by its device.
     let master = network.link(hop.ifindex).and_then(|link| link.master);
     let vrf = master.filter(|&index| network.link(index).is_some_and(|it| it.vrf_table.is_some()));
-    let mut entries = marks.into_iter().filter_map(|mark| {
+    let inputs = handed_in_at(network, packet.input, sent.previous_hop_mac);
+    let questions = inputs
+        .iter()
+        .flat_map(|&input| marks.iter().map(move |&mark| (input, mark)));
+    let mut entries = questions.filter_map(|(input, mark)| {
         let question = Question {
+            input,
             mark,
             output: vrf.filter(|_| packet.input.is_none()),
             ..packet
@@ -549,6 +576,29 @@ fn entry(network: &Network, hop: &Hop, packet: Question, asker: &mut Asker) -> O
         } == first
     };
     entries.all(is_it).then_some(first)
+}
+
+/// Where packets were handed in, as far as can be said: at one of the devices that know who sent them,
+/// where some do.
+fn handed_in_at(
+    network: &Network,
+    received: Option<u32>,
+    previous_hop_mac: Option<[u8; 6]>,
+) -> Vec<Option<u32>> {
+    let Some(received) = received else {
+        return vec![None];
+    };
+    let all: Vec<u32> = inputs(network, received).collect();
+    let knows = |&&input: &&u32| {
+        let mut neighbours = network.neighbours();
+        neighbours.any(|it| it.index == input && it.mac.is_some() && it.mac == previous_hop_mac)
+    };
+    let knowing: Vec<u32> = match all.len() {
+        1 => Vec::new(),
+        _ => all.iter().filter(knows).copied().collect(),
+    };
+    let inputs = if knowing.is_empty() { all } else { knowing };
+    inputs.into_iter().map(Some).collect()
 }
 
 /// The only leg of its kind.
