@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use tracer_common::bucket::BUCKETS;
 
+/// So many counts are compared at once.
+const GROUP: usize = 16;
+
 /// Counts from the lowest bucket that holds any to the highest, all as wide as the highest count.
 ///
 /// An array of all buckets would be 1.8 kB; the latencies of a segment lie in a few octaves, and
@@ -34,6 +37,16 @@ impl Counts {
         (self.first.into()..).zip(counts)
     }
 
+    /// All counts together, as far as a number goes.
+    pub fn sum(&self) -> u64 {
+        // As a rule each count is one word, of which no 229 add up to more than a number holds.
+        if self.width == 1 {
+            return self.words.iter().map(|&word| u64::from(word)).sum();
+        }
+        let counts = self.buckets();
+        counts.fold(0, |sum: u64, (_, count)| sum.saturating_add(count))
+    }
+
     /// From the lowest bucket that holds any to behind the highest.
     pub fn span(&self) -> Range<usize> {
         let first = usize::from(self.first);
@@ -55,11 +68,19 @@ impl Counts {
             (false, false) => ours.start.min(theirs.start)..ours.end.max(theirs.end),
         };
         // What two readings of a second have as a rule.
-        if self.width == 1 && others.width == 1 && ours == theirs {
-            let both = self.words.iter().zip(others.words.iter());
-            for (bucket, (&now, &before)) in span.zip(both) {
-                if now != before {
-                    each(bucket, now.into(), before.into());
+        if self.width == others.width && ours == theirs {
+            let width = self.width();
+            let [ours, theirs] = [self, others].map(|it| it.words.chunks(GROUP * width));
+            // Few counts are other ones: those of a group are compared at once.
+            for (group, (ours, theirs)) in ours.zip(theirs).enumerate() {
+                if ours == theirs {
+                    continue;
+                }
+                let counts = ours.chunks(width).zip(theirs.chunks(width));
+                for (bucket, (now, before)) in (span.start + group * GROUP..).zip(counts) {
+                    if now != before {
+                        each(bucket, number(now), number(before));
+                    }
                 }
             }
             return;
@@ -77,8 +98,41 @@ impl Counts {
         self.add_all(&[(bucket, n)]);
     }
 
+    /// Writes the lower halves of counts, from that of a bucket on.
+    pub fn lower_halves(&self, from: usize, into: &mut [u32]) {
+        into.fill(0);
+        let span = self.span();
+        let (start, end) = (from.max(span.start), (from + into.len()).min(span.end));
+        if start >= end {
+            return;
+        }
+        let width = self.width();
+        let words = &self.words[(start - span.start) * width..(end - span.start) * width];
+        let into = &mut into[start - from..end - from];
+        if width == 1 {
+            for (half, &word) in into.iter_mut().zip(words) {
+                *half = word.into();
+            }
+        } else {
+            for (half, words) in into.iter_mut().zip(words.chunks_exact(width)) {
+                *half = u32::from(words[0]) | u32::from(words[1]) << u16::BITS;
+            }
+        }
+    }
+
     /// Counts more in several buckets, each of which is named once.
     pub fn add_all(&mut self, more: &[(usize, u64)]) {
+        if more.iter().all(|&(_, n)| n == 0) {
+            return;
+        }
+        let is_done = match self.width {
+            1 => self.add_in_place::<1>(more),
+            2 => self.add_in_place::<2>(more),
+            _ => false,
+        };
+        if is_done {
+            return;
+        }
         let more = || more.iter().filter(|&&(_, n)| n > 0);
         let mut span: Option<Range<usize>> = None;
         let mut highest = 0;
@@ -100,6 +154,25 @@ impl Counts {
             let words = &mut words[(bucket - first) * width..][..width];
             write(words, number(words).saturating_add(n));
         }
+    }
+
+    /// Counts more where all of it has room, as nearly all has; returns whether it has.
+    fn add_in_place<const WIDTH: usize>(&mut self, more: &[(usize, u64)]) -> bool {
+        let first = usize::from(self.first);
+        let most = u64::MAX >> (u64::BITS - u16::BITS * WIDTH as u32);
+        let fits = more.iter().all(|&(bucket, n)| {
+            let place = bucket.wrapping_sub(first).wrapping_mul(WIDTH);
+            let words = self.words.get(place..place.wrapping_add(WIDTH));
+            words.is_some_and(|words| n <= most - number(words))
+        });
+        if fits {
+            let words = Arc::make_mut(&mut self.words);
+            for &(bucket, n) in more {
+                let words = &mut words[(bucket - first) * WIDTH..][..WIDTH];
+                write(words, number(words) + n);
+            }
+        }
+        fits
     }
 
     fn width(&self) -> usize {
@@ -201,6 +274,14 @@ mod tests {
         }
 
         #[test]
+        fn lower_halves_are_those_of_the_counts(counts in any_counts(), from in 0..BUCKETS, len in 0..BUCKETS) {
+            let mut halves = vec![7; len];
+            counts.lower_halves(from, &mut halves);
+            let expected: Vec<u32> = (from..from + len).map(|bucket| counts.get(bucket) as u32).collect();
+            prop_assert_eq!(halves, expected);
+        }
+
+        #[test]
         fn they_are_what_an_array_would_hold(added in prop::collection::vec((0..BUCKETS, prop_oneof![0u64..9, any::<u64>(), Just(u16::MAX.into()), Just(u32::MAX.into())]), 0..60)) {
             let mut counts = Counts::default();
             let mut array = [0u64; BUCKETS];
@@ -218,6 +299,10 @@ mod tests {
             prop_assert_eq!(filled(&mut counts.buckets()), expected.clone());
             let ends = [counts.buckets().next(), counts.buckets().last()];
             prop_assert_eq!(ends, [expected.first().copied(), expected.last().copied()]);
+            let bounds = expected.first().zip(expected.last());
+            let span = bounds.map_or(0..0, |(first, last)| first.0..last.0 + 1);
+            prop_assert_eq!(counts.span(), span);
+            prop_assert_eq!(counts.sum(), array.into_iter().fold(0, u64::saturating_add));
         }
     }
 }

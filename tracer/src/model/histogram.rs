@@ -33,15 +33,14 @@ impl Histogram {
     /// A histogram from ready counts. The extremes are clamped into the buckets that they belong
     /// to, so that counts that were read while they grew give no absurd answer.
     pub fn from_counts(counts: Counts, sum_ns: u64, min_ns: u64, max_ns: u64) -> Self {
-        let mut buckets = counts.buckets().map(|(bucket, _)| bucket);
-        let Some(first) = buckets.next() else {
+        let span = counts.span();
+        if span.is_empty() {
             return Self::default();
-        };
-        let last = buckets.last().unwrap_or(first);
-        let all = counts.buckets();
+        }
+        let (first, last) = (span.start, span.end - 1);
         let min_ns = min_ns.clamp(lower_bound(first), upper_bound(first));
         Self {
-            count: all.fold(0, |sum: u64, (_, n)| sum.saturating_add(n)),
+            count: counts.sum(),
             sum_ns,
             min_ns,
             max_ns: max_ns

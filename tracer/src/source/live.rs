@@ -273,6 +273,7 @@ impl Source for Live {
         if let Some(passages) = self.passages.take() {
             passages.finish()?;
         }
+        self.assembly.tallies.finish();
         let reading = self.reading(recursion)?;
         self.reading = Arc::default();
         let mut reading = Arc::unwrap_or_clone(reading);

@@ -52,6 +52,8 @@ impl Sparse {
         if now.count() == self.count && rise.ns == 0 {
             return rise;
         }
+        // A second fills few buckets.
+        rise.counts.reserve(16);
         let mut shrank = Vec::new();
         now.counts()
             .differences(&self.counts, |bucket, now, before| {

@@ -1,8 +1,9 @@
 //! Counters that only grow, from cells whose words wrap.
 
 use std::mem::offset_of;
+use std::ops::Range;
 
-use tracer_common::bucket::BUCKETS;
+use tracer_common::bucket::{self, BUCKETS};
 use tracer_common::layout::{CELL_BUCKETS, Cell, ENDS, End, Numbers};
 
 use super::maps::Memory;
@@ -60,11 +61,11 @@ impl Tally {
         }
     }
 
-    /// Adds what a cell counted since it was read last.
+    /// Adds what a cell counted since it was read last, by its buckets from a pair on.
     fn add(
         &mut self,
         head: Head,
-        buckets: &Buckets,
+        (from, pairs): (usize, &[u64]),
         before: &mut Before,
         risen: &mut Vec<(usize, u64)>,
     ) {
@@ -83,15 +84,17 @@ impl Tally {
             // An end may be taken back: the difference is a small number of either sign.
             *end += i64::from(now.wrapping_sub(last).cast_signed());
         }
-        let filled = before.counts.span();
         risen.clear();
-        for (pair, &both) in buckets.iter().enumerate() {
-            let first = pair * 2;
-            if both == 0 && !(filled.contains(&first) || filled.contains(&(first + 1))) {
+        let mut halves = [0; 2 * PAIRS];
+        let halves = &mut halves[..2 * pairs.len()];
+        before.counts.lower_halves(2 * from, halves);
+        for ((pair, &both), last) in (from..).zip(pairs).zip(halves.chunks_exact(2)) {
+            let now = halves_of(both);
+            if now == last {
                 continue;
             }
-            for (bucket, count) in (first..BUCKETS).zip(halves(both)) {
-                let since = count.wrapping_sub(before.counts.get(bucket) as u32);
+            for (bucket, (now, last)) in (2 * pair..BUCKETS).zip(now.into_iter().zip(last)) {
+                let since = now.wrapping_sub(*last);
                 if since > 0 {
                     risen.push((bucket, since.into()));
                 }
@@ -104,12 +107,12 @@ impl Tally {
 }
 
 /// The buckets of a cell, two in a word: most are empty, and half as many words are looked at then.
-type Buckets = [u64; BUCKETS.div_ceil(2)];
+const PAIRS: usize = BUCKETS.div_ceil(2);
 
 const _: () = assert!(offset_of!(Cell, buckets) % 8 == 0 && BUCKETS < CELL_BUCKETS);
 
 /// Both buckets of a word, the lower first.
-fn halves(both: u64) -> [u32; 2] {
+fn halves_of(both: u64) -> [u32; 2] {
     let bytes = both.to_ne_bytes();
     let half =
         |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -141,6 +144,16 @@ const _: () = assert!(
 );
 
 impl Head {
+    /// The pairs of buckets between the smallest and the largest latency.
+    fn pairs(&self) -> Range<usize> {
+        let (min_ns, max_ns) = (u64::MAX - self.min_inverted_ns, self.max_ns);
+        if min_ns > max_ns {
+            return 0..0;
+        }
+        let pair = |latency_ns| bucket::index(latency_ns).min(BUCKETS - 1) / 2;
+        pair(min_ns)..pair(max_ns) + 1
+    }
+
     const fn of(cell: &Cell) -> Self {
         Self {
             packets: cell.packets,
@@ -184,21 +197,36 @@ pub(super) struct Tallies {
     last: Vec<Before>,
     /// Nodes at which something was counted since that was asked.
     changed: Vec<u32>,
+    /// How often the cells were read.
+    readings: usize,
+    /// Whether all that is read is read whole.
+    is_last: bool,
 }
+
+/// Of the cells at which something is counted all the time one in so many is read whole.
+const WHOLE: usize = 16;
 
 impl Tallies {
     /// Adds what was counted since the last time.
     ///
-    /// Of a cell at which nothing was counted the head is read alone: a tenth of it.
+    /// Of a cell at which nothing was counted the head is read alone: a tenth of it. Else the buckets
+    /// between its extremes are as a rule; all of them when it counts no more, and now and then: where
+    /// one program interrupted another, an extreme may not have been written.
     pub(super) fn update(&mut self, memory: &Memory, now_ns: u64) {
         self.take(&memory.cells, memory.given_out(Numbers::Cells), now_ns);
     }
 
+    /// Nothing is counted any more: the next time is the last one.
+    pub(super) fn finish(&mut self) {
+        self.is_last = true;
+    }
+
     fn take(&mut self, cells: &impl Cells, count: usize, now_ns: u64) {
+        self.readings += 1;
         if self.last.len() < count {
             self.last.resize_with(count, Before::default);
         }
-        let mut risen = Vec::new();
+        let (mut risen, mut room) = (Vec::new(), [0; PAIRS]);
         for (index, before) in self.last.iter_mut().enumerate().take(count) {
             let Some(head) = cells.head(index) else {
                 continue;
@@ -210,8 +238,15 @@ impl Tallies {
             let Some(node) = head.owner.checked_sub(1) else {
                 continue;
             };
-            let mut buckets = [0; BUCKETS.div_ceil(2)];
-            cells.buckets(index, &mut buckets);
+            let is_turn = (index + self.readings).is_multiple_of(WHOLE);
+            let pairs = if is_same || is_turn || self.is_last {
+                0..PAIRS
+            } else {
+                head.pairs()
+            };
+            let from = pairs.start;
+            let pairs = &mut room[pairs];
+            cells.buckets(index, from, pairs);
             if self.by_node.len() <= node as usize {
                 self.by_node.resize_with(node as usize + 1, || None);
             }
@@ -219,7 +254,7 @@ impl Tallies {
             if !is_same {
                 tally.used_ns = now_ns;
             }
-            tally.add(head, &buckets, before, &mut risen);
+            tally.add(head, (from, pairs), before, &mut risen);
             before.settled = is_same;
             tally.change(node, &mut self.changed);
         }
@@ -294,8 +329,8 @@ pub(super) const EMPTY: Cell = Cell {
 trait Cells {
     /// A copy of what stands before the buckets.
     fn head(&self, index: usize) -> Option<Head>;
-    /// A copy of the buckets.
-    fn buckets(&self, index: usize, into: &mut Buckets);
+    /// A copy of some pairs of buckets, from one on.
+    fn buckets(&self, index: usize, from: usize, into: &mut [u64]);
 }
 
 impl Cells for Array<Cell> {
@@ -303,8 +338,9 @@ impl Cells for Array<Cell> {
         self.begin(index)
     }
 
-    fn buckets(&self, index: usize, into: &mut Buckets) {
-        self.copy_double_words(index, offset_of!(Cell, buckets), into);
+    fn buckets(&self, index: usize, from: usize, into: &mut [u64]) {
+        let offset = offset_of!(Cell, buckets) + from * size_of::<u64>();
+        self.copy_double_words(index, offset, into);
     }
 }
 
@@ -325,11 +361,12 @@ mod tests {
         cell
     }
 
-    /// Cells, and how many of them were read as a whole.
+    /// Cells, of how many of them buckets were read, and how many pairs.
     #[derive(Default)]
     struct Counted {
         cells: Vec<Cell>,
-        whole: std::cell::Cell<usize>,
+        read: std::cell::Cell<usize>,
+        pairs: std::cell::Cell<usize>,
     }
 
     impl Cells for Counted {
@@ -337,13 +374,14 @@ mod tests {
             self.cells.get(index).map(Head::of)
         }
 
-        fn buckets(&self, index: usize, into: &mut Buckets) {
-            self.whole.set(self.whole.get() + 1);
-            *into = pairs(&self.cells[index]);
+        fn buckets(&self, index: usize, from: usize, into: &mut [u64]) {
+            self.read.set(self.read.get() + 1);
+            self.pairs.set(self.pairs.get() + into.len());
+            into.copy_from_slice(&pairs(&self.cells[index])[from..][..into.len()]);
         }
     }
 
-    fn pairs(cell: &Cell) -> Buckets {
+    fn pairs(cell: &Cell) -> [u64; PAIRS] {
         let pair = |at: usize| {
             let [low, high] = [at * 2, at * 2 + 1].map(|bucket| cell.buckets[bucket].to_ne_bytes());
             u64::from_ne_bytes([low, high].concat().try_into().expect("eight bytes"))
@@ -355,7 +393,8 @@ mod tests {
     fn tally(cells: &[Cell]) -> Tally {
         let (mut tally, mut before) = (Tally::default(), Before::default());
         for cell in cells {
-            tally.add(Head::of(cell), &pairs(cell), &mut before, &mut Vec::new());
+            let pairs = (0, &pairs(cell)[..]);
+            tally.add(Head::of(cell), pairs, &mut before, &mut Vec::new());
         }
         tally
     }
@@ -387,15 +426,65 @@ mod tests {
         };
         let mut tallies = Tallies::default();
         let mut read = |cells: &Counted| {
-            cells.whole.set(0);
+            cells.read.set(0);
             tallies.take(cells, cells.cells.len(), 7);
-            cells.whole.get()
+            cells.read.get()
         };
         // After a change once more: its buckets may have been written a moment later.
         assert_eq!([(); 3].map(|()| read(&cells)), [2, 2, 0]);
         cells.cells[1] = cell(2, 2, 0);
         assert_eq!([(); 3].map(|()| read(&cells)), [1, 1, 0]);
         assert_eq!(tallies.of(0).map(|it| it.histogram().count()), Some(3));
+    }
+
+    #[test]
+    fn buckets_between_the_extremes_are_read_and_none_beyond_them() {
+        let mut cells = Counted::default();
+        cells.cells.resize(1, cell(0, 0, 0));
+        let mut tallies = Tallies::default();
+        for packets in 1..=100 {
+            cells.cells[0] = cell(packets, packets as u32, 0);
+            tallies.take(&cells, 1, packets);
+        }
+        let tally = tallies.of(0).expect("what was counted");
+        assert_eq!(tally.histogram().count(), 100);
+        let whole = 100 / WHOLE;
+        assert_eq!(cells.pairs.get(), whole * PAIRS + (100 - whole));
+    }
+
+    #[test]
+    fn a_latency_beyond_the_extremes_is_counted_when_the_cell_is_read_whole() {
+        let beyond = |packets| {
+            let mut cell = cell(packets, 1, 0);
+            cell.buckets[BUCKETS - 1] = 3;
+            cell
+        };
+        let counted = |tallies: &Tallies| tallies.of(0).map(|it| it.histogram().count());
+        // It counts no more; it counts on; it is the last reading.
+        for (times, grows, is_last) in [(2, 0, false), (WHOLE, 1, false), (1, 1, true)] {
+            let mut tallies = Tallies::default();
+            if is_last {
+                tallies.finish();
+            }
+            for time in 0..times as u64 {
+                let cells = Counted {
+                    cells: vec![beyond(1 + time * grows)],
+                    ..Counted::default()
+                };
+                tallies.take(&cells, 1, time);
+            }
+            assert_eq!(counted(&tallies), Some(4), "{times} {grows} {is_last}");
+        }
+    }
+
+    #[test]
+    fn a_cell_of_untimed_packets_has_no_buckets_between_its_extremes() {
+        assert_eq!(Head::of(&EMPTY).pairs(), 0..0);
+        let top = Head {
+            max_ns: u64::MAX,
+            ..Head::of(&cell(1, 1, 0))
+        };
+        assert_eq!(top.pairs().end, PAIRS);
     }
 
     #[test]
