@@ -8,6 +8,7 @@ mod drill;
 mod fault;
 mod mirror;
 mod path;
+mod programs;
 mod ratio;
 mod running;
 mod soak;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::loaded_maps;
-use aya::programs::loaded_programs;
 use clap::Args;
 use lab::topology::Line;
 use lab::{Lab, NumberedUdp, Pace};
 
 use crate::bars::Bars;
+use crate::programs::ids;
 use crate::running::{Agent, Held};
 use churn::{Churn, PORTS};
 use watch::Watch;
@@ -190,12 +190,9 @@ fn at_rest(agent: &Agent) -> Result<Held> {
 
 /// The kernel's BPF programs and maps.
 fn objects() -> Result<(usize, usize)> {
-    let programs = loaded_programs().collect::<Result<Vec<_>, _>>();
+    let programs = ids()?;
     let maps = loaded_maps().collect::<Result<Vec<_>, _>>();
-    Ok((
-        programs.context("list programs")?.len(),
-        maps.context("list maps")?.len(),
-    ))
+    Ok((programs.len(), maps.context("list maps")?.len()))
 }
 
 /// Whether something holds within a minute.

@@ -1,16 +1,14 @@
 //! How long the agent takes until it traces with all hops, and until nothing of it is left, on an
 //! empty host and on one with very many namespaces and devices.
 
-use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use aya::programs::{ProgramError, loaded_programs};
+use anyhow::Result;
 use lab::{Lab, Ns};
 
 use crate::bars::Bars;
+use crate::programs::ids;
 use crate::running::Agent;
 
 const NAMESPACES: usize = 500;
@@ -53,20 +51,6 @@ fn measure(rounds: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         detached.push(start.elapsed().as_secs_f64());
     }
     Ok((attached, detached))
-}
-
-fn ids() -> Result<HashSet<u32>> {
-    let gone = |error: &ProgramError| {
-        let ProgramError::SyscallError(error) = error else {
-            return false;
-        };
-        error.io_error.kind() == ErrorKind::NotFound
-    };
-    loaded_programs()
-        // One that others unload while it is listed is not there.
-        .filter(|program| !program.as_ref().is_err_and(gone))
-        .map(|program| Ok(program.context("list programs")?.id()))
-        .collect()
 }
 
 /// A ring of namespaces.

@@ -6,13 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::loaded_programs;
 use clap::ValueEnum;
 use tracer::source::Settings;
 use tracer::source::live::Live;
 use tracer_common::hop::{At, PROBES};
 
 use super::program::{Attached, Code, HashMaps, clock, empty, hash};
+use crate::programs::{ids, loaded};
 
 /// The hops of a forwarded datagram that every variant has: it meets each twice.
 pub(super) const HOPS: [&str; 4] = [
@@ -151,8 +151,8 @@ impl Running {
     /// some programs share one.
     pub(super) fn runs(&self) -> Result<BTreeMap<String, Runs>> {
         let mut runs: BTreeMap<String, Runs> = BTreeMap::new();
-        for program in loaded_programs() {
-            let program = program.context("list the kernel's programs")?;
+        for program in loaded() {
+            let program = program?;
             if self.before.contains(&program.id()) {
                 continue;
             }
@@ -163,12 +163,6 @@ impl Running {
         }
         Ok(runs)
     }
-}
-
-fn ids() -> Result<HashSet<u32>> {
-    loaded_programs()
-        .map(|program| Ok(program.context("list the kernel's programs")?.id()))
-        .collect()
 }
 
 fn at_hops(code: &Code) -> Result<Vec<Attached>> {
