@@ -156,24 +156,38 @@ fn with_a_table(mark: Option<u32>) -> Line {
     let it = Line::new(lab()).unwrap();
     for ip in it.app_at.both() {
         let v6 = ip.is_ipv6();
-        let spec = RouteSpec {
-            table: 100,
-            legs: vec![(Some(at(v6, 1, 1)), "app0".to_owned(), 1)],
-            ..RouteSpec::to(net(v6, 2).parse().unwrap())
-        };
-        it.app.add_route(Insert::Add, &spec).unwrap();
         let rule = RuleSpec {
-            v6,
-            priority: 500,
-            table: 100,
             from: mark.is_none().then(|| ip.into()),
-            to: None,
             mark,
-            input: None,
+            ..rule(v6)
         };
-        it.app.add_rule(&rule).unwrap();
+        ask(&it.app, &rule, (Some(at(v6, 1, 1)), "app0"));
     }
     it
+}
+
+/// A rule that asks table 100 first, for all packets of a family.
+fn rule(v6: bool) -> RuleSpec {
+    RuleSpec {
+        v6,
+        priority: 500,
+        table: 100,
+        from: None,
+        to: None,
+        mark: None,
+        input: None,
+    }
+}
+
+/// Sets a rule, and in the table that it asks the way to the database's network.
+fn ask(ns: &Ns, rule: &RuleSpec, (via, device): (Option<IpAddr>, &str)) {
+    let spec = RouteSpec {
+        table: rule.table,
+        legs: vec![(via, device.to_owned(), 1)],
+        ..RouteSpec::to(net(rule.v6, 2).parse().unwrap())
+    };
+    ns.add_route(Insert::Add, &spec).unwrap();
+    ns.add_rule(rule).unwrap();
 }
 
 #[test]
@@ -246,22 +260,11 @@ fn on_vlans_by_the_one_that_they_came_by() {
         return;
     };
     for v6 in [false, true] {
-        let spec = RouteSpec {
-            table: 100,
-            legs: vec![(None, "r-db.200".to_owned(), 1)],
-            ..RouteSpec::to(net(v6, 2).parse().unwrap())
-        };
-        it.router.add_route(Insert::Add, &spec).unwrap();
         let rule = RuleSpec {
-            v6,
-            priority: 500,
-            table: 100,
-            from: None,
-            to: None,
-            mark: None,
             input: Some("r-app.100".to_owned()),
+            ..rule(v6)
         };
-        it.router.add_rule(&rule).unwrap();
+        ask(&it.router, &rule, (None, "r-db.200"));
     }
     check_both([(&it.app, it.app_at), (&it.db, it.db_at)], None, |v6| {
         vlans(v6, " table 100 rule 500")
