@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use aya::Btf;
-use aya::Ebpf;
 use aya::programs::fentry::FEntryLink;
 use aya::programs::{FEntry, Program, ProgramError};
+use aya::{Btf, Ebpf};
 use tracer_common::hop::{FINER, PROBES, Probe};
 
 use super::load::{WRONG_OBJECT, chain};

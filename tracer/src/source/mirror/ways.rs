@@ -170,7 +170,7 @@ impl Ways {
             packet.transport = None;
         }
         let input = packet.and_then(|it| it.input);
-        let is_one_of_several = input.is_some_and(|input| inputs(network, input).count() > 1);
+        let is_one_of_several = input.is_some_and(|input| inputs(network, input).nth(1).is_some());
         let sent = Sent {
             hop: Arc::clone(hop),
             packet,
@@ -513,8 +513,8 @@ fn forwarding(network: &Network, sent: &Sent, asker: Option<&mut Asker>) -> Forw
 }
 
 /// The entry by which packets went as they did: of the look-ups with each mark that rules ask for, and
-/// each device that the packets may have been handed in at, the one that gives the device and the next hop that were taken. Where several do, by different
-/// entries, it is not known.
+/// each device that the packets may have been handed in at, the one that gives the device and the next
+/// hop that were taken. Where several do, by different entries, it is not known.
 fn entry(network: &Network, sent: &Sent, packet: Question, asker: &mut Asker) -> Option<FibEntry> {
     let hop = &sent.hop;
     let family = Family::of(packet.destination);
@@ -589,14 +589,14 @@ fn handed_in_at(
         return vec![None];
     };
     let all: Vec<u32> = inputs(network, received).collect();
-    let knows = |&&input: &&u32| {
+    let knows = |input: u32, mac| {
         let mut neighbours = network.neighbours();
-        neighbours.any(|it| it.index == input && it.mac.is_some() && it.mac == previous_hop_mac)
+        neighbours.any(|it| it.index == input && it.mac == Some(mac))
     };
-    let knowing: Vec<u32> = match all.len() {
-        1 => Vec::new(),
-        _ => all.iter().filter(knows).copied().collect(),
-    };
+    let knowing: Vec<u32> = previous_hop_mac.map_or_else(Vec::new, |mac| {
+        let knowing = all.iter().filter(|&&input| knows(input, mac));
+        knowing.copied().collect()
+    });
     let inputs = if knowing.is_empty() { all } else { knowing };
     inputs.into_iter().map(Some).collect()
 }
