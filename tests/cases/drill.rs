@@ -57,6 +57,21 @@ fn faults_are_named_and_innocents_left_alone() {
 }
 
 #[test]
+fn an_agent_that_starts_when_nobody_changes_anything_any_more_names_the_outdated_route() {
+    // The drill fails where the screen does not say that there is no baseline.
+    let arguments = ["--cold", "--view", "all,app", "route-outdated"];
+    let measured = drill(&arguments);
+    for trial in trials(&measured) {
+        assert_eq!(trial["by_screen"], "hit", "{trial:#}");
+        let place = trial["where"].as_str().unwrap();
+        assert!(place.contains("10.12.0.1"), "{trial:#}");
+        // From the start of the agent on.
+        assert!(trial["detected_s"].as_f64().unwrap() < 30.0, "{trial:#}");
+    }
+    assert_eq!(trials(&measured).len(), 2);
+}
+
+#[test]
 fn whoever_sees_one_host_sees_nothing_of_another() {
     // The drill fails where a view shows a hop or a socket of another namespace.
     let arguments = ["--warm", "30", "--lasts", "12", "--view", "app,db"];

@@ -10,8 +10,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use lab::programs::{self, Asks};
 use lab::topology::{Address, Road, Story};
-use lab::{Insert, Lab, Ns, RouteSpec, TcpServer, Users};
+use lab::{Direction, Insert, Lab, NextHop, Ns, RouteSpec, TcpServer, Users};
 use nix::libc;
 use tracer::detect::verdict::{self, Past, Window};
 use tracer::model::Report;
@@ -143,6 +144,79 @@ fn an_outdated_route_is_told_by_its_siblings() {
     // Those that go by the other router are fine, and so is the path of the answers.
     let accused = answer.cases.iter().filter(|it| it.judgement.word.accuses());
     assert_eq!(accused.count(), 1);
+}
+
+#[test]
+fn legs_to_one_service_are_compared_by_who_sees_neither_the_routers_nor_the_service() {
+    let fleet = Fleet::new();
+    let story = &fleet.story;
+    let (router, _wire) = story.third_road().unwrap();
+    let legs = [(11, "a-r1"), (12, "a-r2"), (13, "a-r3")].map(|(net, dev)| NextHop {
+        via: Address::new(net, 1).v4.into(),
+        dev,
+        weight: 1,
+    });
+    story
+        .app
+        .sysctl("ipv4/fib_multipath_hash_policy", "1")
+        .unwrap();
+    // Another prefix than that of the route which the network was built with.
+    let only = format!("{}/32", story.db_at.v4);
+    story.app.multipath_route(&only, &legs).unwrap();
+    let r3 = Address::new(23, 2).v4.into();
+    router.route(&only, r3, "r3-db").unwrap();
+    story
+        .wire
+        .set_delay_of(Direction::Forth, Duration::from_millis(8));
+    let db = fleet.database();
+    // Answers at once: no acknowledgement comes alone that would tell the path from the peer.
+    let from = (&story.app, story.app_at.v4.into());
+    let _users = Users::start(from, db.address(), 24, Duration::from_millis(50));
+    std::thread::sleep(Duration::from_secs(1));
+
+    let mut settings = fleet.settings();
+    settings.filter.namespace = Some(story.app.name().to_owned());
+    let answer = look(&settings);
+    let case = first(&answer, Word::Path);
+    assert_eq!(case.judgement.claim, Claim::BehindNextHop, "{case:#?}");
+    assert_eq!(case.next_hop, Some(Address::new(12, 1).v4.into()));
+    let accused = answer.cases.iter().filter(|it| it.judgement.word.accuses());
+    assert_eq!(accused.count(), 1);
+}
+
+#[test]
+fn a_database_that_waits_for_the_lock_of_a_client_on_a_slow_path_is_not_blamed() {
+    let fleet = Fleet::new();
+    fleet.story.move_requests(Road::Old).unwrap();
+    fleet.story.wire.set_delay(Duration::from_millis(30));
+    let to = (fleet.story.db_at.v4, PORT).into();
+    programs::keep_ledger(&fleet.story.db, to).unwrap();
+    for (number, (ns, at)) in fleet.hosts().enumerate() {
+        // App's transactions take several round trips each, those of the others one.
+        let (connections, is_long, pause_ms) = match number {
+            0 => (1, true, 20),
+            _ => (10, false, 200),
+        };
+        let asks = Asks {
+            ns: ns.clone(),
+            from: at.v4.into(),
+            to,
+            between: Duration::from_millis(pause_ms),
+        };
+        programs::write_ledger(&asks, connections, is_long);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+
+    let answer = fleet.look();
+    let case = first(&answer, Word::Path);
+    assert_eq!(case.name(), "app → db tcp/5432");
+    assert!(clears(case, Word::Peer), "{case:#?}");
+    let others = answer
+        .cases
+        .iter()
+        .filter(|it| it.judgement.word == Word::Peer);
+    let waits: Vec<_> = others.map(|it| it.waits_for.as_deref()).collect();
+    assert_eq!(waits, [Some("app → db tcp/5432"); 2]);
 }
 
 #[test]

@@ -42,3 +42,10 @@ pub(crate) fn run_first() {
     // thread stays an ordinary one.
     let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) };
 }
+
+/// Lets this thread run behind all ordinary ones (nice 19), or as they do.
+pub(crate) fn run_last(last: bool) {
+    let nice = if last { 19 } else { 0 };
+    // SAFETY: it takes numbers alone; 0 is this thread. Where it is refused the thread stays as it is.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}

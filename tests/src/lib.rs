@@ -31,6 +31,7 @@ mod neighbour;
 mod netlink;
 mod offload;
 mod policy;
+pub mod programs;
 mod qdisc;
 mod recorder;
 mod route;

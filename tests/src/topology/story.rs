@@ -120,6 +120,30 @@ impl Story {
         Ok((r3, wire))
     }
 
+    /// Another link from r1 to db, 10.n.0.0/24, where r1 is 1 and db is 2: a wire that delays by so much
+    /// each way.
+    ///
+    /// ```text
+    /// r1 [r1-w<n>]~~wire~~[db-w<n>] db
+    /// ```
+    pub fn r1_wire(&self, net: u8, delay: Duration) -> Result<Wire> {
+        let [at_r1, at_db] = devices(net);
+        let spec = WireSpec::delay(delay);
+        let wire = self
+            .lab
+            .wire((&self.r1, &at_r1), (&self.db, &at_db), spec)?;
+        number(net, (&self.r1, &at_r1, 1), (&self.db, &at_db, 2))?;
+        self.lab.settle()?;
+        Ok(wire)
+    }
+
+    /// The same by veth.
+    pub fn r1_link(&self, net: u8) -> Result<()> {
+        let [at_r1, at_db] = devices(net);
+        join(&self.lab, net, (&self.r1, &at_r1, 1), (&self.db, &at_db, 2))?;
+        self.lab.settle()
+    }
+
     /// Moves app's route to db.
     pub fn move_requests(&self, road: Road) -> Result<()> {
         let (net, dev) = match road {
@@ -137,4 +161,9 @@ impl Story {
         };
         route_from(&self.db, 1, Address::new(net, 1), dev, self.db_at)
     }
+}
+
+/// Of another link from r1 to db.
+fn devices(net: u8) -> [String; 2] {
+    ["r1", "db"].map(|end| format!("{end}-w{net}"))
 }

@@ -89,10 +89,9 @@ impl TcpServer {
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
     }
-}
 
-impl Drop for TcpServer {
-    fn drop(&mut self) {
+    /// Ends it, with all connections.
+    pub fn stop(&mut self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -106,6 +105,12 @@ impl Drop for TcpServer {
             let _ = stream.shutdown(Shutdown::Both);
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for TcpServer {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -17,7 +17,7 @@ mod window;
 
 pub use evidence::{Covered, Dropped, Evidence, HostTime, NotAccepted, RouteState, Siblings};
 pub use gather::answer;
-pub use past::{Moved, Part, Past, Slower, Watched, What};
+pub use past::{KnownBy, Moved, Part, Past, Slower, Watched, What};
 pub use sign::{ENOUGH, LONG_NS, Sign};
 
 pub use window::Window;
@@ -114,7 +114,11 @@ pub fn judge(seen: &Evidence) -> Judgement {
     let rule = TABLE.iter().find(|rule| rule.holds(seen));
     // The last row always holds.
     let rule = rule.unwrap_or(&TABLE[TABLE.len() - 1]);
-    let evidence: Vec<Fact> = rule.when.iter().filter_map(|it| it.fact(seen)).collect();
+    let mut evidence: Vec<Fact> = rule.when.iter().filter_map(|it| it.fact(seen)).collect();
+    // Siblings tell a next hop, and a segment that grew tells the very wire behind it.
+    let wire = S::PathGrew.fact(seen).filter(|_| rule.word == Word::Path);
+    let is_placed = |fact: &Fact| matches!(fact, Fact::Grew(grown) if grown.place.is_some());
+    evidence.extend(wire.filter(|it| is_placed(it) && !evidence.contains(it)));
     let against = against(rule, seen);
     let cleared = match rule.claim {
         Claim::TooFew => Vec::new(),

@@ -54,6 +54,8 @@ pub struct Looked {
     pub place: Option<String>,
     /// The claim, and what speaks for it.
     pub evidence: Vec<String>,
+    /// Whether it only waits for another dependency: then its own findings accuse nobody.
+    pub waits: bool,
 }
 
 /// All of them, oldest first.

@@ -150,7 +150,8 @@ pub(super) fn say(case: &mut Case) {
     if let Some(place) = case.looked.as_ref().and_then(|it| it.place.as_ref()) {
         incident.place.clone_from(place);
     }
-    if incident.verdict.accuses() && !word.accuses() {
+    let is_excused = case.looked.as_ref().is_some_and(|it| it.waits);
+    if incident.verdict.accuses() && !word.accuses() && !is_excused {
         // What was known once, such as before a restart, is better than nothing.
         return;
     }
@@ -178,7 +179,7 @@ fn judgement(lasting: &[&Found], culprit: Option<&Culprit>) -> (Word, Vec<String
         // Findings are of streams that had enough.
         exchanges: ENOUGH,
         has_baseline: true,
-        grown: grown.iter().map(|(grown, _)| *grown).collect(),
+        grown: grown.iter().map(|(grown, _)| grown.clone()).collect(),
         ..Evidence::default()
     };
     let word = verdict::judge(&seen).word;
@@ -248,6 +249,7 @@ fn grown(found: &Found, culprit: Option<&Culprit>) -> Option<(Grown, String)> {
         before: timed(0),
         now: timed(1),
         whole: false,
+        place: None,
     };
     Some((grown, sentence))
 }

@@ -2,7 +2,7 @@
 
 use super::Judge;
 use super::counters::Measured;
-use crate::detect::verdict::{Part, Past, Slower, Watched, What};
+use crate::detect::verdict::{KnownBy, Part, Past, Slower, Watched, What};
 use crate::model::connection::{Connections, Phase};
 use crate::model::identity::{identities, of_sockets};
 use crate::model::report::{class_key, segment_name};
@@ -47,8 +47,11 @@ impl Judge {
             for measured in Measured::ALL {
                 let what = What::Sockets(measured.phase(class), next_hop);
                 let stream = streams[measured as usize];
-                past.slower
-                    .extend(stream.and_then(|it| self.slower(it, &key, what)));
+                let slower = stream.and_then(|it| {
+                    let found = self.slower(it, &key, what.clone());
+                    found.or_else(|| self.middle(it, &key, what))
+                });
+                past.slower.extend(slower);
                 let incident = stream.and_then(|it| self.streams.case(it));
                 past.parts.extend(incident.map(|incident| Part {
                     class: key.clone(),
@@ -90,7 +93,7 @@ impl Judge {
             usual,
             began: self.clock.moment(at_s.saturating_sub(age_s)),
             error_s: 1.0,
-            is_other_way: true,
+            known_by: KnownBy::OtherWay,
         })
     }
 
@@ -132,6 +135,23 @@ impl Judge {
         }
     }
 
+    /// What a time of sockets used to be of which nothing was found: of whole answers nobody's part follows.
+    fn middle(&self, stream: u64, class: &str, what: What) -> Option<Slower> {
+        let is_part = !matches!(what, What::Sockets(Phase::Answer, _));
+        let (usual, _) = self
+            .streams
+            .middle(stream, self.clock.at_s())
+            .filter(|_| is_part)?;
+        Some(Slower {
+            class: class.to_owned(),
+            what,
+            usual,
+            began: self.clock.now(),
+            error_s: 0.0,
+            known_by: KnownBy::Window,
+        })
+    }
+
     fn slower(&self, stream: u64, class: &str, what: What) -> Option<Slower> {
         let (usual, finding) = self.streams.slower(stream)?;
         Some(Slower {
@@ -140,7 +160,7 @@ impl Judge {
             usual,
             began: self.clock.moment(finding.change_s),
             error_s: finding.change_error_s,
-            is_other_way: false,
+            known_by: KnownBy::Finding,
         })
     }
 }

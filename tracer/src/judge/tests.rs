@@ -140,6 +140,7 @@ fn whoever_looked_knows_better_and_is_believed() {
         word: Word::Path,
         place: Some("lab-r2 out → lab-db in".to_owned()),
         evidence: vec!["the way back is slow".to_owned()],
+        waits: false,
     };
     host.judge.looked(before.number, looked.clone());
     host.run(30);
@@ -151,6 +152,29 @@ fn whoever_looked_knows_better_and_is_believed() {
     assert!(after.revision > before.revision);
     host.judge.looked(99, looked);
     assert_eq!(host.only(), after, "there is no such incident");
+}
+
+#[test]
+fn who_only_waits_for_another_is_excused() {
+    let mut host = Host::new(2);
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("xmit", 20.0));
+    host.until_told(30);
+    let before = host.only();
+    assert!(before.verdict.accuses());
+    let looked = |waits| Looked {
+        word: Word::CantTell,
+        place: None,
+        evidence: vec!["it waits for app → db tcp/5432".to_owned()],
+        waits,
+    };
+    host.judge.looked(before.number, looked(false));
+    assert_eq!(
+        host.only().verdict,
+        before.verdict,
+        "who sees less knows no better"
+    );
+    host.judge.looked(before.number, looked(true));
+    assert_eq!(host.only().verdict, Word::CantTell);
 }
 
 #[test]

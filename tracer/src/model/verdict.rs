@@ -120,7 +120,7 @@ impl Share {
 }
 
 /// A part that takes longer than it did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Grown {
     /// Whose time it is: [`Word::of_segment`] for a segment, the path's for round trips without data,
     /// the peer's for its lower bound or what it thinks. An upper bound grows with the path, and is
@@ -133,6 +133,8 @@ pub struct Grown {
     /// Whether `before` is that of the whole exchange, which the part alone exceeds now: of a way that
     /// is new there is no other.
     pub whole: bool,
+    /// Where, of a segment: `xmit→rx, lab-r2 r2-db → lab-db db-r2`.
+    pub place: Option<String>,
 }
 
 /// One side against the rest.
@@ -235,13 +237,7 @@ pub enum Fact {
     /// The route is young, and since when it is bad is not known.
     RouteYoung(Age),
     /// A part takes longer than it used to.
-    Grew {
-        part: Word,
-        before: Timed,
-        now: Timed,
-        /// Whether `before` is that of the whole exchange.
-        whole: bool,
-    },
+    Grew(Grown),
     /// What comes back has another TTL or hop limit since about the first sign: its way is another one.
     OtherTtl(TtlStep),
     /// One of the two ways takes most of the round trip, as seen at all their hops.

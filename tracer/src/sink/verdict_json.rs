@@ -110,6 +110,7 @@ struct Grown {
     before: Timed,
     now: Timed,
     before_is_whole: bool,
+    place: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -233,6 +234,7 @@ impl Grown {
             before: grown.before.into(),
             now: grown.now.into(),
             before_is_whole: grown.whole,
+            place: grown.place.clone(),
         }
     }
 }
@@ -294,14 +296,9 @@ fn fact(fact: &Fact) -> Value {
         }
         Fact::ChangedBefore { seconds } => json!({"fact": "changed_before", "seconds": seconds}),
         Fact::RouteYoung(age) => json!({"fact": "route_young", "age_s": age.seconds}),
-        Fact::Grew {
-            part,
-            before,
-            now,
-            whole,
-        } => json!({
-            "fact": "grew", "part": part.name(), "before": timed(*before), "now": timed(*now),
-            "before_is_whole": whole,
+        Fact::Grew(it) => json!({
+            "fact": "grew", "part": it.part.name(), "before": timed(it.before), "now": timed(it.now),
+            "before_is_whole": it.whole, "place": it.place,
         }),
         Fact::OtherTtl(step) => json!({
             "fact": "other_ttl", "before": step.before, "after": step.after, "ago_ns": step.ago_ns,

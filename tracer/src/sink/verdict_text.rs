@@ -21,7 +21,7 @@ const LINES: usize = 24;
 const INDENT: usize = 10;
 
 /// Sections that are left out where there is no room for all, the least missed first.
-const LEFT_OUT: [&str; 5] = ["WHO", "HOW MANY", "SINCE", "ODD ONE", "CHANGED"];
+const LEFT_OUT: [&str; 5] = ["WHO", "HOW MANY", "ODD ONE", "SINCE", "CHANGED"];
 
 /// How many facts are told for, against, and in favour of others, where there is no room for all.
 const FACTS: usize = 3;

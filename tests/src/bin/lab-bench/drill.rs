@@ -2,6 +2,7 @@
 //! before the real agent, against a table of what can be known at best.
 
 mod fault;
+mod healthy;
 mod scene;
 mod score;
 mod view;
@@ -18,7 +19,7 @@ use serde_json::json;
 use crate::dice::Dice;
 use fault::{FAULTS, Fault};
 use scene::Scene;
-use score::{Summary, Trial};
+use score::{How, Summary, Trial};
 use view::View;
 use witness::{Seen, Witness};
 
@@ -33,6 +34,17 @@ pub(crate) struct Drill {
     /// Whose eyes: an agent for each, all at once [default: all]
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [View::All])]
     view: Vec<View>,
+    /// How many times less traffic there is than 80 requests a second of each client of each service:
+    /// 27 for 3 a second; of less than one a second nobody can tell whether anything is wrong
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    slowdown: u32,
+    /// Each fault is there before the agent is started, which knows no before: asked once, as soon as it
+    /// is ready; of the faults only those are worth it that siblings, or long waits, tell of
+    #[arg(long)]
+    cold: bool,
+    /// No faults: for so many seconds what happens on hosts where nothing is wrong, and nobody may be woken
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["faults", "cold", "json"])]
+    healthy: Option<u64>,
     /// For how many seconds the agent learns what is normal before the first fault
     #[arg(long, default_value_t = 150)]
     warm: u64,
@@ -65,42 +77,21 @@ const QUIET: Duration = Duration::from_secs(5);
 impl Drill {
     pub(crate) fn run(self) -> Result<()> {
         let mut dice = Dice::new(self.seed, 7);
+        if let Some(seconds) = self.healthy {
+            return self.stay_healthy(&mut dice, Duration::from_secs(seconds));
+        }
         let faults = self.order(&mut dice);
         println!(
             "\n## drill: {} faults and innocents, seed {}\n",
             faults.len(),
             self.seed
         );
-        let mut scene = Scene::new()?;
-        let mut witnesses = Vec::new();
-        for view in &self.view {
-            witnesses.push(Witness::start(*view, &scene, self.recovery > 0)?);
-        }
-        sleep(Duration::from_secs(self.warm));
-        let mut noise = 0;
-        for witness in &witnesses {
-            witness.prove(&scene)?;
-            for incident in witness.incidents()? {
-                let view = witness.view.name();
-                println!("before the first fault, view {view}: {}", incident.text());
-                noise += 1;
-            }
-        }
-        println!("{}", Trial::HEAD);
-        let mut trials = Vec::new();
-        for (number, fault) in faults.into_iter().enumerate() {
-            let (is_disturbed, beside_s) = (dice.unit() < 0.5, dice.between(-BESIDE_S, BESIDE_S));
-            let beside_s = (is_disturbed && !fault.is_change).then_some(beside_s);
-            let new = self.trial(&mut scene, &mut witnesses, fault, beside_s);
-            let new = new.with_context(|| format!("try {}, number {number}", fault.name))?;
-            for trial in &new {
-                println!("{trial}");
-            }
-            trials.extend(new);
-        }
-        for witness in &witnesses {
-            witness.prove(&scene)?;
-        }
+        let mut scene = Scene::new(self.slowdown)?;
+        let (trials, noise) = if self.cold {
+            (self.cold_trials(&mut scene, faults)?, 0)
+        } else {
+            self.warm_trials(&mut scene, faults, &mut dice)?
+        };
         let summary = Summary::of(&trials);
         println!("\n{summary}");
         if let Some(path) = &self.json {
@@ -114,6 +105,111 @@ impl Drill {
             summary.wrong_words()
         );
         Ok(())
+    }
+
+    /// Nothing is wrong: every page is a mistake, and what was found is listed.
+    fn stay_healthy(&self, dice: &mut Dice, time: Duration) -> Result<()> {
+        println!(
+            "\n## nothing is wrong: {} s, seed {}\n",
+            time.as_secs(),
+            self.seed
+        );
+        let mut scene = Scene::new(self.slowdown)?;
+        let witnesses = self.witnesses(&scene)?;
+        healthy::go_on(&mut scene, dice, time)?;
+        let mut pages = 0;
+        for witness in &witnesses {
+            let incidents = witness.incidents()?;
+            let view = witness.view.name();
+            println!("view {view}: {} incidents", incidents.len());
+            for incident in &incidents {
+                println!("    {:.150}", incident.text());
+            }
+            pages += incidents.iter().filter(|it| it.is_page).count();
+        }
+        println!("\npages: {pages}");
+        ensure!(
+            pages == 0,
+            "nothing was wrong, and {pages} incidents are pages"
+        );
+        Ok(())
+    }
+
+    fn witnesses(&self, scene: &Scene) -> Result<Vec<Witness>> {
+        let views = self.view.iter();
+        views
+            .map(|view| Witness::start(*view, scene, self.recovery > 0))
+            .collect()
+    }
+
+    /// Before an agent that has watched for a while: each fault, and how many incidents there were before
+    /// the first.
+    fn warm_trials(
+        &self,
+        scene: &mut Scene,
+        faults: Vec<&'static Fault>,
+        dice: &mut Dice,
+    ) -> Result<(Vec<Trial>, usize)> {
+        let mut witnesses = self.witnesses(scene)?;
+        sleep(Duration::from_secs(self.warm));
+        let mut noise = 0;
+        for witness in &witnesses {
+            witness.prove(scene)?;
+            for incident in witness.incidents()? {
+                let view = witness.view.name();
+                println!("before the first fault, view {view}: {}", incident.text());
+                noise += 1;
+            }
+        }
+        println!("{}", Trial::HEAD);
+        let mut trials = Vec::new();
+        for (number, fault) in faults.into_iter().enumerate() {
+            let (is_disturbed, beside_s) = (dice.unit() < 0.5, dice.between(-BESIDE_S, BESIDE_S));
+            let beside_s = (is_disturbed && !fault.is_change).then_some(beside_s);
+            let new = self.trial(scene, &mut witnesses, fault, beside_s);
+            let new = new.with_context(|| format!("try {}, number {number}", fault.name))?;
+            for trial in &new {
+                println!("{trial}");
+            }
+            trials.extend(new);
+        }
+        for witness in &witnesses {
+            witness.prove(scene)?;
+        }
+        Ok((trials, noise))
+    }
+
+    /// Before an agent that is started when the fault has been there for a while.
+    fn cold_trials(&self, scene: &mut Scene, faults: Vec<&'static Fault>) -> Result<Vec<Trial>> {
+        println!("{}", Trial::HEAD);
+        let mut trials = Vec::new();
+        for fault in faults {
+            (fault.set)(scene)?;
+            sleep(QUIET);
+            for view in &self.view {
+                let start = Instant::now();
+                let witness = Witness::start(*view, scene, true)?;
+                let seen = witness.ask_once(start)?;
+                let trial = Trial::new((fault, *view), self.how(false), seen, None);
+                println!("{trial}");
+                trials.push(trial);
+            }
+            (fault.clear)(scene)?;
+            scene.replace_users_that_gave_up();
+        }
+        Ok(trials)
+    }
+
+    /// How long after the fault somebody asks for the screen: later where it takes longer to see anything.
+    fn asked_after(&self) -> Duration {
+        Duration::from_secs(if self.slowdown == 1 { 2 } else { 20 })
+    }
+
+    fn how(&self, is_disturbed: bool) -> How {
+        How {
+            is_disturbed,
+            is_scarce: self.slowdown > score::ONE_A_SECOND,
+        }
     }
 
     /// The faults in a random order (Fisher and Yates).
@@ -150,7 +246,8 @@ impl Drill {
             sleep(Duration::from_secs_f64(after_s));
             scene.unrelated_change()?;
         }
-        let seen = watch(witnesses, start, Duration::from_secs(self.lasts));
+        let time = Duration::from_secs(self.lasts);
+        let seen = watch(witnesses, (start, self.asked_after()), time);
         (fault.clear)(scene)?;
         let seen = seen?;
         scene.replace_users_that_gave_up();
@@ -159,7 +256,12 @@ impl Drill {
         for (witness, seen) in witnesses.iter().zip(seen) {
             let recovered = self.recovery(witness, limit)?;
             let of = (fault, witness.view);
-            trials.push(Trial::new(of, beside_s.is_some(), seen, recovered));
+            trials.push(Trial::new(
+                of,
+                self.how(beside_s.is_some()),
+                seen,
+                recovered,
+            ));
         }
         Ok(trials)
     }
@@ -182,7 +284,7 @@ impl Drill {
 }
 
 /// All watch at once, from the moment that a fault was set.
-fn watch(witnesses: &[Witness], start: Instant, time: Duration) -> Result<Vec<Seen>> {
+fn watch(witnesses: &[Witness], start: (Instant, Duration), time: Duration) -> Result<Vec<Seen>> {
     std::thread::scope(|scope| {
         let all: Vec<_> = witnesses
             .iter()

@@ -12,6 +12,7 @@ use super::verdict::{judged, readings};
 use crate::judge::Looked;
 use crate::model::Reading;
 use crate::model::answer::Answer;
+use crate::model::verdict::Word;
 use crate::sink::verdict_text;
 
 /// For how long it looks.
@@ -61,16 +62,24 @@ fn look(api: &Api, readings: &[Arc<Reading>; 3]) -> Duration {
 }
 
 /// The judgement of the worst dependency that is a part of an incident; none where none is accused.
+///
+/// Who only waits for another is not accused, and comes behind all that are.
 fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
     let mut cases = answer.cases.iter();
-    let case = cases.find(|case| {
-        case.incidents.contains(&number)
-            && case.judgement.word.accuses()
-            && case.waits_for.is_none()
-    })?;
+    let case =
+        cases.find(|case| case.incidents.contains(&number) && case.judgement.word.accuses())?;
+    let mut evidence = verdict_text::sentences(case);
+    let word = match &case.waits_for {
+        None => case.judgement.word,
+        Some(other) => {
+            evidence.insert(0, format!("it waits for {other}"));
+            Word::CantTell
+        }
+    };
     Some(Looked {
-        word: case.judgement.word,
+        word,
         place: case.place(),
-        evidence: verdict_text::sentences(case),
+        evidence,
+        waits: case.waits_for.is_some(),
     })
 }

@@ -18,6 +18,9 @@ pub(super) struct Known {
     pub(super) peer: Option<Timed>,
     /// Whether its path takes longer than it did.
     pub(super) is_longer: bool,
+    /// Whether the kernel spreads its flows over several next hops (ECMP): then the peer and its work
+    /// are the same behind each of them.
+    pub(super) is_spread: bool,
 }
 
 /// What siblings say of one of them.
@@ -35,6 +38,18 @@ pub(super) fn siblings(
     if let Some(odd) = by_silence(group, &same) {
         return Siblings::Worse(odd);
     }
+    if known.is_spread {
+        let of_one = |it: &&Group<'_>| it.is_of(group) && it.is_beside(group);
+        let legs: Vec<Group<'_>> = same.iter().filter(of_one).copied().collect();
+        let said = among(group, &legs, window, known);
+        if matches!(said, Siblings::Worse(_)) {
+            return said;
+        }
+    }
+    let known = Known {
+        is_spread: false,
+        ..known
+    };
     let said = among(group, &same, window, known);
     if matches!(said, Siblings::None | Siblings::Alike(_)) {
         // Those that do other work may have other times, but lose no packets.
@@ -96,6 +111,7 @@ fn by_loss(group: &Group<'_>, all: &[Group<'_>], window: &Window) -> Option<Sibl
             let known = Known {
                 peer: None,
                 is_longer: false,
+                is_spread: false,
             };
             Some(side(group, all, &contrast, (Trips::OrMore, known)))
         }
@@ -175,7 +191,7 @@ fn is_by_next_hop(all: &[Group<'_>], bad: &[usize], rest: &[usize]) -> bool {
 }
 
 /// Whether the difference is the network's time, and large enough to matter: where round trips may
-/// hold the peer's time, that must be known, and explain less than half.
+/// hold the peer's time, that must be known, and explain less than half; unless it is the same peer's.
 fn is_the_networks(odd: Odd, trips: Trips, known: Known) -> bool {
     let more_ns = odd.worse.time.p50_ns.saturating_sub(odd.rest.time.p50_ns);
     let is_explained = known.peer.is_none_or(|peer| peer.p50_ns > more_ns / 2);
@@ -184,7 +200,7 @@ fn is_the_networks(odd: Odd, trips: Trips, known: Known) -> bool {
     } else {
         MATTERS_NS
     };
-    more_ns >= matters_ns && (trips == Trips::Pure || !is_explained)
+    more_ns >= matters_ns && (trips == Trips::Pure || known.is_spread || !is_explained)
 }
 
 fn sum(all: &[Group<'_>], which: &[usize], trips: Trips) -> Side {

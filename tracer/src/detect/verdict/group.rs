@@ -93,6 +93,11 @@ impl<'a> Group<'a> {
         self.server == other.server && self.port == other.port
     }
 
+    /// Whether both are sockets of one network namespace.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.seen().namespace.cookie == other.seen().namespace.cookie
+    }
+
     pub(super) fn times(&self, phase: Phase) -> Option<Timed> {
         Timed::of(self.seen().phases.get(&phase)?)
     }
@@ -151,8 +156,8 @@ impl<'a> Group<'a> {
         same.map_or_else(Histogram::default, |it| trips_of(&it.seen, trips))
     }
 
-    /// The busiest route of its requests, or of its answers.
-    pub(super) fn route<'r>(&self, report: &'r Report, requests: bool) -> Option<&'r Route> {
+    /// The routes of its requests, or of its answers.
+    pub(super) fn routes<'r>(&self, report: &'r Report, requests: bool) -> Vec<&'r Route> {
         let here = |route: &&Route| {
             let class = &route.class;
             let ends = if requests {
@@ -178,7 +183,7 @@ impl<'a> Group<'a> {
         if sends && routes.iter().any(by_device) {
             routes.retain(by_device);
         }
-        routes.into_iter().max_by_key(|route| route.packets)
+        routes
     }
 }
 

@@ -41,13 +41,24 @@ pub struct Slower {
     pub what: What,
     /// How long it used to take.
     pub usual: Timed,
-    /// Its first sign …
+    /// Its first sign, where somebody found it …
     pub began: Moment,
     /// … give or take so many seconds.
     pub error_s: f32,
-    /// Whether it is what another way took: this one has no past of its own, and may be what some of the
-    /// traffic always went by.
-    pub is_other_way: bool,
+    /// How it is known that it takes longer.
+    pub known_by: KnownBy,
+}
+
+/// How it is known that something takes longer than it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The judge has an open finding of it.
+    Finding,
+    /// It is what another way took: this one has no past of its own, and may be what some of the traffic
+    /// always went by.
+    OtherWay,
+    /// Nobody found anything yet: the window has to tell by itself.
+    Window,
 }
 
 /// Something that has a part in an incident.

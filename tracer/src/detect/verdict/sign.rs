@@ -27,6 +27,9 @@ const DROPPED: f64 = 0.01;
 /// A route that has been as it is for an hour is nobody's change.
 const OLD_S: u64 = 3_600;
 
+/// Of a growth a segment holds most from this part on, as in [`crate::detect::attribution`].
+const HOLDS: f64 = 0.6;
+
 /// A growth is felt from this part of an answer's time on.
 const FELT: u64 = 10;
 
@@ -320,13 +323,19 @@ fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
     let is_felt = |grown: &&Grown| by(grown) >= felt_ns;
     let all = seen.grown.iter().filter(|grown| grown.part == part);
     let all = all.filter(is_felt);
-    let most = all.max_by_key(by)?;
-    Some(Fact::Grew {
-        part,
-        before: most.before,
-        now: most.now,
-        whole: most.whole,
-    })
+    let most = all.clone().max_by_key(by)?;
+    // The segment that holds most of it tells where, too.
+    let is_it =
+        |grown: &&Grown| grown.place.is_some() && by(grown) as f64 >= HOLDS * by(&most) as f64;
+    let told = all.filter(is_it).max_by_key(by).unwrap_or(most);
+    let mut told = told.clone();
+    if part == Word::Path && told.place.is_none() {
+        // A way that is new has no segment that grew, but one that takes long.
+        let wire = seen.ways.as_ref();
+        let wire = wire.filter(|it| it.time.p50_ns as f64 >= HOLDS * by(&&told) as f64);
+        told.place = wire.map(|it| it.wire.clone());
+    }
+    Some(Fact::Grew(told))
 }
 
 fn loses(seen: &Evidence) -> Option<Fact> {

@@ -114,6 +114,7 @@ fn grown(part: Word) -> Evidence {
             before: time(MS),
             now: time(9 * MS),
             whole: false,
+            place: None,
         }],
         ..healthy()
     }
@@ -298,6 +299,28 @@ fn loss_that_shuts_the_peer_out_is_no_peers_time() {
     assert_eq!((judgement.word, judgement.sure), (Word::Peer, Sure::Likely));
     let loses = |fact: &Fact| matches!(fact, Fact::Loses { .. });
     assert!(judgement.against.iter().any(loses), "{judgement:?}");
+}
+
+#[test]
+fn the_segment_that_grew_is_told_beside_the_siblings() {
+    let mut seen = Evidence {
+        siblings: odd(false),
+        ..grown(Word::Path)
+    };
+    let place = Some("xmit→rx, lab-r2 r2-db → lab-db db-r2".to_owned());
+    let slightly_less = Grown {
+        now: Timed {
+            p50_ns: 8 * MS,
+            ..seen.grown[0].now
+        },
+        place,
+        ..seen.grown[0].clone()
+    };
+    seen.grown.push(slightly_less.clone());
+    let judgement = judge(&seen);
+    assert_eq!(judgement.claim, Claim::BehindNextHop);
+    let told = Fact::Grew(slightly_less);
+    assert!(judgement.evidence.contains(&told), "{judgement:#?}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) struct View<'a> {
     window: &'a Window,
     requests: Option<&'a Route>,
     answers: Option<&'a Route>,
+    /// All the ways of both.
+    ways: Vec<&'a Route>,
 }
 
 impl<'a> View<'a> {
@@ -41,13 +43,16 @@ impl<'a> View<'a> {
         let mut other: Vec<&Group<'_>> = others.collect();
         // Sockets of a namespace that is going away may have the same addresses, and no exchange any more.
         other.sort_by_key(|it| Reverse(it.exchanges()));
+        let [requests, answers] = [true, false].map(|it| group.routes(&window.whole, it));
+        let busiest = |routes: &[&'a Route]| routes.iter().copied().max_by_key(|it| it.packets);
         Self {
             group,
             all,
             other,
             window,
-            requests: group.route(&window.whole, true),
-            answers: group.route(&window.whole, false),
+            requests: busiest(&requests),
+            answers: busiest(&answers),
+            ways: [requests, answers].concat(),
         }
     }
 
@@ -147,6 +152,7 @@ impl<'a> View<'a> {
                 compare::Known {
                     peer: peer.filter(|_| group.asks),
                     is_longer: before.is_longer,
+                    is_spread: group.asks && self.entry().is_some_and(|entry| entry.legs > 1),
                 },
             ),
             connections: connections::odd(group, self.window),

@@ -1,7 +1,7 @@
 //! What is remembered of before, and what becomes of it on the one screen.
 
 use super::*;
-use crate::detect::verdict::{Claim, Fact, Window, answer};
+use crate::detect::verdict::{Claim, Fact, KnownBy, Slower, Window, answer};
 use crate::model::Report;
 use crate::model::answer::Case;
 
@@ -47,6 +47,31 @@ fn a_peer_that_is_slower_than_it_was_is_told_with_its_before_and_its_incident() 
 }
 
 #[test]
+fn a_leap_is_told_before_anything_is_found_and_less_is_not() {
+    let mut host = asking();
+    host.run(LEARNT_S).world.peer = 40.0;
+    // What is known before the judge has seen a single slow second.
+    let mut past = host.judge.remember(host.world.reading());
+    assert!(!past.slower.is_empty());
+    let unproven = |it: &Slower| it.known_by == KnownBy::Window;
+    assert!(past.slower.iter().all(unproven), "{:#?}", past.slower);
+    let report = |host: &Host| Report::from_reading(host.world.reading());
+    let begin = report(&host);
+    let middle = report(host.run(5));
+    let end = report(host.run(5));
+    past.at = host.at;
+    let case = answer(&Window::new(&begin, &middle, &end), &past)
+        .cases
+        .remove(0);
+    assert_eq!(case.judgement.claim, Claim::PeerGrew, "{case:#?}");
+
+    let mut host = asking();
+    host.run(LEARNT_S).world.peer = 1.3;
+    let case = host.looked();
+    assert!(case.grown.is_empty(), "{case:#?}");
+}
+
+#[test]
 fn what_grew_by_next_to_nothing_of_an_answer_is_no_complaint() {
     let mut host = asking();
     host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
@@ -57,7 +82,7 @@ fn what_grew_by_next_to_nothing_of_an_answer_is_no_complaint() {
         case.grown.iter().any(|it| it.part == Word::Path),
         "{case:#?}"
     );
-    let grew = |fact: &Fact| matches!(fact, Fact::Grew { .. });
+    let grew = |fact: &Fact| matches!(fact, Fact::Grew(_));
     assert!(!case.judgement.evidence.iter().any(grew), "{case:#?}");
 }
 

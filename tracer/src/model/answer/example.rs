@@ -261,6 +261,7 @@ pub(crate) fn remembered() -> Answer {
         before: timed(310_000, 86_000),
         now: timed(20_400_000, 312),
         whole: false,
+        place: Some("xmit→rx, app eth1 → db eth0".to_owned()),
     }];
     case.judgement.unknown.retain(|it| *it != Unknown::Baseline);
     answer.by_agent = true;

@@ -56,6 +56,9 @@ impl Case {
         }
         case.waits_for = None;
         case.incidents.clear();
+        for grown in &mut case.grown {
+            grown.place = None;
+        }
         redact(&mut case.judgement);
         case
     }
@@ -81,6 +84,8 @@ fn redact(judgement: &mut Judgement) {
             | Fact::BackSlow(Ways { wire: place, .. }) => {
                 HERE.clone_into(place);
             }
+            // Without a name a segment says no more than the part that grew.
+            Fact::Grew(grown) => grown.place = None,
             Fact::Unseen { device, .. } => "a device".clone_into(device),
             _ => {}
         }

@@ -32,15 +32,13 @@ pub(super) fn text(fact: &Fact) -> String {
         Fact::RouteYoung(age) => {
             format!("its route changed {age} ago; since when it is bad is not known")
         }
-        Fact::Grew {
-            part,
-            before,
-            now,
-            whole,
-        } => {
-            let what = if *whole { "the whole answer " } else { "" };
-            let (part, now, before) = (whose(*part), timed(*now), timed(*before));
-            format!("{part} takes {now}, {what}{before} before")
+        Fact::Grew(grown) => {
+            let what = if grown.whole { "the whole answer " } else { "" };
+            let (now, before) = (timed(grown.now), timed(grown.before));
+            let place = grown.place.as_ref();
+            let place = place.map_or_else(String::new, |it| format!(" ({it})"));
+            let part = whose(grown.part);
+            format!("{part} takes {now}, {what}{before} before{place}")
         }
         Fact::OtherTtl(step) => format!(
             "the TTL of what comes back was {} and became {}, {} ago: its way is another one",

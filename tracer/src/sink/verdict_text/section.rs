@@ -94,24 +94,17 @@ fn since(answer: &Answer, case: &Case) -> Vec<String> {
     }
     let is_said = |grown: &Grown| {
         let mut evidence = case.judgement.evidence.iter();
-        evidence.any(|it| matches!(it, Fact::Grew { part, .. } if *part == grown.part))
+        evidence.any(|it| matches!(it, Fact::Grew(said) if said.part == grown.part))
     };
     let grown = case.grown.iter().filter(|it| !is_said(it)).take(2);
-    lines.extend(grown.map(
-        |&Grown {
-             part,
-             before,
-             now,
-             whole,
-         }| {
-            fact::text(&Fact::Grew {
-                part,
-                before,
-                now,
-                whole,
-            })
-        },
-    ));
+    lines.extend(grown.map(|it| {
+        // Where it was is no part of when it began.
+        let grown = Grown {
+            place: None,
+            ..it.clone()
+        };
+        fact::text(&Fact::Grew(grown))
+    }));
     let is_few = case
         .judgement
         .evidence

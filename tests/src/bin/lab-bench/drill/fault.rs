@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lab::topology::{Address, Road};
-use lab::{Direction, Hook, Insert, Protocol, RouteSpec};
+use lab::{Direction, Hook, Insert, Protocol, RouteSpec, programs};
 use nix::libc;
 
-use super::scene::{OLD_ROAD, Scene, THINKS};
+use super::scene::{OLD_ROAD, Scene, THINKS, far_leg};
 use super::view::View;
 
 /// Something that happens.
@@ -61,7 +61,7 @@ const fn guilty(word: &'static str, place: &'static [&'static str]) -> Truth {
     Truth::Guilty { word, place }
 }
 
-/// Nothing comes back, and nobody who sees only that can say whether path or peer is dead.
+/// Nothing comes back, or late, and nobody who sees only that can say whether it is the path or the peer.
 const fn silent(place: &'static [&'static str]) -> Truth {
     guilty("CAN'T TELL", place)
 }
@@ -370,6 +370,70 @@ pub(super) const FAULTS: &[Fault] = &[
         },
     },
     Fault {
+        name: "beyond-slow",
+        is_change: false,
+        // One of three ways behind app's next hop: only who sees the router can name it. Of some
+        // connections that are slow the hosts know which, and not whether the service is behind it.
+        truth: truths(
+            guilty("PATH", &["r1-w25", "db-w25"]),
+            silent(&["5438"]),
+            silent(&["5438"]),
+        ),
+        set: |scene| {
+            scene.beyond.set_delay(Duration::from_millis(30));
+            Ok(())
+        },
+        clear: |scene| {
+            scene.beyond.set_delay(Duration::ZERO);
+            Ok(())
+        },
+    },
+    Fault {
+        name: "client-starved",
+        is_change: false,
+        truth: truths(guilty("APP", &["5439"]), guilty("APP", &["5439"]), UNSEEN),
+        set: |scene| {
+            scene.is_kiosk_starved.store(true, Ordering::Relaxed);
+            programs::starve(&scene.is_kiosk_starved)
+        },
+        clear: |scene| {
+            scene.is_kiosk_starved.store(false, Ordering::Relaxed);
+            Ok(())
+        },
+    },
+    Fault {
+        name: "locks-held",
+        is_change: false,
+        // Everybody waits for the database, which waits for what app holds while its requests are on
+        // a slow way: the database is not to blame.
+        truth: truths(
+            guilty("PATH", &["r1-w26", "db-w26"]),
+            // The ledger answers at once: whether its answer or its path takes long nobody sees there.
+            silent(&["5440"]),
+            guilty("PATH", TO_APP),
+        ),
+        set: |scene| {
+            scene.to_ledger.set_delay(Duration::from_millis(30));
+            Ok(())
+        },
+        clear: |scene| {
+            scene.to_ledger.set_delay(Duration::ZERO);
+            Ok(())
+        },
+    },
+    Fault {
+        name: "database-far",
+        is_change: true,
+        // That it was meant nobody can see; who knows it accepts the incident.
+        truth: truths(
+            guilty("PATH", &["r1-w27", "db-w27"]),
+            guilty("PATH", FAST),
+            guilty("PATH", TO_APP),
+        ),
+        set: |scene| scene.story.r1.add_route(Insert::Add, &far_away(scene)),
+        clear: |scene| scene.story.r1.delete_route(&far_away(scene)),
+    },
+    Fault {
         name: "innocent-nothing",
         is_change: false,
         truth: INNOCENT,
@@ -416,6 +480,14 @@ fn to_nowhere(scene: &Scene, kind: u8) -> RouteSpec {
     }
 }
 
+/// The same by the way that is long.
+fn far_away(scene: &Scene) -> RouteSpec {
+    RouteSpec {
+        legs: vec![far_leg()],
+        ..to_nowhere(scene, libc::RTN_UNICAST)
+    }
+}
+
 fn dead_end(scene: &mut Scene, kind: u8) -> Result<()> {
     let route = to_nowhere(scene, kind);
     scene.story.r1.add_route(Insert::Add, &route)
@@ -448,9 +520,6 @@ fn reads_late(scene: &mut Scene, ns: u64) -> Result<()> {
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a row's `clear`")]
 fn everybody_leaves(scene: &mut Scene) -> Result<()> {
-    scene.guests.clear();
-    for visit in scene.visits.drain(..) {
-        let _ = visit.join();
-    }
+    scene.everybody_leaves();
     Ok(())
 }

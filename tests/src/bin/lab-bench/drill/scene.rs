@@ -1,20 +1,21 @@
 //! The stage: three applications, their database, its archive behind the old road, a pool that app
-//! reaches by three legs, two services of which either side can be told to read late, and one whose
-//! program can be told to accept nobody.
+//! reaches by three legs, a vault that lies beyond three ways of one router, and services whose programs
+//! can be told to do their work badly ([`lab::programs`]).
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ipnet::Ipv4Net;
+use lab::programs::{self, Asks};
 use lab::topology::{Address, Story};
-use lab::{Bulk, Lab, NextHop, Ns, Pace, TcpPairs, TcpServer, Until, Users, Wire};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Socket, Type};
+use lab::{
+    Bulk, Insert, Lab, NextHop, Ns, Pace, RouteSpec, RuleSpec, TcpPairs, TcpServer, Until, Users,
+    Wire,
+};
 
 const DB_PORT: u16 = 5432;
 const ARCHIVE_PORT: u16 = 5433;
@@ -22,10 +23,10 @@ const QUEUE_PORT: u16 = 5434;
 const POOL_PORT: u16 = 5435;
 const DESK_PORT: u16 = 5436;
 const DOOR_PORT: u16 = 5437;
+const VAULT_PORT: u16 = 5438;
+const KIOSK_PORT: u16 = 5439;
+const LEDGER_PORT: u16 = 5440;
 const BULK_PORT: u16 = 7000;
-
-/// How many may wait at the door.
-const DOOR_QUEUE: i32 = 4;
 
 /// What the old road takes each way, when it is well.
 pub(super) const OLD_ROAD: Duration = Duration::from_micros(500);
@@ -35,13 +36,21 @@ pub(super) const THINKS: Duration = Duration::from_millis(4);
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);
 const EACH: u32 = 4;
 /// So many that none of three legs is without any, but once in a thousand times.
-const OF_THE_POOL: u32 = 20;
-const BETWEEN_POOL_REQUESTS: Duration = Duration::from_millis(200);
+const MANY: u32 = 20;
+const BETWEEN_THEIR_REQUESTS: Duration = Duration::from_millis(200);
+const VISITORS: u32 = 6;
+const BETWEEN_VISITS: Duration = Duration::from_millis(300);
 
 /// The archive's address: on db, and app asks it by the old road.
 const ARCHIVE_NET: u8 = 3;
 /// The pool's: on db, and app asks it by all three roads.
 const POOL_NET: u8 = 4;
+/// The vault's: on db, and r1 knows three ways to it.
+const VAULT_NET: u8 = 5;
+/// The ledger's: on db, and r1 sends what comes from app by a wire of its own.
+const LEDGER_NET: u8 = 6;
+/// The table in which r1 does so.
+const LEDGER_TABLE: u32 = 106;
 
 /// All that a fault may touch.
 pub(super) struct Scene {
@@ -56,11 +65,19 @@ pub(super) struct Scene {
     pub(super) client_late_ns: Arc<AtomicU64>,
     /// Whether the program behind the fifth service accepts nobody.
     pub(super) is_door_shut: Arc<AtomicBool>,
+    /// Whether those have no processor who ask the seventh.
+    pub(super) is_kiosk_starved: Arc<AtomicBool>,
     unrelated: u8,
     archive: TcpServer,
-    _pool: TcpServer,
+    _others: [TcpServer; 3],
     /// The wire of the third road.
     pub(super) third: Wire,
+    /// One of r1's three ways to the vault.
+    pub(super) beyond: Wire,
+    /// The way of app's requests to the ledger, beyond r1.
+    pub(super) to_ledger: Wire,
+    /// A way from r1 to the database that nobody takes, and that is long.
+    pub(super) _far: Wire,
     _third_router: Ns,
     pub(super) colleagues: [(Ns, Address); 2],
     pub(super) story: Story,
@@ -77,11 +94,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    fn start(ns: &Ns, at: Address, to: SocketAddr) -> Self {
-        Self::start_with(ns, at, to, (EACH, BETWEEN_REQUESTS))
-    }
-
-    fn start_with(ns: &Ns, at: Address, to: SocketAddr, (many, between): (u32, Duration)) -> Self {
+    fn start(ns: &Ns, at: Address, to: SocketAddr, (many, between): (u32, Duration)) -> Self {
         Self {
             users: Users::start((ns, at.v4.into()), to, many, between),
             ns: ns.clone(),
@@ -100,45 +113,76 @@ impl Client {
 }
 
 impl Scene {
-    pub(super) fn new() -> Result<Self> {
+    /// All of it, with so many times fewer requests than 80 a second of each client of each service.
+    pub(super) fn new(slowdown: u32) -> Result<Self> {
         let lab = Lab::fixed("drill").or_else(|_| Lab::new("drill"))?;
         let story = Story::new(lab, OLD_ROAD).context("lay out the network")?;
         let colleagues = [story.colleague(2)?, story.colleague(3)?];
-        let archive_at = Address::new(ARCHIVE_NET, 2);
+        let [archive_at, pool_at, vault_at, ledger_at] =
+            [ARCHIVE_NET, POOL_NET, VAULT_NET, LEDGER_NET].map(|net| Address::new(net, 2));
         lay_archive_routes(&story, &colleagues, archive_at)?;
-        let pool_at = Address::new(POOL_NET, 2);
         let (third_router, third) = story.third_road()?;
         lay_pool_routes(&story, &third_router, pool_at)?;
-        let db_to: SocketAddr = (story.db_at.v4, DB_PORT).into();
-        let archive_to: SocketAddr = (archive_at.v4, ARCHIVE_PORT).into();
-        let queue_to: SocketAddr = (story.db_at.v4, QUEUE_PORT).into();
-        let db = TcpServer::start(&story.db, db_to)?;
+        let beyond = lay_vault_routes(&story, vault_at)?;
+        let to_ledger = lay_ledger_routes(&story, &colleagues, ledger_at)?;
+        let far = story.r1_wire(FAR_LINK, FAR)?;
+        let service = |at: Address, port| SocketAddr::from((at.v4, port));
+        let on_db = |port| service(story.db_at, port);
+        let db = TcpServer::start(&story.db, on_db(DB_PORT))?;
         db.set_think(THINKS);
-        let archive = TcpServer::start(&story.db, archive_to)?;
-        let pool_to: SocketAddr = (pool_at.v4, POOL_PORT).into();
-        let pool = TcpServer::start(&story.db, pool_to)?;
+        let archive = TcpServer::start(&story.db, service(archive_at, ARCHIVE_PORT))?;
+        let pool = TcpServer::start(&story.db, service(pool_at, POOL_PORT))?;
+        let vault = TcpServer::start(&story.db, service(vault_at, VAULT_PORT))?;
+        let kiosk = TcpServer::start(&story.db, on_db(KIOSK_PORT))?;
+        kiosk.set_think(THINKS);
         let reads_late_ns = Arc::new(AtomicU64::new(0));
-        serve_queue(&story.db, queue_to, &reads_late_ns)?;
-        let desk_to: SocketAddr = (story.db_at.v4, DESK_PORT).into();
-        serve_queue(&story.db, desk_to, &Arc::default())?;
-        let client_late_ns = Arc::new(AtomicU64::new(0));
-        ask_desk(&story.app, desk_to, &client_late_ns);
-        let door_to: SocketAddr = (story.db_at.v4, DOOR_PORT).into();
+        programs::serve_queue(&story.db, on_db(QUEUE_PORT), &reads_late_ns)?;
+        programs::serve_queue(&story.db, on_db(DESK_PORT), &Arc::default())?;
         let is_door_shut = Arc::new(AtomicBool::new(false));
-        open_door(&story.db, door_to, &is_door_shut)?;
-        knock(&story.app, door_to);
+        programs::open_door(&story.db, on_db(DOOR_PORT), &is_door_shut)?;
+        let ledger_to = service(ledger_at, LEDGER_PORT);
+        programs::keep_ledger(&story.db, ledger_to)?;
+
         let own = std::iter::once((&story.app, story.app_at));
-        let hosts: Vec<_> = own
-            .chain(colleagues.iter().map(|(ns, at)| (ns, *at)))
-            .collect();
-        let services = [db_to, archive_to].into_iter();
-        let mut users: Vec<_> = services
-            .flat_map(|to| hosts.iter().map(move |(ns, at)| Client::start(ns, *at, to)))
-            .collect();
-        users.push(Client::start(&story.app, story.app_at, queue_to));
-        let of_the_pool = (OF_THE_POOL, BETWEEN_POOL_REQUESTS);
-        let (app, at) = (&story.app, story.app_at);
-        users.push(Client::start_with(app, at, pool_to, of_the_pool));
+        let theirs = colleagues.iter().map(|(ns, at)| (ns, *at));
+        let hosts: Vec<_> = own.chain(theirs).collect();
+        let asks = |(ns, at): (&Ns, Address), to| Asks {
+            ns: ns.clone(),
+            from: at.v4.into(),
+            to,
+            between: BETWEEN_REQUESTS * slowdown,
+        };
+        let client_late_ns = Arc::new(AtomicU64::new(0));
+        programs::ask_desk(&asks(hosts[0], on_db(DESK_PORT)), EACH, &client_late_ns);
+        programs::knock(
+            &story.app,
+            on_db(DOOR_PORT),
+            VISITORS,
+            BETWEEN_VISITS * slowdown,
+        );
+        let is_kiosk_starved = Arc::new(AtomicBool::new(false));
+        programs::ask_kiosk(&asks(hosts[0], on_db(KIOSK_PORT)), EACH, &is_kiosk_starved);
+        programs::write_ledger(&asks(hosts[0], ledger_to), 1, true);
+        for host in &hosts[1..] {
+            // Whoever waits for a lock asks no more meanwhile: so many that most wait where it is held.
+            let seldom = Asks {
+                between: BETWEEN_THEIR_REQUESTS * slowdown,
+                ..asks(*host, ledger_to)
+            };
+            programs::write_ledger(&seldom, MANY, false);
+        }
+        let mut users = Vec::new();
+        let few = (EACH, BETWEEN_REQUESTS * slowdown);
+        for to in [db.address(), archive.address()] {
+            users.extend(hosts.iter().map(|(ns, at)| Client::start(ns, *at, to, few)));
+        }
+        let (app, at) = hosts[0];
+        users.push(Client::start(app, at, on_db(QUEUE_PORT), few));
+        let many = (MANY, BETWEEN_THEIR_REQUESTS * slowdown);
+        users.push(Client::start(app, at, pool.address(), many));
+        // Each of them by itself has to have enough to be compared.
+        let busy = (MANY, BETWEEN_THEIR_REQUESTS / 2 * slowdown);
+        users.push(Client::start(app, at, vault.address(), busy));
         Ok(Self {
             users,
             guests: Vec::new(),
@@ -147,10 +191,14 @@ impl Scene {
             reads_late_ns,
             client_late_ns,
             is_door_shut,
+            is_kiosk_starved,
             unrelated: 0,
             archive,
-            _pool: pool,
+            _others: [pool, vault, kiosk],
             third,
+            beyond,
+            to_ledger,
+            _far: far,
             _third_router: third_router,
             colleagues,
             story,
@@ -232,6 +280,26 @@ impl Scene {
         self.visits.push(visit);
     }
 
+    /// The database's program is ended, and started anew.
+    pub(super) fn deploy(&mut self) -> Result<()> {
+        let to = self.db.address();
+        self.db.stop();
+        std::thread::sleep(Duration::from_millis(500));
+        self.db = TcpServer::start(&self.story.db, to)?;
+        self.db.set_think(THINKS);
+        std::thread::sleep(Duration::from_millis(500));
+        self.replace_users_that_gave_up();
+        Ok(())
+    }
+
+    /// Those who came for a while go.
+    pub(super) fn everybody_leaves(&mut self) {
+        self.guests.clear();
+        for visit in self.visits.drain(..) {
+            let _ = visit.join();
+        }
+    }
+
     /// Those whose patience ended come back, as applications connect again.
     pub(super) fn replace_users_that_gave_up(&mut self) {
         let time = Duration::from_secs(2);
@@ -240,7 +308,7 @@ impl Scene {
         for (client, before) in self.users.iter_mut().zip(before) {
             if client.is_failing(client.users.answers() - before, time) {
                 let how = (client.many, client.between);
-                *client = Client::start_with(&client.ns, client.at, client.to, how);
+                *client = Client::start(&client.ns, client.at, client.to, how);
             }
         }
     }
@@ -267,6 +335,85 @@ fn lay_archive_routes(
     Ok(())
 }
 
+/// Who was far from the database before it moved, and is now: what the way takes.
+const FAR: Duration = Duration::from_millis(10);
+
+/// The numbers of r1's links to the database's host by wires.
+const FAR_LINK: u8 = 27;
+const LEDGER_LINK: u8 = 26;
+const VAULT_LINKS: [u8; 2] = [24, 25];
+
+/// By which next hop r1 reaches the database where that has moved far away.
+pub(super) fn far_leg() -> (Option<IpAddr>, String, u8) {
+    (
+        Some(Address::new(FAR_LINK, 2).v4.into()),
+        format!("r1-w{FAR_LINK}"),
+        1,
+    )
+}
+
+/// App reaches the vault by r1, which spreads flows over three ways.
+fn lay_vault_routes(story: &Story, vault_at: Address) -> Result<Wire> {
+    let net = format!("10.{VAULT_NET}.0.0/24");
+    story.db.address("lo", &format!("{}/32", vault_at.v4))?;
+    let (via, source) = (Address::new(11, 1).v4.into(), story.app_at.v4.into());
+    story.app.replace_route_from(&net, via, "a-r1", source)?;
+    let [beside, beyond] = VAULT_LINKS;
+    story.r1_link(beside)?;
+    let wire = story.r1_wire(beyond, Duration::ZERO)?;
+    let devices = VAULT_LINKS.map(|number| format!("r1-w{number}"));
+    let leg = |net: u8, dev| NextHop {
+        via: Address::new(net, 2).v4.into(),
+        dev,
+        weight: 1,
+    };
+    let legs = [
+        leg(21, "r1-db"),
+        leg(beside, &devices[0]),
+        leg(beyond, &devices[1]),
+    ];
+    story.r1.sysctl("ipv4/fib_multipath_hash_policy", "1")?;
+    story.r1.multipath_route(&net, &legs)?;
+    Ok(wire)
+}
+
+/// Everybody reaches the ledger by r1, which sends what comes from app another way.
+fn lay_ledger_routes(
+    story: &Story,
+    colleagues: &[(Ns, Address); 2],
+    ledger_at: Address,
+) -> Result<Wire> {
+    let net = format!("10.{LEDGER_NET}.0.0/24");
+    story.db.address("lo", &format!("{}/32", ledger_at.v4))?;
+    let via = |net: u8, host: u8| Address::new(net, host).v4.into();
+    let source = story.app_at.v4.into();
+    story
+        .app
+        .replace_route_from(&net, via(11, 1), "a-r1", source)?;
+    for ((host, _), number) in colleagues.iter().zip(2..) {
+        host.route(&net, via(30 + number, 1), &format!("a{number}-r1"))?;
+    }
+    story.r1.route(&net, via(21, 2), "r1-db")?;
+    let wire = story.r1_wire(LEDGER_LINK, Duration::ZERO)?;
+    let leg = (Some(via(LEDGER_LINK, 2)), format!("r1-w{LEDGER_LINK}"), 1);
+    let route = RouteSpec {
+        table: LEDGER_TABLE,
+        legs: vec![leg],
+        ..RouteSpec::to(net.parse()?)
+    };
+    story.r1.add_route(Insert::Add, &route)?;
+    story.r1.add_rule(&RuleSpec {
+        v6: false,
+        priority: LEDGER_TABLE,
+        table: LEDGER_TABLE,
+        from: Some(Ipv4Net::from(story.app_at.v4).into()),
+        to: Some(net.parse()?),
+        mark: None,
+        input: None,
+    })?;
+    Ok(wire)
+}
+
 /// App reaches the pool by three legs, chosen by addresses and ports.
 fn lay_pool_routes(story: &Story, third_router: &Ns, pool_at: Address) -> Result<()> {
     let net = format!("10.{POOL_NET}.0.0/24");
@@ -284,109 +431,4 @@ fn lay_pool_routes(story: &Story, third_router: &Ns, pool_at: Address) -> Result
     let legs = [leg(1, "a-r1"), leg(2, "a-r2"), leg(3, "a-r3")];
     story.app.sysctl("ipv4/fib_multipath_hash_policy", "1")?;
     story.app.multipath_route(&net, &legs)
-}
-
-/// Asks on four connections, and reads each answer so late; for as long as the program runs.
-fn ask_desk(ns: &Ns, to: SocketAddr, late_ns: &Arc<AtomicU64>) {
-    for _ in 0..EACH {
-        let late_ns = Arc::clone(late_ns);
-        ns.spawn(move || {
-            loop {
-                // A connection that breaks is followed by another.
-                let _ = TcpStream::connect(to).and_then(|stream| ask_late(stream, &late_ns));
-                std::thread::sleep(Duration::from_secs(1));
-            }
-        });
-    }
-}
-
-fn ask_late(mut stream: TcpStream, late_ns: &AtomicU64) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (request, mut answer) = ([0; 100], [0; 1000]);
-    loop {
-        stream.write_all(&request)?;
-        // A peek would be a read already.
-        let mut waits = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
-        poll(&mut waits, PollTimeout::NONE)?;
-        std::thread::sleep(Duration::from_nanos(late_ns.load(Ordering::Relaxed)));
-        stream.read_exact(&mut answer)?;
-        std::thread::sleep(BETWEEN_REQUESTS);
-    }
-}
-
-/// Accepts connections, unless it is shut, and answers one request on each.
-fn open_door(ns: &Ns, to: SocketAddr, is_shut: &Arc<AtomicBool>) -> Result<()> {
-    let listener = ns.run(|| {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&to.into())?;
-        socket.listen(DOOR_QUEUE)?;
-        Ok::<TcpListener, std::io::Error>(socket.into())
-    });
-    let listener = listener.with_context(|| format!("listen on {to}"))?;
-    let is_shut = Arc::clone(is_shut);
-    std::thread::spawn(move || {
-        loop {
-            while is_shut.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            if let Ok((mut stream, _)) = listener.accept() {
-                // Who went away while he waited gets no answer.
-                let _ = stream
-                    .read_exact(&mut [0; 100])
-                    .and_then(|()| stream.write_all(&[0; 1000]));
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Some who come again and again, ask once, and wait for each thing until a SYN was sent again, at most.
-fn knock(ns: &Ns, to: SocketAddr) {
-    const PATIENCE: Duration = Duration::from_millis(1_500);
-    let once = move || {
-        let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&[0; 100])?;
-        stream.read_exact(&mut [0; 1000])
-    };
-    for _ in 0..6 {
-        ns.spawn(move || {
-            loop {
-                // One whom nobody lets in comes again.
-                let _ = once();
-                std::thread::sleep(6 * BETWEEN_REQUESTS);
-            }
-        });
-    }
-}
-
-fn serve_queue(ns: &Ns, to: SocketAddr, late_ns: &Arc<AtomicU64>) -> Result<()> {
-    let listener = ns
-        .run(|| TcpListener::bind(to))
-        .with_context(|| format!("listen on {to}"))?;
-    let late_ns = Arc::clone(late_ns);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let late_ns = Arc::clone(&late_ns);
-            std::thread::spawn(move || read_late(stream, &late_ns));
-        }
-    });
-    Ok(())
-}
-
-/// Looks after its connection so late.
-fn read_late(mut stream: TcpStream, late_ns: &AtomicU64) {
-    let _ = stream.set_nodelay(true);
-    let mut first = [0; 1];
-    let (mut request, answer) = ([0; 99], [0; 1000]);
-    // A peek tells that something came, and reads nothing.
-    while stream.peek(&mut first).is_ok_and(|len| len > 0) {
-        std::thread::sleep(Duration::from_nanos(late_ns.load(Ordering::Relaxed)));
-        let read = stream
-            .read_exact(&mut first)
-            .and_then(|()| stream.read_exact(&mut request));
-        if read.is_err() || stream.write_all(&answer).is_err() {
-            return;
-        }
-    }
 }

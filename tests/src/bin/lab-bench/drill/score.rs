@@ -59,6 +59,18 @@ fn worth<'a>(truth: Truth, said: impl Iterator<Item = (&'a str, &'a str)>) -> Wo
     }
 }
 
+/// Less traffic by more than this is less than one request a second of each client.
+pub(super) const ONE_A_SECOND: u32 = 80;
+
+/// What a fault came with.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Whether an unrelated route appeared a second before, or after.
+    pub(super) is_disturbed: bool,
+    /// Whether so little passes that nobody can tell that something is well.
+    pub(super) is_scarce: bool,
+}
+
 /// Whether a first word is the strongest that can be said.
 fn is_right(truth: Truth, word: &str) -> bool {
     match truth {
@@ -73,8 +85,7 @@ pub(super) struct Trial {
     fault: &'static Fault,
     view: View,
     truth: Truth,
-    /// Whether an unrelated route appeared a second before.
-    is_disturbed: bool,
+    how: How,
     seen: Seen,
     /// None where there was no incident, or nobody waited.
     recovered: Option<bool>,
@@ -91,7 +102,7 @@ fault                 change view  detected first word (claim)            screen
 
     pub(super) fn new(
         (fault, view): (&'static Fault, View),
-        is_disturbed: bool,
+        how: How,
         seen: Seen,
         recovered: Option<bool>,
     ) -> Self {
@@ -100,7 +111,7 @@ fault                 change view  detected first word (claim)            screen
         let incidents = incidents.map(|it| (it.word.as_str(), it.place.as_str()));
         let said = seen.screen.said.iter();
         let said = said.map(|(word, place)| (word.as_str(), place.as_str()));
-        let naive = if fault.is_change || is_disturbed {
+        let naive = if fault.is_change || how.is_disturbed {
             "PATH"
         } else {
             "PEER"
@@ -110,16 +121,26 @@ fault                 change view  detected first word (claim)            screen
             Truth::Guilty { place, .. } => place[0],
             Truth::Innocent | Truth::AtMost(_) => "",
         };
+        let [by_incidents, by_screen] = [worth(truth, incidents), worth(truth, said)];
+        let excused = |it| match it {
+            Worth::Miss | Worth::Vague if how.is_scarce => Worth::Hit,
+            _ => it,
+        };
+        let word = &*seen.screen.word;
+        let is_first_word_right = match word {
+            "CAN'T TELL" | "HEALTHY" if how.is_scarce => word != "HEALTHY",
+            _ => is_right(truth, word),
+        };
         Self {
-            by_incidents: worth(truth, incidents),
-            by_screen: worth(truth, said),
+            by_incidents: excused(by_incidents),
+            by_screen: excused(by_screen),
             by_naive: worth(truth, [(naive, named)].into_iter()),
-            is_first_word_right: is_right(truth, &seen.screen.word),
+            is_first_word_right,
             naive,
             fault,
             view,
             truth,
-            is_disturbed,
+            how,
             seen,
             recovered,
         }
@@ -143,7 +164,7 @@ fault                 change view  detected first word (claim)            screen
             "fault": self.fault.name,
             "view": self.view.name(),
             "change": self.fault.is_change,
-            "unrelated_change": self.is_disturbed,
+            "unrelated_change": self.how.is_disturbed,
             "detected_s": self.seen.detected.map(|it| it.as_secs_f64()),
             "first_word": self.seen.screen.word,
             "first_word_right": self.is_first_word_right,
@@ -163,7 +184,7 @@ fault                 change view  detected first word (claim)            screen
 
 impl Display for Trial {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        let change = match (self.fault.is_change, self.is_disturbed) {
+        let change = match (self.fault.is_change, self.how.is_disturbed) {
             (true, _) => "own",
             (false, true) => "other",
             (false, false) => "none",

@@ -12,9 +12,8 @@ use super::scene::Scene;
 use super::view::View;
 use crate::running::{Agent, Answer};
 
-/// The look of whoever asks for the screen, and how long after the fault began he asks.
+/// The look of whoever asks for the screen.
 const LOOK: &str = "/api/verdict?duration=8s&form=json";
-const ASKED_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) struct Witness {
     pub(super) view: View,
@@ -28,7 +27,8 @@ pub(super) struct Witness {
 
 /// What was said of a fault.
 pub(super) struct Seen {
-    /// From the moment it was set to the first incident.
+    /// From the moment it was set to the first incident; where the agent came later, from its start to
+    /// its answer.
     pub(super) detected: Option<Duration>,
     pub(super) incidents: Vec<Incident>,
     pub(super) screen: Screen,
@@ -41,6 +41,8 @@ pub(super) struct Incident {
     id: String,
     signs: Signs,
     is_open: bool,
+    /// Whether somebody is woken.
+    pub(super) is_page: bool,
     pub(super) word: String,
     pub(super) place: String,
 }
@@ -65,6 +67,7 @@ impl Incident {
                 came.sum(),
             ],
             is_open: text("state")? == "open",
+            is_page: text("severity")? == "critical",
             word: text("first_word")?,
             place: format!("{} [{}]", text("place")?, about.join("; ")),
         })
@@ -82,6 +85,8 @@ pub(super) struct Screen {
     pub(super) place: String,
     /// What is said of each dependency of which something is, and where that is.
     pub(super) said: Vec<(String, String)>,
+    /// What the first of them can't know.
+    unknown: Vec<String>,
 }
 
 impl Screen {
@@ -103,7 +108,10 @@ impl Screen {
         // Who waits for another dependency is not accused: that one is.
         let said = cases.iter().filter(|case| case["waits_for"].is_null());
         let said = said.map(|case| (text(case, "word"), place(case)));
+        let unknown = first["unknown"].as_array().into_iter().flatten();
+        let unknown = unknown.filter_map(|it| Some(it.as_str()?.to_owned()));
         Ok(Self {
+            unknown: unknown.collect(),
             word: spelled(&text(&json, "word")),
             claim: text(&first, "claim"),
             place: place(&first),
@@ -170,11 +178,27 @@ impl Witness {
         Ok(())
     }
 
-    /// Watches for so long, from the moment that a fault was set.
-    pub(super) fn watch(&self, start: Instant, time: Duration) -> Result<Seen> {
+    /// Asks for the screen, which has to say that there is no before.
+    pub(super) fn ask_once(&self, start: Instant) -> Result<Seen> {
+        let screen = Screen::of(&self.agent.get(LOOK)?)?;
+        let is_said = screen.unknown.iter().any(|it| it == "baseline");
+        ensure!(is_said, "the screen knows a before: {:?}", screen.unknown);
+        Ok(Seen {
+            detected: Some(start.elapsed()),
+            incidents: self.incidents()?,
+            screen,
+        })
+    }
+
+    /// Watches for so long, from the moment that a fault was set; the screen is asked for so long after.
+    pub(super) fn watch(
+        &self,
+        (start, asked_after): (Instant, Duration),
+        time: Duration,
+    ) -> Result<Seen> {
         std::thread::scope(|scope| {
             let screen = scope.spawn(|| {
-                sleep(ASKED_AFTER.saturating_sub(start.elapsed()));
+                sleep(asked_after.saturating_sub(start.elapsed()));
                 Screen::of(&self.agent.get(LOOK)?)
             });
             let mut detected = None;

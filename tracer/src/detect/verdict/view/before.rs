@@ -3,8 +3,9 @@
 use super::View;
 use crate::detect::verdict::ENOUGH;
 use crate::detect::verdict::group::Group;
-use crate::detect::verdict::past::{Part, Past, Slower, What};
+use crate::detect::verdict::past::{KnownBy, Part, Past, Slower, What};
 use crate::detect::verdict::sign::MATTERS_NS;
+use crate::model::Hop;
 use crate::model::connection::Phase;
 use crate::model::journal::Moment;
 use crate::model::passing::TtlStep;
@@ -16,6 +17,9 @@ const WATCHED_S: u64 = 3_600;
 
 /// A change so long before the first sign is one just before, in seconds.
 const JUST_BEFORE_S: u64 = 120;
+
+/// Half of a window that took so many times as long as usual needs no finding.
+const LEAP: u64 = 5;
 
 const S: u64 = 1_000_000_000;
 
@@ -38,26 +42,34 @@ impl View<'_> {
     pub(super) fn before(&self, past: &Past) -> Before {
         let mut before = Before::default();
         for slower in &past.slower {
-            let Some((whose, now)) = self.now(slower) else {
+            let Some((whose, now, place)) = self.now(slower) else {
                 continue;
             };
             let usual_ns = slower.usual.p50_ns;
-            let is_more = if slower.is_other_way {
-                now.p50_ns >= (2 * usual_ns).max(usual_ns + MATTERS_NS)
-            } else {
-                now.p50_ns > usual_ns
+            let from_ns = match slower.known_by {
+                KnownBy::Finding => usual_ns + 1,
+                KnownBy::OtherWay => (2 * usual_ns).max(usual_ns + MATTERS_NS),
+                KnownBy::Window => {
+                    let leap_ns = (LEAP * usual_ns).max(slower.usual.p99_ns);
+                    leap_ns.max(usual_ns + MATTERS_NS)
+                }
             };
+            let is_more = now.p50_ns >= from_ns;
             if now.n < ENOUGH || !is_more {
                 continue;
             }
-            before.is_longer |= whose == Word::Path && !slower.is_other_way;
+            before.is_longer |= whose == Word::Path && slower.known_by != KnownBy::OtherWay;
             before.grown.push(Grown {
                 part: whose,
                 before: slower.usual,
                 now,
                 whole: false,
+                place,
             });
-            let first = (slower.began, slower.error_s);
+            let first = match slower.known_by {
+                KnownBy::Window => self.in_the_window(past),
+                _ => (slower.began, slower.error_s),
+            };
             before.first = before.first.filter(|it| it.0 <= first.0).or(Some(first));
         }
         let outgrown = self.outgrown(past, &before.grown);
@@ -75,6 +87,13 @@ impl View<'_> {
         });
         before.is_known = was_watched || !before.grown.is_empty();
         before
+    }
+
+    /// A first sign that lies somewhere in the window, and its error.
+    fn in_the_window(&self, past: &Past) -> (Moment, f32) {
+        let half_ns = self.window.whole.duration_ns / 2;
+        let error_s = half_ns as f64 / S as f64;
+        (past.at.saturating_sub(half_ns), error_s as f32)
     }
 
     /// Whether it is a part of this dependency.
@@ -129,6 +148,7 @@ impl View<'_> {
                 before,
                 now,
                 whole: true,
+                place: None,
             })
         });
         outgrown.collect()
@@ -167,8 +187,9 @@ impl View<'_> {
         is_of_it.then_some(step)
     }
 
-    /// Whose time something is, and how long it takes now; none where it is none of this dependency's.
-    fn now(&self, slower: &Slower) -> Option<(Word, Timed)> {
+    /// Whose time something is, how long it takes now, and of a segment where; none where it is none of this
+    /// dependency's.
+    fn now(&self, slower: &Slower) -> Option<(Word, Timed, Option<String>)> {
         match &slower.what {
             What::Sockets(phase, next_hop) => {
                 let is_it = |it: &&Group<'_>| {
@@ -182,11 +203,13 @@ impl View<'_> {
                     Phase::Waiting => Word::App,
                     _ => return None,
                 };
-                Some((part, group.times(*phase)?))
+                Some((part, group.times(*phase)?, None))
             }
             What::Segment { name, at } => {
+                // Routers may spread the flows: what grew need not be on the busiest of the ways.
                 let mut pairs = self
-                    .routes()
+                    .ways
+                    .iter()
                     .filter(|route| class_key(&route.class) == slower.class)
                     .flat_map(|route| route.steps.windows(2));
                 let pair = pairs.find(|pair| {
@@ -194,8 +217,16 @@ impl View<'_> {
                     (hop.namespace.cookie, hop.ifindex) == *at
                         && segment.as_ref().is_some_and(|it| it.name == *name)
                 })?;
-                let part = Word::of_segment(pair[0].hop.stage, pair[1].hop.stage);
-                Some((part, Timed::of(&pair[1].segment.as_ref()?.latency)?))
+                let [from, to] = [&pair[0].hop, &pair[1].hop];
+                let part = Word::of_segment(from.stage, to.stage);
+                let now = Timed::of(&pair[1].segment.as_ref()?.latency)?;
+                let end = |hop: &Hop| format!("{} {}", hop.namespace.name, hop.device);
+                let place = if end(from) == end(to) {
+                    format!("{name}, {}", end(to))
+                } else {
+                    format!("{name}, {} → {}", end(from), end(to))
+                };
+                Some((part, now, Some(place)))
             }
         }
     }
