@@ -25,8 +25,10 @@ const SLOW_EFFECT: f64 = 0.75;
 const SLOW_S: f64 = 300.0;
 
 /// From so many seconds on it needs ever more, with the fourth root of the time, unless more of the
-/// packets moved than wander: a mix of traffic does, by a tenth or two, in hours.
-const WANDERS_S: f64 = 600.0;
+/// packets moved than wander: a mix of traffic does, by a tenth or two, in hours. The few of a tail
+/// take so much longer to become sure that it begins later for them.
+const WANDERS_S: f64 = 300.0;
+const FEW_WANDER_S: f64 = 600.0;
 const WANDERS: f64 = 0.2;
 
 /// The shares of packets that may have come in addition: more are no longer beside the usual ones.
@@ -37,7 +39,7 @@ const ADDITION: std::ops::Range<f64> = 0.01..0.6;
 const FEW: f64 = 0.1;
 const MORE: [f64; 2] = [1.1, 1.15];
 
-/// Where most packets moved beyond another edge, so many times the usual packets.
+/// Where most packets moved beyond another edge, it takes so many times the usual packets.
 const SURGE: f64 = 1.3;
 
 /// A burst slows this share of the packets at most, half of them and what the level wanders beside
@@ -237,7 +239,8 @@ impl Exceedance {
         let (normal, wrong) = (f64::from(self.normal), f64::from(self.wrong));
         let took_s = f64::from(at_s.saturating_sub(self.since_s));
         let effect = if took_s > SLOW_S { SLOW_EFFECT } else { EFFECT } * (wrong - normal);
-        let wanders = (effect * (took_s / WANDERS_S).max(1.0).sqrt().sqrt()).min(WANDERS);
+        let wanders_s = if wrong < FEW { FEW_WANDER_S } else { WANDERS_S };
+        let wanders = (effect * (took_s / wanders_s).max(1.0).sqrt().sqrt()).min(WANDERS);
         let matters = self.share_since() - normal >= wanders.max(effect);
         let lasts = self.last_bad_s == at_s;
         let outlasts = self.streak_s() >= patience_s
@@ -311,20 +314,19 @@ impl Exceedance {
         }
         let lasted_s = f64::from(at_s.saturating_sub(self.since_s).max(1));
         let rate = f64::from(self.packets) / lasted_s;
-        let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
+        if most_moved && rate <= SURGE * usual_rate {
+            return false;
+        }
         if moved < FEW {
-            let more = match (most_moved, lasted_s < UNSURE_S) {
-                (true, _) => SURGE,
-                (false, true) => MORE[0],
-                (false, false) => MORE[1],
-            };
-            return rate / usual_rate > more;
+            let more = MORE[usize::from(lasted_s >= UNSURE_S)];
+            return rate > more * usual_rate;
         }
         // Had they moved, so many fewer would lie below; most of the way there is a fault.
         // Had they come beside the others, so many more would come in all.
+        let below = rate * (1.0 - self.share_since()) / (usual_rate * (1.0 - normal));
         let more = 1.0 + 0.5 * moved / (1.0 - moved);
         let part = if lasted_s < STEADY_S { 0.8 } else { 0.65 };
-        below > (1.0 - moved).powf(part) || (lasted_s < UNSURE_S && rate / usual_rate > more)
+        below > (1.0 - moved).powf(part) || (lasted_s < UNSURE_S && rate > more * usual_rate)
     }
 
     /// The part of the packets that usually lie within the edge and have moved beyond it.
@@ -370,23 +372,47 @@ mod tests {
 
     #[test]
     fn what_took_long_must_be_more_unless_more_moved_than_wanders() {
-        for (share, seconds, passes) in [
-            (0.15, 200, true),
-            (0.15, 400, false),
-            (0.165, 500, true),
-            (0.165, 1_500, false),
-            (0.2, 1_500, true),
-            (0.2, 3_600, false),
-            (0.28, 3_600, true),
+        let (few, some) = ((0.01, 0.03), (0.07, 0.19));
+        for ((normal, wrong), share, seconds, passes) in [
+            (some, 0.15, 200, true),
+            (some, 0.15, 400, false),
+            (some, 0.165, 310, true),
+            (some, 0.165, 500, false),
+            (some, 0.18, 720, false),
+            (some, 0.21, 1_500, true),
+            (some, 0.2, 3_600, false),
+            (some, 0.28, 3_600, true),
+            (few, 0.027, 500, true),
+            (few, 0.027, 1_500, false),
         ] {
             let mut exceedance = Exceedance::watching(Direction::Up);
-            let (normal, wrong) = (0.07, 0.19);
             exceedance.aim(100, Shares { normal, wrong });
             (0..seconds).for_each(|s| {
                 exceedance.weigh(s, share * 300.0, 300.0, 5.0, 3.0);
             });
             let passed = exceedance.passes(seconds - 1, 20.0, false, 3.0);
             assert_eq!(passed, passes, "{share} for {seconds} s");
+        }
+    }
+
+    #[test]
+    fn what_came_in_addition_is_told_by_the_rate() {
+        // A fifth of the packets more lies beyond the edge; 20 packets a second are usual.
+        for (packets, seconds, most_moved, added) in [
+            // As many as ever lie below, or as many fewer as have moved.
+            (25.0, 30, false, true),
+            (20.0, 30, false, false),
+            // Where most packets moved, it takes a surge.
+            (25.0, 30, true, false),
+            (27.0, 30, true, true),
+        ] {
+            let mut exceedance = aimed();
+            let beyond = 0.28 * packets;
+            (0..seconds).for_each(|s| {
+                exceedance.weigh(s, beyond, packets, 5.0, 3.0);
+            });
+            let said = exceedance.is_addition(seconds - 1, 20.0, most_moved);
+            assert_eq!(said, added, "{packets} a second for {seconds} s");
         }
     }
 

@@ -364,6 +364,20 @@ fn more_and_slower_packets_beside_the_usual_ones_wake_nobody() {
 }
 
 #[test]
+fn a_level_that_rose_wakes_someone_though_a_few_more_packets_came() {
+    let mut run = Run::new();
+    run.go(1_800, 0.0, 0);
+    for _ in 0..30 {
+        run.second.clear();
+        for n in 0..36 {
+            run.second.add(PLAIN + n % 7 + 5, 1);
+        }
+        run.observe();
+    }
+    assert_eq!(run.stream.open().map(|it| it.tier), Some(Tier::Page));
+}
+
+#[test]
 fn a_few_much_slower_packets_beside_more_of_all_wake_nobody() {
     let mut run = Run::new();
     run.go(1_800, 0.0, 0);
