@@ -220,6 +220,28 @@ fn a_database_that_waits_for_the_lock_of_a_client_on_a_slow_path_is_not_blamed()
 }
 
 #[test]
+fn a_database_that_is_slow_to_everybody_is_blamed_beside_a_slow_path() {
+    let fleet = Fleet::new();
+    fleet.story.move_requests(Road::Old).unwrap();
+    fleet.story.wire.set_delay(Duration::from_millis(30));
+    let db = fleet.database();
+    db.set_think(Duration::from_millis(40));
+    let _users = fleet.users();
+    std::thread::sleep(Duration::from_secs(1));
+
+    let answer = fleet.look();
+    let accused = answer
+        .cases
+        .iter()
+        .filter(|it| it.judgement.word == Word::Peer);
+    let waits: Vec<_> = accused.map(|it| it.waits_for.as_deref()).collect();
+    assert!(
+        waits.len() >= 2 && waits.iter().all(Option::is_none),
+        "{waits:?}"
+    );
+}
+
+#[test]
 fn a_router_that_says_that_it_has_no_way_is_the_path() {
     let fleet = Fleet::new();
     let _db = fleet.database();

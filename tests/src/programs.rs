@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
@@ -85,7 +85,7 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> std::io::Result<()> {
     stream.read_exact(&mut ANSWER.clone())
 }
 
-/// Asks on four connections, and reads each answer so late.
+/// Asks on so many connections, and reads each answer so late.
 pub fn ask_desk(asks: &Asks, connections: u32, late_ns: &Arc<AtomicU64>) {
     let late_ns = Arc::clone(late_ns);
     asks.start(connections, move |stream| {
@@ -98,20 +98,31 @@ pub fn ask_desk(asks: &Asks, connections: u32, late_ns: &Arc<AtomicU64>) {
     });
 }
 
-/// Asks on as many connections, and has a processor only for moments while it is starved: see [`starve`].
-pub fn ask_kiosk(asks: &Asks, connections: u32, is_starved: &Arc<AtomicBool>) {
+/// Thinks about each request for so long, and answers it.
+pub fn keep_kiosk(ns: &Ns, to: SocketAddr, think: Duration) -> Result<()> {
+    serve(ns, to, move |mut stream| {
+        while stream.read_exact(&mut REQUEST.clone()).is_ok() {
+            sleep(think);
+            if stream.write_all(&ANSWER).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Asks on so many connections, and has a processor only for moments while it is starved: see [`starve`].
+pub fn ask_kiosk(asks: &Asks, connections: u32, is_starved: &Arc<AtomicBool>) -> Result<()> {
     let is_starved = Arc::clone(is_starved);
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    let last = the_last_cpu(&allowed)?;
     asks.start(connections, move |stream| {
         let is_starved = is_starved.load(Ordering::Relaxed);
         run_last(is_starved);
-        let cpus = if is_starved {
-            the_last_cpu()
-        } else {
-            all_cpus()
-        };
-        sched_setaffinity(Pid::from_raw(0), &cpus?)?;
+        let cpus = if is_starved { &last } else { &allowed };
+        sched_setaffinity(Pid::from_raw(0), cpus)?;
         exchange(stream, &REQUEST)
     });
+    Ok(())
 }
 
 /// Leaves those who are starved 2 ms of each 60, as a CPU quota does, for as long as they are to be: whoever
@@ -126,10 +137,10 @@ pub fn starve(is_starved: &Arc<AtomicBool>) -> Result<()> {
 
 /// Keeps the last processor busy for as long as told, with pauses.
 pub fn keep_busy(is_busy: &Arc<AtomicBool>, works: Duration, pauses: Duration) -> Result<()> {
-    let (only, is_busy) = (the_last_cpu()?, Arc::clone(is_busy));
-    std::thread::spawn(move || {
-        // Where it is refused it is busy elsewhere, and nobody is starved.
-        let _ = sched_setaffinity(Pid::from_raw(0), &only);
+    let only = the_last_cpu(&sched_getaffinity(Pid::from_raw(0))?)?;
+    let is_busy = Arc::clone(is_busy);
+    std::thread::spawn(move || -> nix::Result<()> {
+        sched_setaffinity(Pid::from_raw(0), &only)?;
         while is_busy.load(Ordering::Relaxed) {
             let start = Instant::now();
             while start.elapsed() < works {
@@ -137,24 +148,18 @@ pub fn keep_busy(is_busy: &Arc<AtomicBool>, works: Duration, pauses: Duration) -
             }
             sleep(pauses);
         }
+        Ok(())
     });
     Ok(())
 }
 
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn the_last_cpu() -> nix::Result<CpuSet> {
+/// The last processor that this thread may run on.
+fn the_last_cpu(allowed: &CpuSet) -> nix::Result<CpuSet> {
     let mut only = CpuSet::new();
-    only.set(cpus() - 1)?;
+    let is_allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
+    let last = (0..CpuSet::count()).rev().find(is_allowed);
+    only.set(last.unwrap_or_default())?;
     Ok(only)
-}
-
-fn all_cpus() -> nix::Result<CpuSet> {
-    let mut all = CpuSet::new();
-    (0..cpus()).try_for_each(|cpu| all.set(cpu))?;
-    Ok(all)
 }
 
 /// Accepts connections, unless it is shut, and answers one request on each.

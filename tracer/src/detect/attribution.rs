@@ -6,7 +6,7 @@
 use super::baseline::Moments;
 
 /// What one hop has to explain at least to be named.
-const ENOUGH: f64 = 0.6;
+pub(super) const HOLDS_MOST: f64 = 0.6;
 
 /// A growth is believed from so many of its errors on; beside a surer one, from this part of it,
 /// which beyond so many errors no longer counts.
@@ -127,9 +127,9 @@ fn culprit(shares: &[f64]) -> Culprit {
         .rev()
         .take_while(|share| **share > 0.0)
         .sum();
-    if shares[hop] + waiting >= ENOUGH {
+    if shares[hop] + waiting >= HOLDS_MOST {
         Culprit::Hop(hop)
-    } else if shares.iter().sum::<f64>() >= ENOUGH {
+    } else if shares.iter().sum::<f64>() >= HOLDS_MOST {
         Culprit::Several
     } else {
         Culprit::Outside

@@ -124,7 +124,9 @@ pub fn judge(seen: &Evidence) -> Judgement {
         Claim::TooFew => Vec::new(),
         _ => cleared(rule.word, seen),
     };
-    let sure = if against.is_empty() {
+    // Nobody is sure of what stands on one look alone.
+    let is_unproven = |fact: &Fact| matches!(fact, Fact::Grew(grown) if !grown.found);
+    let sure = if against.is_empty() && !evidence.iter().any(is_unproven) {
         rule.sure
     } else {
         rule.sure.less()

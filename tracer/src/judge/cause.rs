@@ -249,6 +249,7 @@ fn grown(found: &Found, culprit: Option<&Culprit>) -> Option<(Grown, String)> {
         before: timed(0),
         now: timed(1),
         whole: false,
+        found: true,
         place: None,
     };
     Some((grown, sentence))

@@ -6,6 +6,7 @@ use crate::detect::verdict::{KnownBy, Part, Past, Slower, Watched, What};
 use crate::model::connection::{Connections, Phase};
 use crate::model::identity::{identities, of_sockets};
 use crate::model::report::{class_key, segment_name};
+use crate::model::verdict::Began;
 use crate::model::{Parent, Reading};
 
 /// A way on which round trips were measured for so long has a before of its own, in seconds.
@@ -47,10 +48,10 @@ impl Judge {
             for measured in Measured::ALL {
                 let what = What::Sockets(measured.phase(class), next_hop);
                 let stream = streams[measured as usize];
-                let slower = stream.and_then(|it| {
-                    let found = self.slower(it, &key, what.clone());
-                    found.or_else(|| self.middle(it, &key, what))
-                });
+                let found = stream.and_then(|it| self.slower(it, &key, what.clone()));
+                // Of whole answers nobody knows whose time they are.
+                let usual = stream.filter(|_| measured != Measured::Exchange);
+                let slower = found.or_else(|| self.middle(usual?, &key, what));
                 past.slower.extend(slower);
                 let incident = stream.and_then(|it| self.streams.case(it));
                 past.parts.extend(incident.map(|incident| Part {
@@ -91,9 +92,10 @@ impl Judge {
             class: class_key(&reading.classes[new.class]),
             what: What::Sockets(Phase::Rtt, new.next_hop),
             usual,
-            began: self.clock.moment(at_s.saturating_sub(age_s)),
-            error_s: 1.0,
-            known_by: KnownBy::OtherWay,
+            known_by: KnownBy::OtherWay(Began {
+                at: self.clock.moment(at_s.saturating_sub(age_s)),
+                error_s: 1.0,
+            }),
         })
     }
 
@@ -135,19 +137,14 @@ impl Judge {
         }
     }
 
-    /// What a time of sockets used to be of which nothing was found: of whole answers nobody's part follows.
+    /// What a time used to be of which nothing was found.
     fn middle(&self, stream: u64, class: &str, what: What) -> Option<Slower> {
-        let is_part = !matches!(what, What::Sockets(Phase::Answer, _));
-        let (usual, _) = self
-            .streams
-            .middle(stream, self.clock.at_s())
-            .filter(|_| is_part)?;
-        Some(Slower {
+        let (usual, _) = self.streams.middle(stream, self.clock.at_s())?;
+        let is_found = self.streams.open(stream).is_some();
+        (!is_found).then(|| Slower {
             class: class.to_owned(),
             what,
             usual,
-            began: self.clock.now(),
-            error_s: 0.0,
             known_by: KnownBy::Window,
         })
     }
@@ -158,9 +155,10 @@ impl Judge {
             class: class.to_owned(),
             what,
             usual,
-            began: self.clock.moment(finding.change_s),
-            error_s: finding.change_error_s,
-            known_by: KnownBy::Finding,
+            known_by: KnownBy::Finding(Began {
+                at: self.clock.moment(finding.change_s),
+                error_s: finding.change_error_s,
+            }),
         })
     }
 }

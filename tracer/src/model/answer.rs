@@ -12,7 +12,7 @@ use super::forwarding::FibEntry;
 use super::incident::{Incident, Name};
 use super::journal::{Changes, Moment};
 use super::probe::Target;
-use super::verdict::{Fact, Grown, Judgement, Share, Timed, Word};
+use super::verdict::{Began, Fact, Grown, Judgement, Share, Timed, Word};
 use super::{Class, Losses, Names, Tuple};
 
 /// All that the one screen tells.
@@ -92,7 +92,10 @@ pub struct Case {
     pub clients: usize,
     /// Its siblings, itself among them, the slowest first; empty without any.
     pub siblings: Vec<Sibling>,
-    /// The dependency that the peer itself waits for most of the time.
+    /// The first sign of what takes longer than it did, where anybody knows one.
+    pub began: Option<Began>,
+    /// The dependency that the peer itself waits for most of the time, or whose client holds what it waits
+    /// for.
     pub waits_for: Option<String>,
     /// How long all its exchanges waited together, in nanoseconds.
     pub waited_ns: u64,

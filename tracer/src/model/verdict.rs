@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Histogram;
 use super::hop::Stage;
-use super::journal::Age;
+use super::journal::{Age, Moment};
 use super::passing::TtlStep;
 
 /// The first word of an answer.
@@ -119,6 +119,15 @@ impl Share {
     }
 }
 
+/// A first sign: when, and its error in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Began {
+    /// When.
+    pub at: Moment,
+    /// Give or take so many seconds.
+    pub error_s: f32,
+}
+
 /// A part that takes longer than it did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grown {
@@ -133,7 +142,9 @@ pub struct Grown {
     /// Whether `before` is that of the whole exchange, which the part alone exceeds now: of a way that
     /// is new there is no other.
     pub whole: bool,
-    /// Where, of a segment: `xmit→rx, lab-r2 r2-db → lab-db db-r2`.
+    /// Whether the judge found it; else the window alone tells.
+    pub found: bool,
+    /// Where most of it is: `xmit→rx, lab-r2 r2-db → lab-db db-r2`.
     pub place: Option<String>,
 }
 
@@ -309,6 +320,7 @@ impl Fact {
     pub fn place(&self) -> Option<&str> {
         match self {
             Self::BackSlow(ways) => Some(&ways.wire),
+            Self::Grew(grown) => grown.place.as_deref(),
             Self::Misdelivered { place, .. }
             | Self::HostDrops { place, .. }
             | Self::HostWaits { place, .. } => Some(place),

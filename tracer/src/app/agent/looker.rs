@@ -68,12 +68,11 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
     let mut cases = answer.cases.iter();
     let case =
         cases.find(|case| case.incidents.contains(&number) && case.judgement.word.accuses())?;
-    let mut evidence = verdict_text::sentences(case);
-    let word = match &case.waits_for {
-        None => case.judgement.word,
+    let (word, evidence) = match &case.waits_for {
+        None => (case.judgement.word, verdict_text::sentences(case)),
         Some(other) => {
-            evidence.insert(0, format!("it waits for {other}"));
-            Word::CantTell
+            let waits = format!("{} waits for {other}", case.name());
+            (Word::CantTell, vec![waits])
         }
     };
     Some(Looked {

@@ -18,10 +18,18 @@ pub(super) struct Known {
     pub(super) peer: Option<Timed>,
     /// Whether its path takes longer than it did.
     pub(super) is_longer: bool,
-    /// Whether the kernel spreads its flows over several next hops (ECMP): then the peer and its work
-    /// are the same behind each of them.
+    /// Whether they are flows of one host to one address that the kernel spreads over several next hops
+    /// (ECMP): then the peer and its work are the same behind each of them.
     pub(super) is_spread: bool,
 }
+
+/// So few connections of a next hop may be alike by chance.
+const FEWEST: usize = 3;
+
+/// Of the connections of a next hop that is worse so many are, and for so many times as long as the others
+/// usually take.
+const ARE_SLOW: f64 = 0.8;
+const SLOWER: u64 = 2;
 
 /// What siblings say of one of them.
 pub(super) fn siblings(
@@ -39,10 +47,10 @@ pub(super) fn siblings(
         return Siblings::Worse(odd);
     }
     if known.is_spread {
-        let of_one = |it: &&Group<'_>| it.is_of(group) && it.is_beside(group);
-        let legs: Vec<Group<'_>> = same.iter().filter(of_one).copied().collect();
+        let beside = |it: &&Group<'_>| it.is_of(group) && it.is_beside(group);
+        let legs: Vec<Group<'_>> = same.iter().filter(beside).copied().collect();
         let said = among(group, &legs, window, known);
-        if matches!(said, Siblings::Worse(_)) {
+        if matches!(said, Siblings::Worse(_)) && is_of_most_connections(group, &legs) {
             return said;
         }
     }
@@ -98,6 +106,34 @@ fn among(group: &Group<'_>, same: &[Group<'_>], window: &Window, known: Known) -
         Comparison::Different => Siblings::Different(others),
         Comparison::Bad(contrast) => side(group, same, &contrast, (trips, known)),
     }
+}
+
+/// Whether it is no single connection, whose work may be another, that makes a leg slower than the others;
+/// and whether all of them have one peer.
+fn is_of_most_connections(group: &Group<'_>, legs: &[Group<'_>]) -> bool {
+    let is_own = |leg: &&Group<'_>| std::ptr::eq(leg.sockets, group.sockets);
+    let mean = |leg: &Group<'_>| -> Vec<u64> {
+        let measured = leg.seen().sample.iter().filter(|it| it.rtts > 0);
+        measured.map(|it| it.rtt_mean_ns).collect()
+    };
+    let own = mean(group);
+    let mut others: Vec<u64> = legs
+        .iter()
+        .filter(|it| !is_own(it))
+        .flat_map(mean)
+        .collect();
+    if own.len() < FEWEST || others.len() < FEWEST {
+        return false;
+    }
+    others.sort_unstable();
+    let from_ns = SLOWER * others[others.len() / 2];
+    let slow = own.iter().filter(|&&it| it >= from_ns).count();
+    let peers = legs
+        .iter()
+        .flat_map(|it| &it.seen().sample)
+        .map(|it| it.tuple.source);
+    let one_peer = peers.collect::<std::collections::HashSet<_>>().len() == 1;
+    one_peer && slow as f64 >= ARE_SLOW * own.len() as f64
 }
 
 fn by_loss(group: &Group<'_>, all: &[Group<'_>], window: &Window) -> Option<Siblings> {

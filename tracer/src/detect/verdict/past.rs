@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::model::connection::Phase;
 use crate::model::journal::Moment;
-use crate::model::verdict::Timed;
+use crate::model::verdict::{Began, Timed};
 
 /// What an agent remembers beside a window. Without one all of it is empty.
 #[derive(Clone, Debug, Default)]
@@ -41,24 +41,30 @@ pub struct Slower {
     pub what: What,
     /// How long it used to take.
     pub usual: Timed,
-    /// Its first sign, where somebody found it …
-    pub began: Moment,
-    /// … give or take so many seconds.
-    pub error_s: f32,
     /// How it is known that it takes longer.
     pub known_by: KnownBy,
 }
 
 /// How it is known that something takes longer than it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KnownBy {
     /// The judge has an open finding of it.
-    Finding,
+    Finding(Began),
     /// It is what another way took: this one has no past of its own, and may be what some of the traffic
     /// always went by.
-    OtherWay,
+    OtherWay(Began),
     /// Nobody found anything yet: the window has to tell by itself.
     Window,
+}
+
+impl KnownBy {
+    /// The first sign, where anybody knows one.
+    pub fn began(self) -> Option<Began> {
+        match self {
+            Self::Finding(began) | Self::OtherWay(began) => Some(began),
+            Self::Window => None,
+        }
+    }
 }
 
 /// Something that has a part in an incident.

@@ -5,9 +5,19 @@ use std::cmp::Reverse;
 use super::group::{self, Group};
 use super::{Claim, Word};
 use crate::model::answer::Case;
+use crate::model::verdict::Began;
 
 /// What a peer waits for others is its own reason from this share of its time on.
 const MOST: f64 = 0.5;
+
+/// What is so close together began at once, in seconds: as findings of one incident do.
+const TOGETHER_S: f64 = 5.0;
+
+/// A peer that takes this part, at most, of what another waits answers at once.
+const AT_ONCE: u64 = 5;
+
+/// A lock is held over so many round trips, at most.
+const ROUND_TRIPS: u64 = 20;
 
 /// A peer that waits for somebody itself is no peer that thinks: app takes long for web, since the
 /// database takes long for app; or for web, since app holds a lock in it over a slow path.
@@ -15,10 +25,10 @@ pub(super) fn explain(cases: &mut [(Group<'_>, Case)], all: &[Group<'_>]) {
     let waits: Vec<Option<String>> = cases
         .iter()
         .map(|(asking, case)| match case.judgement.claim {
-            Claim::PeerThinks | Claim::PeerGrew | Claim::AppThinks | Claim::NothingToCompare => {
+            Claim::PeerThinks | Claim::PeerGrew | Claim::AppThinks => {
                 waits_for(asking, all).or_else(|| held_up_by(asking, case, cases))
             }
-            Claim::AppGrew => held_up_by(asking, case, cases),
+            Claim::NothingToCompare => waits_for(asking, all),
             _ => None,
         })
         .collect();
@@ -42,23 +52,58 @@ fn waits_for(asking: &Group<'_>, all: &[Group<'_>]) -> Option<String> {
     (theirs_ns > 0 && is_most).then(|| group::name(slowest))
 }
 
-/// Another client of the same service whose path, host or program is to blame, and to whom the peer
-/// answers at once: what it holds between its requests (a lock, a transaction) it holds for that long.
+/// Another client of the same service whose path or host takes long, and whom the peer answers at once:
+/// what it holds between its requests (a lock, a transaction) it holds for that long.
 ///
-/// A peer that is slow by itself is slow to everybody.
+/// A peer that is slow by itself is slow to everybody, and does not become so when another's path does.
 fn held_up_by(asking: &Group<'_>, case: &Case, cases: &[(Group<'_>, Case)]) -> Option<String> {
-    let is_held_up = case.judgement.word.accuses();
+    let waits_ns = longest_ns(case, &["peer", "think"])?;
     let holds = |(group, case): &&(Group<'_>, Case)| {
-        let judgement = &case.judgement;
-        group.asks == asking.asks
+        let peer_ns = longest_ns(case, &["peer", "think"]);
+        let way_ns = longest_ns(case, &["network", "queue"]);
+        is_long(case.judgement.claim)
+            && group.asks == asking.asks
             && group.is_alike(asking)
             && !group.is_of(asking)
-            && judgement.word.accuses()
-            && judgement.word != Word::Peer
-            && judgement.cleared.iter().any(|(it, _)| *it == Word::Peer)
+            && peer_ns.is_some_and(|it| it * AT_ONCE <= waits_ns)
+            && way_ns.is_some_and(|it| it * ROUND_TRIPS >= waits_ns)
     };
-    let mut holding = cases.iter().filter(|_| is_held_up).filter(holds);
-    holding.next().map(|(group, _)| group::name(group))
+    let began = case.began;
+    let mut holding = cases.iter().filter(holds);
+    holding
+        .find(|(_, case)| is_together(case.began, began))
+        .map(|(group, _)| group::name(group))
+}
+
+/// The longest of some parts of an exchange.
+fn longest_ns(case: &Case, names: &[&str]) -> Option<u64> {
+    let parts = case.parts.iter();
+    let parts = parts.filter(|it| names.contains(&it.name));
+    parts.map(|it| it.time.p50_ns).max()
+}
+
+/// Whether a path, or this host, is said to take long.
+fn is_long(claim: Claim) -> bool {
+    matches!(
+        claim,
+        Claim::WayBackSlow
+            | Claim::StaleRoute
+            | Claim::AfterChange
+            | Claim::BehindNextHop
+            | Claim::WayBackMoved
+            | Claim::PathGrew
+            | Claim::HostWaits
+            | Claim::HostGrew
+    )
+}
+
+/// Whether both began at once, as far as anyone knows.
+fn is_together(one: Option<Began>, other: Option<Began>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
+        return true;
+    };
+    let apart_s = one.at.abs_diff(other.at) as f64 / 1e9;
+    apart_s <= TOGETHER_S + f64::from(one.error_s + other.error_s)
 }
 
 /// Those that accuse come first, and of these the ones that people wait for longest.

@@ -1,6 +1,7 @@
 //! The conditions of the table: each holds or not, and if it does, it is a fact with its counts.
 
 use super::evidence::{Evidence, Siblings};
+use crate::detect::attribution::HOLDS_MOST;
 use crate::model::verdict::{Fact, Grown, Share, Timed, TurnedBack, Word};
 
 /// Exchanges or round trips that a judgement takes.
@@ -26,9 +27,6 @@ const DROPPED: f64 = 0.01;
 
 /// A route that has been as it is for an hour is nobody's change.
 const OLD_S: u64 = 3_600;
-
-/// Of a growth a segment holds most from this part on, as in [`crate::detect::attribution`].
-const HOLDS: f64 = 0.6;
 
 /// A growth is felt from this part of an answer's time on.
 const FELT: u64 = 10;
@@ -324,18 +322,19 @@ fn grew(seen: &Evidence, part: Word) -> Option<Fact> {
     let all = seen.grown.iter().filter(|grown| grown.part == part);
     let all = all.filter(is_felt);
     let most = all.clone().max_by_key(by)?;
-    // The segment that holds most of it tells where, too.
-    let is_it =
-        |grown: &&Grown| grown.place.is_some() && by(grown) as f64 >= HOLDS * by(&most) as f64;
-    let told = all.filter(is_it).max_by_key(by).unwrap_or(most);
-    let mut told = told.clone();
-    if part == Word::Path && told.place.is_none() {
-        // A way that is new has no segment that grew, but one that takes long.
-        let wire = seen.ways.as_ref();
-        let wire = wire.filter(|it| it.time.p50_ns as f64 >= HOLDS * by(&&told) as f64);
-        told.place = wire.map(|it| it.wire.clone());
-    }
-    Some(Fact::Grew(told))
+    // The segment that holds most of it tells where; on a way that is new none has a before.
+    let holds = |time_ns: u64| time_ns as f64 >= HOLDS_MOST * by(&most) as f64;
+    let segments = all.filter(|it| it.place.is_some() && holds(by(it)));
+    let segment = segments.max_by_key(by).and_then(|it| it.place.clone());
+    let is_new = part == Word::Path && most.whole;
+    let wire = seen
+        .ways
+        .as_ref()
+        .filter(|it| is_new && holds(it.time.p50_ns));
+    Some(Fact::Grew(Grown {
+        place: segment.or_else(|| wire.map(|it| it.wire.clone())),
+        ..most.clone()
+    }))
 }
 
 fn loses(seen: &Evidence) -> Option<Fact> {

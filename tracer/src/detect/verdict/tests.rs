@@ -114,6 +114,7 @@ fn grown(part: Word) -> Evidence {
             before: time(MS),
             now: time(9 * MS),
             whole: false,
+            found: true,
             place: None,
         }],
         ..healthy()
@@ -313,14 +314,22 @@ fn the_segment_that_grew_is_told_beside_the_siblings() {
             p50_ns: 8 * MS,
             ..seen.grown[0].now
         },
-        place,
+        place: place.clone(),
         ..seen.grown[0].clone()
     };
-    seen.grown.push(slightly_less.clone());
+    seen.grown.push(slightly_less);
     let judgement = judge(&seen);
     assert_eq!(judgement.claim, Claim::BehindNextHop);
-    let told = Fact::Grew(slightly_less);
+    let told = Fact::Grew(Grown {
+        place,
+        ..seen.grown[0].clone()
+    });
     assert!(judgement.evidence.contains(&told), "{judgement:#?}");
+
+    assert_eq!(judge(&grown(Word::Peer)).sure, Sure::Sure);
+    let mut unproven = grown(Word::Peer);
+    unproven.grown[0].found = false;
+    assert_eq!(judge(&unproven).sure, Sure::Likely);
 }
 
 #[test]

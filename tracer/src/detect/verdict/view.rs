@@ -93,6 +93,7 @@ impl<'a> View<'a> {
             ttl: seen.ttl,
             clients: clients.len(),
             siblings: self.siblings(&evidence.siblings),
+            began: before.first,
             waits_for: None,
             waited_ns: group.waited_ns(),
             coverage: evidence.coverage.as_ref().map(|it| it.packets),

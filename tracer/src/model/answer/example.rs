@@ -89,6 +89,7 @@ fn case(client: &str, server: &str, port: u16, judgement: Judgement) -> Case {
         ttl: Some(62),
         clients: 1,
         siblings: Vec::new(),
+        began: None,
         waits_for: None,
         waited_ns: 324 * MS,
         coverage: None,
@@ -261,6 +262,7 @@ pub(crate) fn remembered() -> Answer {
         before: timed(310_000, 86_000),
         now: timed(20_400_000, 312),
         whole: false,
+        found: true,
         place: Some("xmit→rx, app eth1 → db eth0".to_owned()),
     }];
     case.judgement.unknown.retain(|it| *it != Unknown::Baseline);

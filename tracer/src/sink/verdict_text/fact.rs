@@ -36,7 +36,7 @@ pub(super) fn text(fact: &Fact) -> String {
             let what = if grown.whole { "the whole answer " } else { "" };
             let (now, before) = (timed(grown.now), timed(grown.before));
             let place = grown.place.as_ref();
-            let place = place.map_or_else(String::new, |it| format!(" ({it})"));
+            let place = place.map_or_else(String::new, |it| format!(", most of it {it}"));
             let part = whose(grown.part);
             format!("{part} takes {now}, {what}{before} before{place}")
         }

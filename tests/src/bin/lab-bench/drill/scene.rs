@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,9 +67,11 @@ pub(super) struct Scene {
     pub(super) is_door_shut: Arc<AtomicBool>,
     /// Whether those have no processor who ask the seventh.
     pub(super) is_kiosk_starved: Arc<AtomicBool>,
+    /// Whether a job keeps a processor busy.
+    pub(super) is_busy: Arc<AtomicBool>,
     unrelated: u8,
     archive: TcpServer,
-    _others: [TcpServer; 3],
+    _others: [TcpServer; 2],
     /// The wire of the third road.
     pub(super) third: Wire,
     /// One of r1's three ways to the vault.
@@ -133,8 +135,7 @@ impl Scene {
         let archive = TcpServer::start(&story.db, service(archive_at, ARCHIVE_PORT))?;
         let pool = TcpServer::start(&story.db, service(pool_at, POOL_PORT))?;
         let vault = TcpServer::start(&story.db, service(vault_at, VAULT_PORT))?;
-        let kiosk = TcpServer::start(&story.db, on_db(KIOSK_PORT))?;
-        kiosk.set_think(THINKS);
+        programs::keep_kiosk(&story.db, on_db(KIOSK_PORT), THINKS)?;
         let reads_late_ns = Arc::new(AtomicU64::new(0));
         programs::serve_queue(&story.db, on_db(QUEUE_PORT), &reads_late_ns)?;
         programs::serve_queue(&story.db, on_db(DESK_PORT), &Arc::default())?;
@@ -161,7 +162,7 @@ impl Scene {
             BETWEEN_VISITS * slowdown,
         );
         let is_kiosk_starved = Arc::new(AtomicBool::new(false));
-        programs::ask_kiosk(&asks(hosts[0], on_db(KIOSK_PORT)), EACH, &is_kiosk_starved);
+        programs::ask_kiosk(&asks(hosts[0], on_db(KIOSK_PORT)), EACH, &is_kiosk_starved)?;
         programs::write_ledger(&asks(hosts[0], ledger_to), 1, true);
         for host in &hosts[1..] {
             // Whoever waits for a lock asks no more meanwhile: so many that most wait where it is held.
@@ -192,9 +193,10 @@ impl Scene {
             client_late_ns,
             is_door_shut,
             is_kiosk_starved,
+            is_busy: Arc::default(),
             unrelated: 0,
             archive,
-            _others: [pool, vault, kiosk],
+            _others: [pool, vault],
             third,
             beyond,
             to_ledger,
@@ -294,6 +296,7 @@ impl Scene {
 
     /// Those who came for a while go.
     pub(super) fn everybody_leaves(&mut self) {
+        self.is_busy.store(false, Ordering::Relaxed);
         self.guests.clear();
         for visit in self.visits.drain(..) {
             let _ = visit.join();

@@ -20,6 +20,8 @@ pub(super) enum Worth {
     Miss,
     /// An innocent is accused.
     False,
+    /// Nobody could say more of so little.
+    Excused,
 }
 
 impl Worth {
@@ -29,6 +31,7 @@ impl Worth {
             Self::Vague => "vague",
             Self::Miss => "miss",
             Self::False => "FALSE",
+            Self::Excused => "excused",
         }
     }
 }
@@ -123,7 +126,7 @@ fault                 change view  detected first word (claim)            screen
         };
         let [by_incidents, by_screen] = [worth(truth, incidents), worth(truth, said)];
         let excused = |it| match it {
-            Worth::Miss | Worth::Vague if how.is_scarce => Worth::Hit,
+            Worth::Miss | Worth::Vague if how.is_scarce => Worth::Excused,
             _ => it,
         };
         let word = &*seen.screen.word;
@@ -217,6 +220,7 @@ struct Marks {
     vague: usize,
     misses: usize,
     false_claims: usize,
+    excused: usize,
 }
 
 impl Marks {
@@ -228,6 +232,7 @@ impl Marks {
                 Worth::Vague => &mut marks.vague,
                 Worth::Miss => &mut marks.misses,
                 Worth::False => &mut marks.false_claims,
+                Worth::Excused => &mut marks.excused,
             } += 1;
         }
         marks
@@ -235,7 +240,7 @@ impl Marks {
 
     fn json(self) -> Value {
         json!({"hits": self.hits, "vague": self.vague, "misses": self.misses,
-            "false_claims": self.false_claims})
+            "false_claims": self.false_claims, "excused": self.excused})
     }
 }
 
@@ -298,12 +303,12 @@ impl Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        writeln!(f, "judge       hits vague misses false claims   of")?;
+        writeln!(f, "judge       hits vague misses false claims excused   of")?;
         for (name, it) in &self.judges {
             writeln!(
                 f,
-                "{name:<10} {:>5} {:>5} {:>6} {:>12} {:>4}",
-                it.hits, it.vague, it.misses, it.false_claims, self.trials
+                "{name:<10} {:>5} {:>5} {:>6} {:>12} {:>7} {:>4}",
+                it.hits, it.vague, it.misses, it.false_claims, it.excused, self.trials
             )?;
         }
         writeln!(

@@ -123,6 +123,12 @@ impl Screen {
     }
 }
 
+impl Screen {
+    fn is_anybody_accused(&self) -> bool {
+        self.said.iter().any(|(word, _)| word != "CAN'T TELL")
+    }
+}
+
 /// A word as people read it.
 fn spelled(name: &str) -> String {
     match Word::from_name(name) {
@@ -184,7 +190,7 @@ impl Witness {
         let is_said = screen.unknown.iter().any(|it| it == "baseline");
         ensure!(is_said, "the screen knows a before: {:?}", screen.unknown);
         Ok(Seen {
-            detected: Some(start.elapsed()),
+            detected: screen.is_anybody_accused().then(|| start.elapsed()),
             incidents: self.incidents()?,
             screen,
         })

@@ -5,12 +5,11 @@ use crate::detect::verdict::ENOUGH;
 use crate::detect::verdict::group::Group;
 use crate::detect::verdict::past::{KnownBy, Part, Past, Slower, What};
 use crate::detect::verdict::sign::MATTERS_NS;
-use crate::model::Hop;
 use crate::model::connection::Phase;
-use crate::model::journal::Moment;
 use crate::model::passing::TtlStep;
 use crate::model::report::class_key;
-use crate::model::verdict::{Grown, Timed, Word};
+use crate::model::verdict::{Began, Grown, Timed, Word};
+use crate::model::{Hop, Route, Step};
 
 /// A before that is shorter may have been as bad: nobody says "as usual" of it.
 const WATCHED_S: u64 = 3_600;
@@ -18,8 +17,11 @@ const WATCHED_S: u64 = 3_600;
 /// A change so long before the first sign is one just before, in seconds.
 const JUST_BEFORE_S: u64 = 120;
 
-/// Half of a window that took so many times as long as usual needs no finding.
+/// A median that is so many times as long as usual, in both halves of the window, needs no finding.
 const LEAP: u64 = 5;
+
+/// A way that one packet in more than so many goes by does not speak for a dependency.
+const FEW: u64 = 10;
 
 const S: u64 = 1_000_000_000;
 
@@ -32,47 +34,70 @@ pub(super) struct Before {
     pub(super) grown: Vec<Grown>,
     /// Whether this way takes longer than it did itself.
     pub(super) is_longer: bool,
-    /// The first sign of that, and its error in seconds.
-    first: Option<(Moment, f32)>,
+    /// The first sign of that, where anybody knows one.
+    pub(super) first: Option<Began>,
     /// The incidents that it is a part of, the oldest first.
     pub(super) incidents: Vec<u64>,
+}
+
+/// How long something takes now.
+struct Now {
+    /// Whose time it is.
+    part: Word,
+    /// How long.
+    time: Timed,
+    /// Where, of a segment.
+    place: Option<String>,
+}
+
+impl Before {
+    /// Keeps the earliest first sign.
+    fn began(&mut self, began: Option<Began>) {
+        let earliest = [self.first, began].into_iter().flatten();
+        self.first = earliest.min_by_key(|it| it.at);
+    }
 }
 
 impl View<'_> {
     pub(super) fn before(&self, past: &Past) -> Before {
         let mut before = Before::default();
-        for slower in &past.slower {
-            let Some((whose, now, place)) = self.now(slower) else {
+        let keys = self.keys();
+        for slower in past.slower.iter().filter(|it| keys.contains(&it.class)) {
+            let Some(now) = self.now(slower) else {
                 continue;
             };
             let usual_ns = slower.usual.p50_ns;
             let from_ns = match slower.known_by {
-                KnownBy::Finding => usual_ns + 1,
-                KnownBy::OtherWay => (2 * usual_ns).max(usual_ns + MATTERS_NS),
+                KnownBy::Finding(_) => usual_ns + 1,
+                KnownBy::OtherWay(_) => (2 * usual_ns).max(usual_ns + MATTERS_NS),
                 KnownBy::Window => {
                     let leap_ns = (LEAP * usual_ns).max(slower.usual.p99_ns);
                     leap_ns.max(usual_ns + MATTERS_NS)
                 }
             };
-            let is_more = now.p50_ns >= from_ns;
-            if now.n < ENOUGH || !is_more {
+            let found = slower.known_by != KnownBy::Window;
+            let is_more =
+                now.time.p50_ns >= from_ns && (found || self.is_so_in_both_halves(slower, from_ns));
+            if now.time.n < ENOUGH || !is_more {
                 continue;
             }
-            before.is_longer |= whose == Word::Path && slower.known_by != KnownBy::OtherWay;
+            let is_own = !matches!(slower.known_by, KnownBy::OtherWay(_));
+            before.is_longer |= now.part == Word::Path && is_own;
             before.grown.push(Grown {
-                part: whose,
+                part: now.part,
                 before: slower.usual,
-                now,
+                now: now.time,
                 whole: false,
-                place,
+                found,
+                place: now.place,
             });
-            let first = match slower.known_by {
-                KnownBy::Window => self.in_the_window(past),
-                _ => (slower.began, slower.error_s),
-            };
-            before.first = before.first.filter(|it| it.0 <= first.0).or(Some(first));
+            before.began(slower.known_by.began());
         }
-        let outgrown = self.outgrown(past, &before.grown);
+        let whole = self.whole(past);
+        let outgrown = self.outgrown(whole, &before.grown);
+        if !outgrown.is_empty() {
+            before.began(whole.and_then(|it| it.known_by.began()));
+        }
         before.is_longer |= outgrown.iter().any(|it| it.part == Word::Path);
         before.grown.extend(outgrown);
         let parts = past.parts.iter().filter(|it| self.has(it));
@@ -89,11 +114,40 @@ impl View<'_> {
         before
     }
 
-    /// A first sign that lies somewhere in the window, and its error.
-    fn in_the_window(&self, past: &Past) -> (Moment, f32) {
-        let half_ns = self.window.whole.duration_ns / 2;
-        let error_s = half_ns as f64 / S as f64;
-        (past.at.saturating_sub(half_ns), error_s as f32)
+    /// The keys of all classes whose times may be this dependency's.
+    fn keys(&self) -> Vec<String> {
+        let groups = [&self.group].into_iter().chain(self.other.iter().copied());
+        let classes = groups.map(|it| &it.sockets.class);
+        let classes = classes.chain(self.ways.iter().map(|it| &it.class));
+        let mut keys: Vec<String> = classes.map(class_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Whether a time of sockets is as long in each half of the window.
+    fn is_so_in_both_halves(&self, slower: &Slower, from_ns: u64) -> bool {
+        let What::Sockets(phase, _) = slower.what else {
+            return false;
+        };
+        let Some(group) = self.sockets(slower) else {
+            return false;
+        };
+        let mut halves = [&self.window.early, &self.window.late].into_iter();
+        halves.all(|half| {
+            let same = group.sockets.same(&half.sockets);
+            let times = same.and_then(|it| Timed::of(it.seen.phases.get(&phase)?));
+            times.is_some_and(|it| it.n >= ENOUGH / 2 && it.p50_ns >= from_ns)
+        })
+    }
+
+    /// The sockets of this dependency whose time it is.
+    fn sockets(&self, slower: &Slower) -> Option<&Group<'_>> {
+        let What::Sockets(_, next_hop) = slower.what else {
+            return None;
+        };
+        let mut all = [&self.group].into_iter().chain(self.other.iter().copied());
+        all.find(|it| it.next_hop() == next_hop && class_key(&it.sockets.class) == slower.class)
     }
 
     /// Whether it is a part of this dependency.
@@ -107,20 +161,22 @@ impl View<'_> {
             || part.next_hop.is_none() && self.routes().any(|it| class_key(&it.class) == part.class)
     }
 
+    /// What whole answers used to take, where they take longer.
+    fn whole<'p>(&self, past: &'p Past) -> Option<&'p Slower> {
+        let group = &self.group;
+        let class = class_key(&group.sockets.class);
+        past.slower.iter().find(|slower| {
+            slower.what == What::Sockets(Phase::Answer, group.next_hop())
+                && group.asks
+                && slower.class == class
+        })
+    }
+
     /// Parts that alone take longer now than whole answers did, where these take longer: a way that is
     /// new has no past of its own.
-    fn outgrown(&self, past: &Past, grown: &[Grown]) -> Vec<Grown> {
-        let whole = past.slower.iter().find_map(|slower| {
-            let What::Sockets(Phase::Answer, next_hop) = slower.what else {
-                return None;
-            };
-            let is_own = self.group.asks
-                && self.group.next_hop() == next_hop
-                && class_key(&self.group.sockets.class) == slower.class;
-            is_own.then_some(slower.usual)
-        });
+    fn outgrown(&self, whole: Option<&Slower>, grown: &[Grown]) -> Vec<Grown> {
         let answer = self.group.times(Phase::Answer);
-        let (Some(before), Some(answer)) = (whole, answer) else {
+        let (Some(before), Some(answer)) = (whole.map(|it| it.usual), answer) else {
             return Vec::new();
         };
         let more_ns = answer.p50_ns.saturating_sub(before.p50_ns);
@@ -148,6 +204,7 @@ impl View<'_> {
                 before,
                 now,
                 whole: true,
+                found: true,
                 place: None,
             })
         });
@@ -156,7 +213,7 @@ impl View<'_> {
 
     /// How long before the first sign the way changed, where that was just before.
     pub(super) fn changed_before_s(&self, past: &Past, before: &Before) -> Option<u64> {
-        let (began, error_s) = before.first?;
+        let Began { at: began, error_s } = before.first?;
         let age = self.entry().and_then(|entry| entry.age);
         let made = age.filter(|age| age.exact);
         let made = made.map(|age| past.at.saturating_sub(age.seconds.saturating_mul(S)));
@@ -177,7 +234,7 @@ impl View<'_> {
     pub(super) fn ttl_step(&self, past: &Past, before: &Before) -> Option<TtlStep> {
         let step = self.group.seen().ttl_step?;
         let is_of_it = match before.first {
-            Some((began, error_s)) => {
+            Some(Began { at: began, error_s }) => {
                 let near =
                     (JUST_BEFORE_S * S).saturating_add((f64::from(error_s) * S as f64) as u64);
                 past.at.saturating_sub(step.ago_ns).abs_diff(began) <= near
@@ -187,49 +244,55 @@ impl View<'_> {
         is_of_it.then_some(step)
     }
 
-    /// Whose time something is, how long it takes now, and of a segment where; none where it is none of this
-    /// dependency's.
-    fn now(&self, slower: &Slower) -> Option<(Word, Timed, Option<String>)> {
+    /// How long something takes now; none where it is none of this dependency's.
+    fn now(&self, slower: &Slower) -> Option<Now> {
         match &slower.what {
-            What::Sockets(phase, next_hop) => {
-                let is_it = |it: &&Group<'_>| {
-                    it.next_hop() == *next_hop && class_key(&it.sockets.class) == slower.class
-                };
-                let all = [&self.group].into_iter().chain(self.other.iter().copied());
-                let group = all.into_iter().find(is_it)?;
+            What::Sockets(phase, _) => {
                 let part = match phase {
                     Phase::Rtt => Word::Path,
                     Phase::PeerAtLeast => Word::Peer,
                     Phase::Waiting => Word::App,
                     _ => return None,
                 };
-                Some((part, group.times(*phase)?, None))
+                Some(Now {
+                    part,
+                    time: self.sockets(slower)?.times(*phase)?,
+                    place: None,
+                })
             }
             What::Segment { name, at } => {
-                // Routers may spread the flows: what grew need not be on the busiest of the ways.
-                let mut pairs = self
-                    .ways
-                    .iter()
-                    .filter(|route| class_key(&route.class) == slower.class)
-                    .flat_map(|route| route.steps.windows(2));
-                let pair = pairs.find(|pair| {
-                    let (hop, segment) = (&pair[1].hop, &pair[1].segment);
-                    (hop.namespace.cookie, hop.ifindex) == *at
-                        && segment.as_ref().is_some_and(|it| it.name == *name)
-                })?;
-                let [from, to] = [&pair[0].hop, &pair[1].hop];
-                let part = Word::of_segment(from.stage, to.stage);
-                let now = Timed::of(&pair[1].segment.as_ref()?.latency)?;
-                let end = |hop: &Hop| format!("{} {}", hop.namespace.name, hop.device);
-                let place = if end(from) == end(to) {
-                    format!("{name}, {}", end(to))
-                } else {
-                    format!("{name}, {} → {}", end(from), end(to))
-                };
-                Some((part, now, Some(place)))
+                // Routers may spread the flows: what grew need not be on the busiest of the ways. What few
+                // go by says nothing of the others.
+                let class = |it: &&&Route| class_key(&it.class) == slower.class;
+                let ways: Vec<&Route> = self.ways.iter().filter(class).copied().collect();
+                let all: u64 = ways.iter().map(|it| it.packets).sum();
+                let taken = ways.iter().filter(|it| it.packets * FEW >= all);
+                let pairs = taken.flat_map(|route| route.steps.windows(2));
+                let found = pairs.filter_map(|pair| segment(pair, name, *at));
+                found.max_by_key(|it| it.time.n)
             }
         }
     }
+}
+
+/// A segment of a way, if it has this name and ends at this device.
+fn segment(pair: &[Step], name: &str, at: (u64, u32)) -> Option<Now> {
+    let [from, to] = [&pair[0].hop, &pair[1].hop];
+    let segment = pair[1].segment.as_ref()?;
+    if (to.namespace.cookie, to.ifindex) != at || segment.name != name {
+        return None;
+    }
+    let end = |hop: &Hop| format!("{} {}", hop.namespace.name, hop.device);
+    let place = if end(from) == end(to) {
+        format!("{name}, {}", end(to))
+    } else {
+        format!("{name}, {} → {}", end(from), end(to))
+    };
+    Some(Now {
+        part: Word::of_segment(from.stage, to.stage),
+        time: Timed::of(&segment.latency)?,
+        place: Some(place),
+    })
 }
 
 /// The longer of two times.
