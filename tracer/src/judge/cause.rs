@@ -17,6 +17,9 @@ pub(super) const ROUTES: usize = 16;
 /// From this share of lost segments on a peer may be dead.
 const DEAD: f32 = 0.5;
 
+/// From this growth on a tail matters to anyone, in ns.
+const MATTERS_NS: f32 = 1e6;
+
 /// Kinds that say slower.
 const SLOWER: [&str; 3] = ["shift", "share", "tail"];
 
@@ -219,6 +222,11 @@ fn judgement(lasting: &[&Found], culprit: Option<&Culprit>) -> (Word, Vec<String
 /// Whose time grew, and the sentence that says so. Of a route's hops it is the culprit's.
 fn grown(found: &Found, culprit: Option<&Culprit>) -> Option<(Grown, String)> {
     if !SLOWER.contains(&found.kind) {
+        return None;
+    }
+    // A tail is few packets, which a busy processor delays too: of what they grew by nobody feels less.
+    let more_ns = found.p99_ns[1] - found.p99_ns[0];
+    if found.kind == "tail" && more_ns < MATTERS_NS {
         return None;
     }
     let part = match found.measure {
