@@ -43,9 +43,14 @@ pub(crate) fn run_first() {
     let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) };
 }
 
-/// Lets this thread run behind all ordinary ones (nice 19), or as they do.
+/// Lets this thread run only where no ordinary one wants the processor (`SCHED_IDLE`), or as they do.
 pub(crate) fn run_last(last: bool) {
-    let nice = if last { 19 } else { 0 };
-    // SAFETY: it takes numbers alone; 0 is this thread. Where it is refused the thread stays as it is.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    let policy = if last {
+        libc::SCHED_IDLE
+    } else {
+        libc::SCHED_OTHER
+    };
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters live as long as the call; 0 is this thread, which may always do so.
+    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const none) };
 }

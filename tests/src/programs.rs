@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +15,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
-use crate::clock::run_last;
+use crate::clock::{now_ns, run_last};
 use crate::namespace::Ns;
 
 /// How many may wait at the door.
@@ -128,28 +128,29 @@ pub fn ask_kiosk(asks: &Asks, connections: u32, is_starved: &Arc<AtomicBool>) ->
 /// Leaves those who are starved 2 ms of each 60, as a CPU quota does, for as long as they are to be: whoever
 /// asks in these, and is not answered within them, reads his answer in the next ones.
 pub fn starve(is_starved: &Arc<AtomicBool>) -> Result<()> {
-    keep_busy(
-        is_starved,
-        Duration::from_millis(58),
-        Duration::from_millis(2),
-    )
+    // One alone has to yield to whoever waits each time that its slice is over; of three another has less
+    // behind it than its share, and comes first (EEVDF).
+    keep_busy(is_starved, 3, Duration::from_millis(2))
 }
 
-/// Keeps the last processor busy for as long as told, with pauses.
-pub fn keep_busy(is_busy: &Arc<AtomicBool>, works: Duration, pauses: Duration) -> Result<()> {
+/// Keeps the last processor busy with so many programs for as long as told, but for a pause in each 60 ms.
+pub fn keep_busy(is_busy: &Arc<AtomicBool>, programs: u32, pause: Duration) -> Result<()> {
+    const PERIOD_NS: u64 = 60_000_000;
     let only = the_last_cpu(&sched_getaffinity(Pid::from_raw(0))?)?;
-    let is_busy = Arc::clone(is_busy);
-    std::thread::spawn(move || -> nix::Result<()> {
-        sched_setaffinity(Pid::from_raw(0), &only)?;
-        while is_busy.load(Ordering::Relaxed) {
-            let start = Instant::now();
-            while start.elapsed() < works {
-                std::hint::spin_loop();
+    let pause_ns = pause.as_nanos() as u64;
+    for _ in 0..programs {
+        let is_busy = Arc::clone(is_busy);
+        std::thread::spawn(move || -> nix::Result<()> {
+            sched_setaffinity(Pid::from_raw(0), &only)?;
+            while is_busy.load(Ordering::Relaxed) {
+                let into_ns = now_ns() % PERIOD_NS;
+                if into_ns < pause_ns {
+                    sleep(Duration::from_nanos(pause_ns - into_ns));
+                }
             }
-            sleep(pauses);
-        }
-        Ok(())
-    });
+            Ok(())
+        });
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ const EVENTS: [Event; 6] = [
     }),
     ("cron: a job keeps a processor busy", |scene| {
         scene.is_busy.store(true, Ordering::Relaxed);
-        programs::keep_busy(&scene.is_busy, Duration::from_millis(10), Duration::ZERO)
+        programs::keep_busy(&scene.is_busy, 1, Duration::ZERO)
     }),
 ];
 
