@@ -113,7 +113,8 @@ pub(super) fn worst_first(cases: &mut [(Group<'_>, Case)]) {
         let rank = match judgement.word {
             _ if case.waits_for.is_some() => 3,
             word if word.accuses() => 0,
-            Word::CantTell if judgement.claim != Claim::TooFew => 1,
+            // Of what is a part of an incident that lasts nobody says that all is well, however little passes.
+            Word::CantTell if judgement.claim != Claim::TooFew || !case.incidents.is_empty() => 1,
             Word::Healthy => 2,
             _ => 4,
         };

@@ -47,6 +47,17 @@ fn a_peer_that_is_slower_than_it_was_is_told_with_its_before_and_its_incident() 
 }
 
 #[test]
+fn an_incident_that_lasts_is_told_though_too_little_passes() {
+    let mut host = asking();
+    host.run(LEARNT_S).world.peer = 5.0;
+    host.until_told(30);
+    host.world.packets = 1;
+    let case = host.looked();
+    assert_eq!(case.judgement.claim, Claim::TooFew, "{case:#?}");
+    assert_eq!(case.incidents, [host.only().number]);
+}
+
+#[test]
 fn a_leap_is_told_before_anything_is_found_and_less_is_not() {
     let mut host = asking();
     host.run(LEARNT_S).world.peer = 40.0;
