@@ -43,9 +43,7 @@ fn waits_for(asking: &Group<'_>, all: &[Group<'_>]) -> Option<String> {
     let serving: Vec<&Group<'_>> = all.iter().filter(serves).collect();
     let theirs_ns: u64 = serving.iter().map(|it| it.waited_ns()).sum();
     let own = |it: &&Group<'_>| {
-        let here =
-            |serving: &&Group<'_>| serving.seen().namespace.cookie == it.seen().namespace.cookie;
-        it.asks && !it.is_of(asking) && serving.iter().any(here)
+        it.asks && !it.is_of(asking) && serving.iter().any(|serving| serving.is_beside(it))
     };
     let slowest = all.iter().filter(own).max_by_key(|it| it.waited_ns())?;
     let is_most = slowest.waited_ns() as f64 >= MOST * theirs_ns as f64;

@@ -324,16 +324,26 @@ fn lay_archive_routes(
     archive_at: Address,
 ) -> Result<()> {
     let net = format!("10.{ARCHIVE_NET}.0.0/24");
+    lay_routes_by_r1(story, colleagues, (&net, archive_at))?;
     let via = |net: u8, host: u8| Address::new(net, host).v4.into();
-    story.db.address("lo", &format!("{}/32", archive_at.v4))?;
-    story.r1.route(&net, via(21, 2), "r1-db")?;
     story.r2.route(&net, via(22, 2), "r2-db")?;
     let source = story.app_at.v4.into();
     story
         .app
-        .replace_route_from(&net, via(12, 1), "a-r2", source)?;
+        .replace_route_from(&net, via(12, 1), "a-r2", source)
+}
+
+/// A network with an address on db, which the colleagues reach by r1.
+fn lay_routes_by_r1(
+    story: &Story,
+    colleagues: &[(Ns, Address); 2],
+    (net, at): (&str, Address),
+) -> Result<()> {
+    let via = |net: u8, host: u8| Address::new(net, host).v4.into();
+    story.db.address("lo", &format!("{}/32", at.v4))?;
+    story.r1.route(net, via(21, 2), "r1-db")?;
     for ((host, _), number) in colleagues.iter().zip(2..) {
-        host.route(&net, via(30 + number, 1), &format!("a{number}-r1"))?;
+        host.route(net, via(30 + number, 1), &format!("a{number}-r1"))?;
     }
     Ok(())
 }
@@ -387,16 +397,12 @@ fn lay_ledger_routes(
     ledger_at: Address,
 ) -> Result<Wire> {
     let net = format!("10.{LEDGER_NET}.0.0/24");
-    story.db.address("lo", &format!("{}/32", ledger_at.v4))?;
+    lay_routes_by_r1(story, colleagues, (&net, ledger_at))?;
     let via = |net: u8, host: u8| Address::new(net, host).v4.into();
     let source = story.app_at.v4.into();
     story
         .app
         .replace_route_from(&net, via(11, 1), "a-r1", source)?;
-    for ((host, _), number) in colleagues.iter().zip(2..) {
-        host.route(&net, via(30 + number, 1), &format!("a{number}-r1"))?;
-    }
-    story.r1.route(&net, via(21, 2), "r1-db")?;
     let wire = story.r1_wire(LEDGER_LINK, Duration::ZERO)?;
     let leg = (Some(via(LEDGER_LINK, 2)), format!("r1-w{LEDGER_LINK}"), 1);
     let route = RouteSpec {
