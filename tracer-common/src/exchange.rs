@@ -458,8 +458,9 @@ impl Sockets {
 }
 
 /// An acknowledgement that is held back waits for this long at least: `TCP_DELACK_MIN` of
-/// include/net/tcp.h; other systems wait longer (RFC 9293 allows 500 ms).
-pub const HELD_BACK_US: u32 = 40_000;
+/// include/net/tcp.h, 40 ms, less the jiffy of a kernel with 250 of them a second, in which its timer
+/// was set; other systems wait longer (RFC 9293 allows 500 ms).
+pub const HELD_BACK_US: u32 = 36_000;
 
 /// A lost answer is sent again after the round trip and this at least: `TCP_RTO_MIN` of
 /// include/net/tcp.h.

@@ -20,6 +20,9 @@ const GAP: f64 = 8.0;
 /// Siblings that agree differ by no more than this part of the gap.
 const AGREE: f64 = 0.5;
 
+/// The same for legs of one route: those to one address may differ in length, and not in their work.
+const LEGS_AGREE: f64 = 0.8;
+
 /// How much of a sibling's traffic must lie on its side of the gap, and in each half of the window.
 const OWN_SIDE: f64 = 0.7;
 
@@ -92,6 +95,15 @@ pub struct Contrast {
 
 /// Compares siblings with one another.
 pub fn compare(siblings: &[Sibling]) -> Comparison {
+    compare_agreeing(siblings, AGREE)
+}
+
+/// Compares what one host sends to one address over the legs of a route.
+pub fn compare_legs(legs: &[Sibling]) -> Comparison {
+    compare_agreeing(legs, LEGS_AGREE)
+}
+
+fn compare_agreeing(siblings: &[Sibling], agree: f64) -> Comparison {
     let judged: Vec<usize> = (0..siblings.len())
         .filter(|&n| siblings[n].has_enough())
         .collect();
@@ -111,7 +123,7 @@ pub fn compare(siblings: &[Sibling]) -> Comparison {
             .filter(|&n| siblings[n].kind == kind)
             .collect();
         if let Some(split) = Split::of(siblings, &same)
-            && split.is_majority_agreed()
+            && split.is_majority_agreed(agree)
         {
             return Comparison::Bad(contrast(Why::Slower, siblings, &same, split.slow));
         }
@@ -184,10 +196,10 @@ impl Split {
         (gap >= GAP && all_stay).then_some(split)
     }
 
-    fn is_majority_agreed(&self) -> bool {
+    fn is_majority_agreed(&self, agree: f64) -> bool {
         self.fast.len() >= 2
             && self.fast.len() > self.slow.len()
-            && self.fast_range <= AGREE * self.gap
+            && self.fast_range <= agree * self.gap
     }
 }
 
@@ -297,6 +309,17 @@ mod tests {
         );
         let lengths = [1_000_000, 3_000_000, 9_000_000].map(|ns| sibling(1, ns, 300));
         assert_eq!(compare(&lengths), Comparison::Different);
+        assert_eq!(compare_legs(&lengths), Comparison::Different);
+    }
+
+    #[test]
+    fn a_leg_may_be_slow_beside_legs_of_unlike_length() {
+        let legs = [60_000, 30_000_000, 600_000].map(|ns| sibling(1, ns, 300));
+        assert_eq!(compare(&legs), Comparison::Different);
+        let Comparison::Bad(contrast) = compare_legs(&legs) else {
+            panic!("not found")
+        };
+        assert_eq!((contrast.why, contrast.bad), (Why::Slower, vec![1]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::evidence::Siblings;
 use super::group::{Group, Trips};
 use super::window::Window;
-use crate::detect::siblings::{Comparison, Contrast, Sibling, Why, compare};
+use crate::detect::siblings::{Comparison, Contrast, Sibling, Why, compare, compare_legs};
 use crate::model::Histogram;
 use crate::model::verdict::{Odd, Share, Side, Timed};
 
@@ -100,7 +100,12 @@ fn among(group: &Group<'_>, same: &[Group<'_>], window: &Window, known: Known) -
         .map(|it| sibling(it, 1, trips, window))
         .collect();
     let others = same.len() - 1;
-    match compare(&judged) {
+    let compared = if known.is_spread {
+        compare_legs(&judged)
+    } else {
+        compare(&judged)
+    };
+    match compared {
         Comparison::Insufficient => Siblings::None,
         Comparison::Alike => Siblings::Alike(others),
         Comparison::Different => Siblings::Different(others),

@@ -40,6 +40,11 @@ pub struct Evidence {
     pub round_trip: Option<Timed>,
     /// Round trips that may hold the peer's time too.
     pub round_trip_or_more: Option<Timed>,
+    /// The shortest ones, which may hold a peer's time too, of other services between the same hosts by the
+    /// same next hop, where there are enough.
+    pub round_trip_beside: Option<Timed>,
+    /// How many round trips TCP measured, those that may hold the peer's time included.
+    pub measured: u64,
     /// Whether the shortest round trip is surely the network's alone: then `peer_most` is a bound.
     pub is_bounded: bool,
     /// How long the peer takes at least and at most: undisturbed exchanges.

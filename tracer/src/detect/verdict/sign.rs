@@ -10,6 +10,9 @@ pub const ENOUGH: u64 = 20;
 /// So many times something must have happened before it is no accident.
 pub(super) const REPEATED: u64 = 5;
 
+/// What explains why nothing comes back is no accident from so many times on.
+const TWICE: u64 = 2;
+
 /// Waits shorter than this, in ns, are nobody's complaint where there is no before.
 pub const LONG_NS: u64 = 20_000_000;
 
@@ -262,9 +265,7 @@ fn is_little(part: Timed, seen: &Evidence) -> bool {
 }
 
 fn few(seen: &Evidence) -> Option<Fact> {
-    let round_trips = [seen.round_trip, seen.round_trip_or_more];
-    let round_trips = round_trips.iter().flatten().map(|it| it.n).sum::<u64>();
-    let seen_most = seen.exchanges.max(round_trips);
+    let seen_most = seen.exchanges.max(seen.measured);
     let repeats = [
         Sign::Silent,
         Sign::Refused,
@@ -369,8 +370,12 @@ fn some_connections(seen: &Evidence, by_loss: bool) -> Option<Fact> {
 
 fn silent(seen: &Evidence) -> Option<Fact> {
     let sent_again = seen.sent_again + seen.syn_again;
-    let came = seen.exchanges + seen.round_trip.map_or(0, |it| it.n) + seen.opened;
-    (sent_again >= REPEATED && came == 0).then_some(Fact::Silent { sent_again })
+    (sent_again >= REPEATED && is_silent(seen)).then_some(Fact::Silent { sent_again })
+}
+
+/// Whether nothing comes back.
+fn is_silent(seen: &Evidence) -> bool {
+    seen.exchanges + seen.round_trip.map_or(0, |it| it.n) + seen.opened == 0
 }
 
 fn refused(seen: &Evidence) -> Option<Fact> {
@@ -405,7 +410,9 @@ fn misdelivered(seen: &Evidence) -> Option<Fact> {
 /// nobody feels is nobody's complaint.
 fn turned_back(seen: &Evidence, said: Option<TurnedBack>) -> Option<Fact> {
     let is_felt = seen.sent_again + seen.syn_again + seen.unopened >= REPEATED;
-    let said = said.filter(|it| is_felt && it.times >= REPEATED)?;
+    // Of nothing that comes back few packets are left that anyone could turn back.
+    let least = if is_silent(seen) { TWICE } else { REPEATED };
+    let said = said.filter(|it| is_felt && it.times >= least)?;
     Some(Fact::Turned(said))
 }
 
@@ -482,11 +489,12 @@ fn peer_long(seen: &Evidence) -> Option<Fact> {
     }
     let (least, most) = (enough(seen.peer_least)?, enough(seen.peer_most)?);
     // A receiver may hold its acknowledgement back for 40 ms, which is missing from `least`; where
-    // it is nothing, only short round trips of the network alone tell the peer from a path that
-    // is slow at times.
+    // it is nothing, only short round trips, its own or those of the same two hosts by the same next
+    // hop, tell the peer from a path that is slow at times.
     let is_seen = least.p50_ns >= LONG_NS / 2;
-    let is_implied = enough(seen.round_trip).is_some_and(|time| is_little(time, seen));
-    let is_long = seen.is_bounded && is_most(most, seen) && (is_seen || is_implied);
+    let trips = [enough(seen.round_trip), seen.round_trip_beside];
+    let is_implied = trips.into_iter().flatten().any(|it| is_little(it, seen));
+    let is_long = is_most(most, seen) && (is_implied || (is_seen && seen.is_bounded));
     is_long.then(|| long(least, most))
 }
 

@@ -34,6 +34,7 @@ fn healthy() -> Evidence {
         answer: timed(MS, 400),
         round_trip: timed(MS / 5, 60),
         round_trip_or_more: timed(MS, 300),
+        measured: 360,
         peer_least: timed(0, 400),
         peer_most: timed(MS / 2, 400),
         reading: timed(MS / 20, 400),
@@ -199,7 +200,7 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[rstest]
 #[case::healthy(healthy(), Word::Healthy, Claim::Fine)]
 #[case::nothing_seen(Evidence::default(), Word::CantTell, Claim::TooFew)]
-#[case::a_trickle(Evidence { exchanges: 19, round_trip: timed(MS, 19), round_trip_or_more: None, ..healthy() }, Word::CantTell, Claim::TooFew)]
+#[case::a_trickle(Evidence { exchanges: 19, round_trip: timed(MS, 60), measured: 19, ..healthy() }, Word::CantTell, Claim::TooFew)]
 #[case::an_old_route(Evidence { route: aged(143 * 86_400), ..slow_next_hop() }, Word::Path, Claim::StaleRoute)]
 #[case::an_old_route_that_loses(Evidence { route: aged(7_200), siblings: odd(true), ..healthy() }, Word::Path, Claim::StaleRoute)]
 #[case::a_route_just_changed(Evidence { route: RouteState { changed_before_s: Some(2), ..aged(40) }, ..slow_next_hop() }, Word::Path, Claim::AfterChange)]
@@ -210,6 +211,9 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_full_queue(Evidence { drops: dropped(60), ..healthy() }, Word::ThisHost, Claim::HostDrops)]
 #[case::frames_for_another(Evidence { misdelivered: dropped(60), sent_again: 60, ..Evidence::default() }, Word::Path, Claim::WrongNeighbour)]
 #[case::a_router_without_a_way(Evidence { routers: turned_back(9, Why::Unreachable), syn_again: 9, ..Evidence::default() }, Word::Path, Claim::RouterRefuses)]
+#[case::a_router_that_rarely_says_so(Evidence { routers: turned_back(2, Why::Unreachable), sent_again: 9, ..Evidence::default() }, Word::Path, Claim::RouterRefuses)]
+#[case::a_router_that_said_so_once(Evidence { routers: turned_back(1, Why::Unreachable), sent_again: 9, ..Evidence::default() }, Word::CantTell, Claim::Silent)]
+#[case::what_passes_though_a_router_said_no(Evidence { routers: turned_back(2, Why::Unreachable), sent_again: 9, ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_circle_of_routers(Evidence { routers: turned_back(9, Why::TimeExceeded), sent_again: 9, ..healthy() }, Word::Path, Claim::RouterRefuses)]
 #[case::a_path_mtu_that_was_learnt(Evidence { routers: turned_back(1, Why::TooBig { mtu: Some(1_400) }), sent_again: 1, ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::probes_of_a_way(Evidence { routers: turned_back(40, Why::TimeExceeded), ..healthy() }, Word::Healthy, Claim::Fine)]
@@ -225,6 +229,8 @@ fn queued(p50_ns: u64) -> Option<HostTime> {
 #[case::a_peer_that_always_thinks(Evidence { has_baseline: true, ..thinker() }, Word::Healthy, Claim::Fine)]
 #[case::a_peer_that_explains_its_next_hop(Evidence { siblings: odd(false), ..thinker() }, Word::Peer, Claim::PeerThinks)]
 #[case::a_peer_without_a_bound(Evidence { is_bounded: false, round_trip: None, ..thinker() }, Word::CantTell, Claim::NothingToCompare)]
+#[case::a_peer_beside_another_service(Evidence { is_bounded: false, round_trip: None, peer_least: timed(0, 300), round_trip_beside: timed(MS, 300), ..thinker() }, Word::Peer, Claim::PeerThinks)]
+#[case::a_peer_beside_a_service_that_waits_too(Evidence { is_bounded: false, round_trip: None, peer_least: timed(0, 300), round_trip_beside: timed(50 * MS, 300), ..thinker() }, Word::CantTell, Claim::NothingToCompare)]
 #[case::a_service_that_accepts_nobody(Evidence { exchanges: 0, syn_again: 9, not_accepted: full(9), ..Evidence::default() }, Word::App, Claim::AcceptsLate)]
 #[case::a_listen_queue_that_nobody_feels(Evidence { not_accepted: full(9), ..healthy() }, Word::Healthy, Claim::Fine)]
 #[case::a_peer_that_refuses(Evidence { exchanges: 0, refused: 9, opened: 0, ..Evidence::default() }, Word::Peer, Claim::PeerRefuses)]

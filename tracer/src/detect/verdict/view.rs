@@ -131,6 +131,8 @@ impl<'a> View<'a> {
             answer: group.times(Phase::Answer).filter(|_| group.asks),
             round_trip: self.round_trip(),
             round_trip_or_more: group.times(Phase::RttWithData),
+            round_trip_beside: self.round_trip_beside(),
+            measured: group.trips(Trips::OrMore).count(),
             is_bounded,
             peer_least: group.times(Phase::PeerAtLeast),
             peer_most: most,
@@ -225,6 +227,22 @@ impl<'a> View<'a> {
             .filter(|time| time.n >= super::ENOUGH)
             .or(ways)
             .or(measured)
+    }
+
+    /// What other services take between the same hosts, by the same next hop: at least as long as the
+    /// path does.
+    fn round_trip_beside(&self) -> Option<Timed> {
+        let group = &self.group;
+        let beside = self.all.iter().filter(|it| {
+            it.asks == group.asks
+                && it.port != group.port
+                && (it.client, it.server) == (group.client, group.server)
+                && it.next_hop() == group.next_hop()
+                && it.is_beside(group)
+        });
+        let times = beside.filter_map(|it| Timed::of(&it.trips(Trips::OrMore)));
+        let enough = times.filter(|it| it.n >= ENOUGH);
+        enough.min_by_key(|it| it.p50_ns)
     }
 
     /// The way there and the way back, from birth to delivery, seen from this group.
