@@ -237,24 +237,26 @@ impl Judge {
             &round.thresholds,
             &mut self.habit,
         )?;
-        match verdict {
-            Verdict::Insufficient | Verdict::Quiet => {}
-            Verdict::Opened(finding) | Verdict::Louder(finding) => {
-                if place::is_worse(&finding) {
-                    self.findings += u64::from(matches!(verdict, Verdict::Opened(_)));
-                    let place = place(round.reading)?;
-                    let (number, is_new) =
-                        self.cases
-                            .add(key, &finding, watched.case, &place, &self.clock);
-                    watched.case = number;
-                    round.new.extend(number.filter(|_| is_new));
-                }
-            }
+        let is_new = matches!(verdict, Verdict::Opened(_));
+        let told = match verdict {
+            Verdict::Opened(finding) | Verdict::Louder(finding) => Some(finding),
+            Verdict::Insufficient | Verdict::Quiet if increase.packets() > 0 => watched.take_left(),
+            Verdict::Insufficient | Verdict::Quiet => None,
             Verdict::Cleared(finding) => {
                 if let Some(number) = watched.case {
                     self.cases.clear(number, key, &finding, &self.clock);
                 }
+                None
             }
+        };
+        if let Some(finding) = told.filter(place::is_worse) {
+            self.findings += u64::from(is_new);
+            let place = place(round.reading)?;
+            let (number, begins) =
+                self.cases
+                    .add(key, &finding, watched.case, &place, &self.clock);
+            watched.case = number;
+            round.new.extend(number.filter(|_| begins));
         }
         let number = watched.case?;
         let Some(finding) = watched.finding() else {

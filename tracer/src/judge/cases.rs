@@ -42,6 +42,10 @@ pub(super) struct Case {
     /// When that was counted last, and when a packet passed last.
     stepped_s: u64,
     traffic_s: u64,
+    /// When a packet passed last where a finding lasts, and when a finding was over last; 0 before anybody
+    /// asked in this run.
+    bad_traffic_s: u64,
+    cleared_s: u64,
     dirty: bool,
 }
 
@@ -201,7 +205,10 @@ impl Cases {
             return;
         };
         if increase.packets() > 0 {
-            case.traffic_s = clock.at_s();
+            (case.traffic_s, case.bad_traffic_s) = (clock.at_s(), clock.at_s());
+            if case.incident.state != State::Open {
+                case.reopen(clock);
+            }
         }
         let incident = &mut case.incident;
         incident.last_bad = incident.last_bad.max(clock.moment(finding.last_bad_s));
@@ -219,6 +226,7 @@ impl Cases {
         let Some(case) = self.get(number) else {
             return;
         };
+        case.cleared_s = clock.at_s();
         let incident = &mut case.incident;
         let cleared = clock.moment(finding.cleared_s.unwrap_or(clock.at_s()));
         incident.lasting = incident.lasting.saturating_sub(1);
@@ -252,6 +260,13 @@ impl Cases {
                 case.incident.state = State::Recovering { since: clock.now() };
                 case.incident
                     .note(clock.now(), "none of its findings lasts".to_owned());
+                (case.back_s, case.stepped_s, case.traffic_s) = (0, now_s, now_s);
+                case.dirty = true;
+            }
+            if case.incident.state == State::Open && case.is_left(clock) {
+                case.incident.state = State::Recovering { since: clock.now() };
+                let what = "nothing passes any more where it lasted, and elsewhere the old level is back";
+                case.incident.note(clock.now(), what.to_owned());
                 (case.back_s, case.stepped_s, case.traffic_s) = (0, now_s, now_s);
                 case.dirty = true;
             }
@@ -405,18 +420,41 @@ impl Case {
         incident.change_error_s = incident.change_error_s.min(finding.change_error_s);
         incident.place = shared_name(&incident.marks.shared, place);
         if let State::Recovering { .. } = incident.state {
-            incident.state = State::Open;
-            incident.episodes += 1;
-            // It may be another's this time.
-            self.looked = None;
-            incident.verdict = Word::CantTell;
-            incident.evidence.clear();
-            incident.note(now, "it is back".to_owned());
+            self.reopen(clock);
         }
+        self.bad_traffic_s = clock.at_s();
+        let incident = &mut self.incident;
         if is_new || (!lasts && incident.found <= FINDINGS as u64) {
             let what = format!("{}: {}", describe(finding, place.measure), place.name);
             incident.note(now, what);
         }
+    }
+
+    fn reopen(&mut self, clock: &Clock) {
+        let incident = &mut self.incident;
+        incident.state = State::Open;
+        incident.episodes += 1;
+        // It may be another's this time.
+        self.looked = None;
+        incident.verdict = Word::CantTell;
+        incident.evidence.clear();
+        incident.note(clock.now(), "it is back".to_owned());
+        self.dirty = true;
+    }
+
+    /// Whether nothing passes any more where something lasts, as after a guest left, while the old level came
+    /// back elsewhere since. Of what nobody sends nobody could ever say that it is well again.
+    fn is_left(&mut self, clock: &Clock) -> bool {
+        let now_s = clock.at_s();
+        if self.bad_traffic_s == 0 {
+            // After a restart.
+            self.bad_traffic_s = now_s;
+            let mut findings = self.incident.findings.iter();
+            if findings.any(|it| it.cleared.is_some()) {
+                self.cleared_s = now_s;
+            }
+        }
+        now_s > self.bad_traffic_s + TRAFFIC_S && self.cleared_s >= self.bad_traffic_s
     }
 
     fn end(&mut self, by: End, clock: &Clock, revision: u64) {

@@ -47,11 +47,19 @@ pub(super) struct Watched {
     seen_s: u64,
     idle_s: u32,
     dirty: bool,
+    /// Whether its incident was over while it may still have lasted here.
+    is_left: bool,
     /// The incident of its finding, or of its last one while that incident lasts.
     pub(super) case: Option<u64>,
 }
 
 impl Watched {
+    /// What still lasts here though its incident is over, since nothing passed: something does again.
+    pub(super) fn take_left(&mut self) -> Option<Finding> {
+        let is_left = std::mem::take(&mut self.is_left) && self.case.is_none();
+        self.finding().filter(|_| is_left).cloned()
+    }
+
     /// The open finding, if it is one for the worse.
     pub(super) fn finding(&self) -> Option<&Finding> {
         self.stream.open().filter(|it| super::place::is_worse(it))
@@ -62,6 +70,7 @@ impl Streams {
     pub(super) fn of(saved: Vec<Saved>) -> Self {
         let watched = saved.into_iter().take(MOST).map(|saved| {
             let watched = Watched {
+                is_left: saved.case.is_none(),
                 stream: saved.stream,
                 case: saved.case,
                 ..Watched::default()
@@ -228,6 +237,7 @@ impl Streams {
     pub(super) fn leave(&mut self, case: u64) {
         for watched in self.watched.values_mut().filter(|it| it.case == Some(case)) {
             watched.case = None;
+            watched.is_left = true;
             watched.dirty = true;
         }
     }

@@ -335,6 +335,41 @@ fn an_incident_is_over_when_the_old_level_was_back_for_five_minutes() {
 }
 
 #[test]
+fn what_nothing_passes_any_more_keeps_no_incident_of_others_open() {
+    let mut host = Host::new(3);
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
+    host.until_told(30);
+    host.run(60);
+    // One of three leaves while it is bad.
+    host.world.left = 1;
+    host.run(100);
+    assert_eq!(host.only().state, State::Open, "the others are still bad");
+    host.world.fault = None;
+    host.run(200);
+    assert!(matches!(host.only().state, State::Recovering { .. }));
+    host.run(300);
+    assert!(matches!(host.only().state, State::Closed { .. }));
+    // Nobody said that it was well.
+    (host.world.left, host.world.fault) = (0, Some(Fault::slow("rx", 10.0)));
+    host.until_told(30);
+    assert_eq!(host.incidents().len(), 2);
+}
+
+#[test]
+fn whoever_comes_back_as_bad_opens_the_incident_again() {
+    let mut host = Host::new(2);
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
+    host.until_told(30);
+    host.run(60);
+    (host.world.left, host.world.fault) = (1, None);
+    host.run(200);
+    assert!(matches!(host.only().state, State::Recovering { .. }));
+    (host.world.left, host.world.fault) = (0, Some(Fault::slow("rx", 10.0)));
+    host.run(10);
+    assert_eq!((host.only().state, host.only().episodes), (State::Open, 2));
+}
+
+#[test]
 fn what_comes_back_every_three_minutes_is_one_incident() {
     let mut host = Host::new(2);
     host.run(LEARNT_S);

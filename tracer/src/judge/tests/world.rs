@@ -54,6 +54,8 @@ pub(super) struct World {
     seed: u64,
     /// Packets a second and route.
     pub(super) packets: u64,
+    /// How many of the last routes nothing passes any more.
+    pub(super) left: usize,
     /// How slow all is.
     pub(super) level: f64,
     pub(super) fault: Option<Fault>,
@@ -73,6 +75,7 @@ impl World {
             routes,
             seed: 7,
             packets: 30,
+            left: 0,
             level: 1.0,
             fault: None,
             with_exchanges: false,
@@ -145,7 +148,7 @@ impl World {
     pub(super) fn second(&mut self) {
         let hops = HOPS.len() + 1;
         let packets = (self.packets / self.each).max(u64::from(self.packets > 0));
-        for route in 0..self.routes {
+        for route in 0..self.routes - self.left {
             let mut left = packets;
             self.reading.nodes[route * hops].packets += left;
             for (step, (_, _, stage, base)) in HOPS.into_iter().enumerate() {
