@@ -78,8 +78,8 @@ pub struct Verdict {
 /// Arguments of `tracer why`.
 #[derive(Debug, Default, Args)]
 pub struct Why {
-    /// What it is about: a component's name, an address, a program or unit of this host, or an
-    /// incident of the agent that is not over [default: all dependencies]
+    /// What it is about: a component's name, an address with its service's port or without, a program or
+    /// unit of this host, or an incident of the agent that is not over [default: all dependencies]
     #[arg(value_name = "DEST|COMPONENT|INC-7", value_parser = told(value::name, value::NAME))]
     pub about: Option<String>,
     /// Writes what was measured of it to this file, in place of showing it: Markdown without any name of

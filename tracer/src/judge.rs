@@ -252,9 +252,9 @@ impl Judge {
         if let Some(finding) = told.filter(place::is_worse) {
             self.findings += u64::from(is_new);
             let place = place(round.reading)?;
-            let (number, begins) =
-                self.cases
-                    .add(key, &finding, watched.case, &place, &self.clock);
+            let (number, begins) = self
+                .cases
+                .add(key, &finding, watched.case, &place, &self.clock);
             watched.case = number;
             round.new.extend(number.filter(|_| begins));
         }

@@ -47,6 +47,11 @@ impl Users {
         self.shared.answers.load(Ordering::Relaxed)
     }
 
+    /// Whether any of them has gone, since its connection broke.
+    pub fn has_any_gone(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Lets them wait for their last answers, and returns what each request was like, by time.
     pub fn stop(mut self) -> Result<Vec<Pair>> {
         self.shared.ending.store(true, Ordering::Relaxed);

@@ -376,10 +376,22 @@ impl Stream {
     }
 
     fn look_for_change(&mut self, at_s: u32, thresholds: &Thresholds) -> Verdict {
-        let Some((kind, direction, tier, since_s)) = self.evidence(at_s, thresholds) else {
+        let Some(evidence) = self.evidence(at_s, thresholds) else {
             return Verdict::Quiet;
         };
         self.raise(at_s, thresholds);
+        let open = Box::new(self.begin(at_s, evidence));
+        let finding = open.finding;
+        self.open = Some(open);
+        Verdict::Opened(finding)
+    }
+
+    /// A finding, from what its evidence amounts to.
+    fn begin(
+        &mut self,
+        at_s: u32,
+        (kind, direction, tier, since_s): (Kind, Direction, Tier, u32),
+    ) -> Open {
         let took_s = at_s.saturating_sub(since_s);
         let mut finding = Finding {
             kind,
@@ -407,12 +419,11 @@ impl Stream {
         self.edges
             .iter_mut()
             .for_each(|edge| edge.dependence.drop_batch());
-        self.open = Some(Box::new(Open {
+        Open {
             finding,
             back_since_s: None,
             presence: Presence::new(took_s, level),
-        }));
-        Verdict::Opened(finding)
+        }
     }
 
     fn follow(
@@ -433,12 +444,15 @@ impl Stream {
                 *direction == Direction::Up || open.finding.direction == Direction::Down
             });
         let mut verdict = Verdict::Quiet;
-        if let Some((kind, direction, tier, _)) = evidence {
+        if let Some((kind, direction, tier, since_s)) = evidence {
             self.raise(at_s, thresholds);
-            if tier > open.finding.tier {
+            if direction != open.finding.direction {
+                // What had become faster is slow now: that began when it did, and not with the other.
+                *open = self.begin(at_s, (kind, direction, tier, since_s));
+                verdict = Verdict::Opened(open.finding);
+            } else if tier > open.finding.tier {
                 open.finding.tier = tier;
                 open.finding.kind = kind;
-                open.finding.direction = direction;
                 verdict = Verdict::Louder(open.finding);
             }
             if open.back_since_s.take().is_some() {

@@ -58,8 +58,9 @@ pub struct Looked {
     pub place: Option<String>,
     /// The claim, and what speaks for it.
     pub evidence: Vec<String>,
-    /// Whether it only waits for another dependency: then its own findings accuse nobody.
-    pub waits: bool,
+    /// Whether that takes back what was said before: it only waits for another dependency, or nothing comes
+    /// back any more.
+    pub takes_back: bool,
 }
 
 /// All of them, oldest first.
@@ -265,7 +266,8 @@ impl Cases {
             }
             if case.incident.state == State::Open && case.is_left(clock) {
                 case.incident.state = State::Recovering { since: clock.now() };
-                let what = "nothing passes any more where it lasted, and elsewhere the old level is back";
+                let what =
+                    "nothing passes any more where it lasted, and elsewhere the old level is back";
                 case.incident.note(clock.now(), what.to_owned());
                 (case.back_s, case.stepped_s, case.traffic_s) = (0, now_s, now_s);
                 case.dirty = true;

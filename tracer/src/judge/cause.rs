@@ -17,7 +17,7 @@ pub(super) const ROUTES: usize = 16;
 /// From this share of lost segments on a peer may be dead.
 const DEAD: f32 = 0.5;
 
-/// From this growth on a tail matters to anyone, in ns.
+/// From this growth on it matters to anyone that some packets are slower, in ns.
 const MATTERS_NS: f32 = 1e6;
 
 /// Kinds that say slower.
@@ -153,8 +153,8 @@ pub(super) fn say(case: &mut Case) {
     if let Some(place) = case.looked.as_ref().and_then(|it| it.place.as_ref()) {
         incident.place.clone_from(place);
     }
-    let is_excused = case.looked.as_ref().is_some_and(|it| it.waits);
-    if incident.verdict.accuses() && !word.accuses() && !is_excused {
+    let is_taken_back = case.looked.as_ref().is_some_and(|it| it.takes_back);
+    if incident.verdict.accuses() && !word.accuses() && !is_taken_back {
         // What was known once, such as before a restart, is better than nothing.
         return;
     }
@@ -224,9 +224,10 @@ fn grown(found: &Found, culprit: Option<&Culprit>) -> Option<(Grown, String)> {
     if !SLOWER.contains(&found.kind) {
         return None;
     }
-    // A tail is few packets, which a busy processor delays too: of what they grew by nobody feels less.
+    // A tail, or a share, is some of the packets, which a busy processor delays too: of what they grew by
+    // nobody feels less.
     let more_ns = found.p99_ns[1] - found.p99_ns[0];
-    if found.kind == "tail" && more_ns < MATTERS_NS {
+    if found.kind != "shift" && more_ns < MATTERS_NS {
         return None;
     }
     let part = match found.measure {

@@ -103,7 +103,10 @@ pub(super) struct SocketsPast {
     sent_again: u64,
     resets: u64,
     troubled_before: u64,
+    held_back_before: u64,
     since: [u64; 2],
+    /// Acknowledgements that were held back since.
+    held_back: u64,
     seen: u64,
     /// Exchanges that did not go well since.
     pub(super) troubled: u64,
@@ -169,11 +172,14 @@ impl Counters {
         past.seen = self.readings;
         let sum = |sights: &[Sight]| sights.iter().map(|&it| now.sight(it)).sum::<u64>();
         let (again, resets, troubled) = (sum(&SENT_AGAIN), sum(&RESETS), sum(&TROUBLED));
+        let held_back = now.sight(Sight::HeldBack);
         // Fewer than before: they began anew.
         let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         past.since = [since(again, past.sent_again), since(resets, past.resets)];
         past.troubled = since(troubled, past.troubled_before);
+        past.held_back = since(held_back, past.held_back_before);
         (past.sent_again, past.resets, past.troubled_before) = (again, resets, troubled);
+        past.held_back_before = held_back;
         identity
     }
 
@@ -281,6 +287,11 @@ impl SocketsPast {
         increase.clear();
         if let Some(times) = now.phases.get(&measured.phase(class)) {
             self.times[measured as usize].rise_to(times, increase);
+        }
+        // Where most acknowledgements are held back the rest is not how long the path takes.
+        let is_held_back = self.held_back > increase.packets() && self.since == [0; 2];
+        if measured == Measured::RoundTrip && is_held_back {
+            increase.clear();
         }
         if measured.has_mishaps() {
             let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

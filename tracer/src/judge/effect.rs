@@ -165,9 +165,7 @@ impl Effects {
         for connection in sample {
             let now = Known {
                 rtts: connection.rtts,
-                rtt_sum_ns: connection
-                    .rtt_mean_ns
-                    .saturating_mul(connection.rtts.into()),
+                rtt_sum_ns: connection.rtt_sum_ns,
                 troubles: connection.retransmits.saturating_add(connection.disturbed),
             };
             if self.known.len() >= MOST && !self.known.contains_key(&connection.tuple) {

@@ -57,7 +57,7 @@ impl Watched {
     /// What still lasts here though its incident is over, since nothing passed: something does again.
     pub(super) fn take_left(&mut self) -> Option<Finding> {
         let is_left = std::mem::take(&mut self.is_left) && self.case.is_none();
-        self.finding().filter(|_| is_left).cloned()
+        self.finding().filter(|_| is_left).copied()
     }
 
     /// The open finding, if it is one for the worse.

@@ -140,7 +140,7 @@ fn whoever_looked_knows_better_and_is_believed() {
         word: Word::Path,
         place: Some("lab-r2 out → lab-db in".to_owned()),
         evidence: vec!["the way back is slow".to_owned()],
-        waits: false,
+        takes_back: false,
     };
     host.judge.looked(before.number, looked.clone());
     host.run(30);
@@ -161,11 +161,11 @@ fn who_only_waits_for_another_is_excused() {
     host.until_told(30);
     let before = host.only();
     assert!(before.verdict.accuses());
-    let looked = |waits| Looked {
+    let looked = |takes_back| Looked {
         word: Word::CantTell,
         place: None,
         evidence: vec!["it waits for app → db tcp/5432".to_owned()],
-        waits,
+        takes_back,
     };
     host.judge.looked(before.number, looked(false));
     assert_eq!(
@@ -470,6 +470,15 @@ fn a_peer_that_takes_longer_is_the_peer_and_has_an_effect() {
     assert_eq!(incident.verdict, Word::Peer, "{incident:#?}");
     assert_eq!(incident.severity, Severity::Critical, "{incident:#?}");
     assert!(incident.effect.share > Some(0.5), "{:?}", incident.effect);
+}
+
+#[test]
+fn a_peer_that_holds_its_acknowledgements_back_is_no_slow_path() {
+    let mut host = Host::new(1);
+    host.world.with_exchanges = true;
+    host.run(LEARNT_S).world.holds_back = true;
+    host.run(120);
+    assert!(host.incidents().is_empty(), "{:#?}", host.incidents());
 }
 
 #[test]

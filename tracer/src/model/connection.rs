@@ -48,8 +48,8 @@ pub struct Connection {
     pub tuple: Tuple,
     /// Its round trips, those that came with data included.
     pub rtts: u32,
-    /// Their mean, in nanoseconds; 0 without any.
-    pub rtt_mean_ns: u64,
+    /// Their sum, in nanoseconds: of a mean the difference of two readings would be lost.
+    pub rtt_sum_ns: u64,
     /// The smallest.
     pub rtt_min_ns: u64,
     /// The last one.
@@ -60,6 +60,13 @@ pub struct Connection {
     pub exchanges: u32,
     /// Those that were disturbed.
     pub disturbed: u32,
+}
+
+impl Connection {
+    /// The mean of its round trips, in nanoseconds; 0 without any.
+    pub fn rtt_mean_ns(&self) -> u64 {
+        self.rtt_sum_ns.checked_div(self.rtts.into()).unwrap_or(0)
+    }
 }
 
 /// [`Connections`] with the class that they belong to.

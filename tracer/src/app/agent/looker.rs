@@ -12,7 +12,7 @@ use super::verdict::{judged, readings};
 use crate::judge::Looked;
 use crate::model::Reading;
 use crate::model::answer::Answer;
-use crate::model::verdict::Word;
+use crate::model::verdict::{Claim, Word};
 use crate::sink::verdict_text;
 
 /// For how long it looks.
@@ -61,13 +61,26 @@ fn look(api: &Api, readings: &[Arc<Reading>; 3]) -> Duration {
     start.elapsed()
 }
 
-/// The judgement of the worst dependency that is a part of an incident; none where none is accused.
+/// The judgement of the worst dependency that is a part of an incident, and of those that have the word of
+/// most; none where nothing new can be said.
 ///
-/// Who only waits for another is not accused, and comes behind all that are.
+/// What is wrong with one place is so for all that go there, while those who wait for one of these, which
+/// not every host can see that they do, are another matter. Who is known to wait is not accused, and comes
+/// behind all that are. Where nothing comes back any more nobody can say so of what was the matter before.
 fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
-    let mut cases = answer.cases.iter();
-    let case =
-        cases.find(|case| case.incidents.contains(&number) && case.judgement.word.accuses())?;
+    let parts = || {
+        answer
+            .cases
+            .iter()
+            .filter(|it| it.incidents.contains(&number))
+    };
+    let accused = || parts().filter(|it| it.judgement.word.accuses());
+    let to_blame = || accused().filter(|it| it.waits_for.is_none());
+    let with = |word| to_blame().filter(|it| it.judgement.word == word).count();
+    // Of as many it is the worst one's: the first, which is what the last of a turned order is.
+    let most = to_blame().rev().max_by_key(|it| with(it.judgement.word));
+    let silent = || parts().find(|it| it.judgement.claim == Claim::Silent);
+    let case = most.or_else(|| accused().next()).or_else(silent)?;
     let (word, evidence) = match &case.waits_for {
         None => (case.judgement.word, verdict_text::sentences(case)),
         Some(other) => {
@@ -79,6 +92,65 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
         word,
         place: case.place(),
         evidence,
-        waits: case.waits_for.is_some(),
+        takes_back: !word.accuses(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::answer::example;
+
+    /// One incident of several dependencies: those of the path first in number, and last in what is waited for.
+    fn shared(words: &[Word]) -> Answer {
+        let mut answer = example::outdated();
+        let case = answer.cases[0].clone();
+        let of = |&word: &Word| {
+            let mut case = case.clone();
+            case.incidents = vec![7];
+            case.judgement.word = word;
+            case
+        };
+        answer.cases = words.iter().map(of).collect();
+        answer
+    }
+
+    #[test]
+    fn an_incident_has_the_word_of_most_that_have_a_part_in_it() {
+        let word = |words: &[Word]| of_incident(&shared(words), 7).map(|it| it.word);
+        assert_eq!(word(&[Word::App, Word::Path, Word::Path]), Some(Word::Path));
+        assert_eq!(word(&[Word::App, Word::Path]), Some(Word::App));
+        assert_eq!(
+            word(&[Word::CantTell, Word::CantTell, Word::Peer]),
+            Some(Word::Peer)
+        );
+        assert_eq!(word(&[Word::Healthy]), None);
+        assert_eq!(of_incident(&shared(&[Word::Path]), 8), None);
+    }
+
+    #[test]
+    fn where_nothing_comes_back_any_more_what_was_said_before_is_taken_back() {
+        let mut answer = shared(&[Word::CantTell, Word::CantTell]);
+        answer.cases[1].judgement.claim = Claim::Silent;
+        let looked = of_incident(&answer, 7).unwrap();
+        assert!(
+            looked.takes_back && looked.word == Word::CantTell,
+            "{looked:?}"
+        );
+    }
+
+    #[test]
+    fn who_waits_for_another_is_not_accused() {
+        let mut answer = shared(&[Word::Peer, Word::Peer, Word::Path]);
+        for case in &mut answer.cases[..2] {
+            case.waits_for = Some("app → db tcp/5432".to_owned());
+        }
+        assert_eq!(of_incident(&answer, 7).unwrap().word, Word::Path);
+        answer.cases.truncate(2);
+        let looked = of_incident(&answer, 7).unwrap();
+        assert!(
+            looked.takes_back && looked.word == Word::CantTell,
+            "{looked:?}"
+        );
+    }
 }

@@ -215,6 +215,28 @@ fn a_lower_level_is_noticed_and_taken() {
 }
 
 #[test]
+fn what_was_faster_for_a_while_and_is_slow_then_began_when_it_became_slow() {
+    let mut run = Run::new();
+    run.go(1_800, 1.0, 13).go(300, 0.0, 0);
+    assert_eq!(run.opened().direction, Direction::Down);
+    let change_s = run.at_s;
+    run.said.clear();
+    run.go(30, 1.0, 53);
+    let finding = run.opened();
+    assert_eq!(
+        (finding.direction, finding.tier),
+        (Direction::Up, Tier::Page)
+    );
+    assert!(finding.change_s.abs_diff(change_s) <= 2, "{finding:?}");
+    // It is measured from now on.
+    let finding = run.go(60, 1.0, 53).stream.open().expect("it lasts");
+    assert!(
+        finding.median_ns[1] > 2.0 * finding.median_ns[0],
+        "{finding:?}"
+    );
+}
+
+#[test]
 fn what_was_faster_for_minutes_and_is_as_usual_again_is_no_fault() {
     let mut run = Run::new();
     run.go(1_800, 1.0, 13).go(600, 0.0, 0).go(600, 1.0, 13);

@@ -5,6 +5,7 @@ use super::group::{Group, Trips};
 use super::window::Window;
 use crate::detect::siblings::{Comparison, Contrast, Sibling, Why, compare, compare_legs};
 use crate::model::Histogram;
+use crate::model::connection::Connection;
 use crate::model::verdict::{Odd, Share, Side, Timed};
 
 /// Round trips differ for many reasons, such as the length of the way: from this difference on it
@@ -119,7 +120,7 @@ fn is_of_most_connections(group: &Group<'_>, legs: &[Group<'_>]) -> bool {
     let is_own = |leg: &&Group<'_>| std::ptr::eq(leg.sockets, group.sockets);
     let mean = |leg: &Group<'_>| -> Vec<u64> {
         let measured = leg.seen().sample.iter().filter(|it| it.rtts > 0);
-        measured.map(|it| it.rtt_mean_ns).collect()
+        measured.map(Connection::rtt_mean_ns).collect()
     };
     let own = mean(group);
     let mut others: Vec<u64> = legs

@@ -166,6 +166,6 @@ fn in_half<'a>(group: &Group<'_>, half: &'a Report, tuple: Tuple) -> Option<&'a 
 /// Of single connections only the mean is known.
 fn trips(connection: &Connection) -> Histogram {
     let mut times = Histogram::default();
-    times.record_n(connection.rtt_mean_ns, connection.rtts.into());
+    times.record_n(connection.rtt_mean_ns(), connection.rtts.into());
     times
 }

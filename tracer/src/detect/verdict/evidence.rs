@@ -43,6 +43,8 @@ pub struct Evidence {
     /// The shortest ones, which may hold a peer's time too, of other services between the same hosts by the
     /// same next hop, where there are enough.
     pub round_trip_beside: Option<Timed>,
+    /// Acknowledgements that the peer held back.
+    pub held_back: u64,
     /// How many round trips TCP measured, those that may hold the peer's time included.
     pub measured: u64,
     /// Whether the shortest round trip is surely the network's alone: then `peer_most` is a bound.

@@ -99,6 +99,9 @@ impl<'a> Group<'a> {
     }
 
     pub(super) fn times(&self, phase: Phase) -> Option<Timed> {
+        if phase == Phase::Rtt {
+            return Timed::of(&self.trips(Trips::Pure));
+        }
         Timed::of(self.seen().phases.get(&phase)?)
     }
 
@@ -189,6 +192,11 @@ impl<'a> Group<'a> {
 
 fn trips_of(seen: &Connections, trips: Trips) -> Histogram {
     let mut times = seen.phase(Phase::Rtt);
+    if seen.sight(Sight::HeldBack) > times.count() {
+        // Whoever holds most acknowledgements back sends the rest when it gets to it: that is not how long
+        // the path takes.
+        times = Histogram::default();
+    }
     if trips == Trips::OrMore {
         times.merge(&seen.phase(Phase::RttWithData));
     }

@@ -151,10 +151,10 @@ impl Sign {
                 "1 % of the packets or more, and five, are dropped since their frames have another's Ethernet address"
             }
             Self::RouterRefuses => {
-                "a router says five times or more by ICMP that its packets get no further, and five are sent again or connections not opened"
+                "a router says five times or more (twice, where nothing comes back) by ICMP that its packets get no further, and five are sent again or connections not opened"
             }
             Self::PeerTurnsBack => {
-                "the peer says so itself, five times or more, and five are sent again or connections not opened"
+                "the peer says so itself, as often, and five are sent again or connections not opened"
             }
             Self::NotAccepted => {
                 "five connections or more found no room in a listen queue at the service, which is on this host, and five SYNs, or answers to them, are sent again"
@@ -489,11 +489,15 @@ fn peer_long(seen: &Evidence) -> Option<Fact> {
     }
     let (least, most) = (enough(seen.peer_least)?, enough(seen.peer_most)?);
     // A receiver may hold its acknowledgement back for 40 ms, which is missing from `least`; where
-    // it is nothing, only short round trips, its own or those of the same two hosts by the same next
-    // hop, tell the peer from a path that is slow at times.
+    // it is nothing, only short round trips of the network alone tell the peer from a path that
+    // is slow at times. Where it holds back half of them or more it does take long, and those of the same two
+    // hosts by the same next hop tell of the path; of answers that acknowledge by themselves they do
+    // not, since these may go another way beyond it.
     let is_seen = least.p50_ns >= LONG_NS / 2;
-    let trips = [enough(seen.round_trip), seen.round_trip_beside];
-    let is_implied = trips.into_iter().flatten().any(|it| is_little(it, seen));
+    let are_held_back = 2 * seen.held_back >= seen.exchanges;
+    let beside = seen.round_trip_beside.filter(|_| are_held_back);
+    let round_trip = enough(seen.round_trip).or(beside);
+    let is_implied = round_trip.is_some_and(|it| is_little(it, seen));
     let is_long = is_most(most, seen) && (is_implied || (is_seen && seen.is_bounded));
     is_long.then(|| long(least, most))
 }

@@ -132,6 +132,7 @@ impl<'a> View<'a> {
             round_trip: self.round_trip(),
             round_trip_or_more: group.times(Phase::RttWithData),
             round_trip_beside: self.round_trip_beside(),
+            held_back: sight(Sight::HeldBack),
             measured: group.trips(Trips::OrMore).count(),
             is_bounded,
             peer_least: group.times(Phase::PeerAtLeast),

@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) with_exchanges: bool,
     /// How slow the peer is.
     pub(super) peer: f64,
+    /// Whether it holds back nine of ten acknowledgements, and sends the rest when it gets to it.
+    pub(super) holds_back: bool,
     /// Another gateway that the sockets send by from now on, and how slow its way is.
     pub(super) moved: Option<f64>,
     each: u64,
@@ -80,6 +82,7 @@ impl World {
             fault: None,
             with_exchanges: false,
             peer: 1.0,
+            holds_back: false,
             moved: None,
             each: 1,
         };
@@ -209,17 +212,21 @@ impl World {
             self.reading.connections.push(new);
         }
         let slow = self.moved.unwrap_or(1.0);
-        for _ in 0..packets {
+        for number in 0..packets {
             let (peer, path) = (
                 self.scattered(20e6 * self.peer),
                 self.scattered(200e3 * slow),
             );
-            let times = [
-                (Phase::Rtt, path),
-                (Phase::PeerAtLeast, peer),
-                (Phase::Answer, peer + path),
-            ];
+            let (is_held_back, late) = (self.holds_back && number % 10 > 0, self.scattered(9e6));
+            let round_trip = if self.holds_back { late } else { path };
+            let times = [(Phase::PeerAtLeast, peer), (Phase::Answer, peer + path)];
             let sockets = &mut self.reading.connections[at];
+            if is_held_back {
+                *sockets.sights.entry(Sight::HeldBack).or_default() += 1;
+            } else {
+                let trips = sockets.phases.entry(Phase::Rtt).or_default();
+                trips.record(round_trip);
+            }
             for (phase, ns) in times {
                 sockets.phases.entry(phase).or_default().record(ns);
             }

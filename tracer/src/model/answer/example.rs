@@ -108,7 +108,7 @@ fn connection(port: u16, rtt_mean_ns: u64) -> Connection {
             destination_port: port,
         },
         rtts: 40,
-        rtt_mean_ns,
+        rtt_sum_ns: 40 * rtt_mean_ns,
         rtt_min_ns: 280_000,
         rtt_last_ns: rtt_mean_ns,
         retransmits: 3,

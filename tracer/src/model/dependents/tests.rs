@@ -57,7 +57,7 @@ fn connection(client: &str, port: u16, exchanges: u32) -> Connection {
             destination_port: 443,
         },
         rtts: 0,
-        rtt_mean_ns: 0,
+        rtt_sum_ns: 0,
         rtt_min_ns: 0,
         rtt_last_ns: 0,
         retransmits: 0,

@@ -171,12 +171,9 @@ fn sample_since(sample: &mut [Connection], before: &[Connection]) {
 
 /// The smallest round trip stays that of the whole time.
 fn connection_since(connection: &Connection, before: &Connection) -> Connection {
-    let sum = |it: &Connection| u64::from(it.rtts).saturating_mul(it.rtt_mean_ns);
-    let rtts = connection.rtts.saturating_sub(before.rtts);
-    let sum_ns = sum(connection).saturating_sub(sum(before));
     Connection {
-        rtts,
-        rtt_mean_ns: sum_ns.checked_div(rtts.into()).unwrap_or(0),
+        rtts: connection.rtts.saturating_sub(before.rtts),
+        rtt_sum_ns: connection.rtt_sum_ns.saturating_sub(before.rtt_sum_ns),
         retransmits: connection.retransmits.saturating_sub(before.retransmits),
         exchanges: connection.exchanges.saturating_sub(before.exchanges),
         disturbed: connection.disturbed.saturating_sub(before.disturbed),
@@ -188,6 +185,19 @@ fn connection_since(connection: &Connection, before: &Connection) -> Connection 
 mod tests {
     use super::*;
     use crate::model::connection::example;
+
+    #[test]
+    fn a_window_of_a_connection_that_lives_for_long_is_exact() {
+        let mut before = example::lab().connections[0].sample[0];
+        (before.rtts, before.rtt_sum_ns) = (10_000_000, 7_654_321_987_654);
+        let now = Connection {
+            rtts: before.rtts + 80,
+            rtt_sum_ns: before.rtt_sum_ns + 80 * 70_000,
+            ..before
+        };
+        let since = connection_since(&now, &before);
+        assert_eq!((since.rtts, since.rtt_mean_ns()), (80, 70_000));
+    }
 
     #[test]
     fn nothing_came_since_the_same_report() {

@@ -143,7 +143,7 @@ impl Flow {
             destination: tuple.destination,
             destination_port: tuple.destination_port,
             rtts: flow.rtts,
-            rtt_mean_ns: flow.rtt_mean_ns,
+            rtt_mean_ns: flow.rtt_mean_ns(),
             rtt_min_ns: flow.rtt_min_ns,
             rtt_last_ns: flow.rtt_last_ns,
             duplicates: flow.retransmits,

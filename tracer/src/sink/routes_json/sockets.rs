@@ -146,7 +146,7 @@ impl Connection {
             destination: tuple.destination,
             destination_port: tuple.destination_port,
             rtts: connection.rtts,
-            rtt_mean_ns: known(connection.rtt_mean_ns),
+            rtt_mean_ns: known(connection.rtt_mean_ns()),
             rtt_min_ns: known(connection.rtt_min_ns),
             rtt_last_ns: known(connection.rtt_last_ns),
             retransmits: connection.retransmits,

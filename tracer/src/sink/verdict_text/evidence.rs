@@ -111,7 +111,7 @@ fn way(case: &Case) -> Vec<String> {
 /// The slowest and the fastest, each by its five-tuple.
 fn connections(case: &Case) -> String {
     let mut all: Vec<&Connection> = case.sample.iter().filter(|it| it.rtts > 0).collect();
-    all.sort_by_key(|it| it.rtt_mean_ns);
+    all.sort_by_key(|it| it.rtt_mean_ns());
     if all.is_empty() {
         return String::new();
     }
@@ -129,7 +129,7 @@ fn connections(case: &Case) -> String {
             end(tuple.destination, tuple.destination_port),
             end(tuple.source, tuple.source_port),
             units::count(it.rtts.into()),
-            units::latency(it.rtt_mean_ns),
+            units::latency(it.rtt_mean_ns()),
             units::latency(it.rtt_min_ns),
             units::count(it.retransmits.into()),
             units::count(it.exchanges.into()),

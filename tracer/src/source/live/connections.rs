@@ -331,11 +331,7 @@ fn connection(raw: &Raw) -> Option<Connection> {
     Some(Connection {
         tuple: tuple(&raw.tuple)?,
         rtts: raw.rtts,
-        rtt_mean_ns: raw
-            .rtt_sum_us
-            .checked_div(raw.rtts.into())
-            .unwrap_or(0)
-            .saturating_mul(1000),
+        rtt_sum_ns: raw.rtt_sum_us.saturating_mul(1000),
         rtt_min_ns: ns(raw.rtt_min_us),
         rtt_last_ns: ns(raw.rtt_last_us),
         retransmits: raw.retransmits,

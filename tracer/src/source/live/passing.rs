@@ -78,11 +78,10 @@ fn samples(totals: &Totals, memory: &Memory) -> HashMap<Key, Vec<Connection>> {
 
 fn flow(raw: &Raw) -> Option<Connection> {
     let ns = |us: u32| u64::from(us) * 1000;
-    let mean_us = raw.rtt_sum_us.checked_div(raw.rtts.into());
     Some(Connection {
         tuple: tuple(&raw.tuple)?,
         rtts: raw.rtts,
-        rtt_mean_ns: mean_us.unwrap_or(0).saturating_mul(1000),
+        rtt_sum_ns: raw.rtt_sum_us.saturating_mul(1000),
         rtt_min_ns: ns(raw.rtt_min_us),
         rtt_last_ns: ns(raw.rtt_last_us),
         retransmits: raw.again,

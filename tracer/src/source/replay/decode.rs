@@ -155,7 +155,9 @@ pub(super) fn connection(it: &wire::Connection) -> Connection {
     Connection {
         tuple: tuple(&it.tuple),
         rtts: it.rtts,
-        rtt_mean_ns: it.rtt_mean_ns,
+        rtt_sum_ns: it
+            .rtt_sum_ns
+            .unwrap_or_else(|| it.rtt_mean_ns.saturating_mul(it.rtts.into())),
         rtt_min_ns: it.rtt_min_ns,
         rtt_last_ns: it.rtt_last_ns,
         retransmits: it.retransmits,

@@ -179,7 +179,8 @@ pub(super) fn connection(it: &Connection) -> wire::Connection {
     wire::Connection {
         tuple: tuple(&it.tuple),
         rtts: it.rtts,
-        rtt_mean_ns: it.rtt_mean_ns,
+        rtt_mean_ns: it.rtt_mean_ns(),
+        rtt_sum_ns: Some(it.rtt_sum_ns),
         rtt_min_ns: it.rtt_min_ns,
         rtt_last_ns: it.rtt_last_ns,
         retransmits: it.retransmits,

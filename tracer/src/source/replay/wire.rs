@@ -179,6 +179,9 @@ pub(super) struct Connection {
     pub(super) tuple: Tuple,
     pub(super) rtts: u32,
     pub(super) rtt_mean_ns: u64,
+    /// Of recordings that have the mean alone it is not known as well.
+    #[serde(default)]
+    pub(super) rtt_sum_ns: Option<u64>,
     pub(super) rtt_min_ns: u64,
     pub(super) rtt_last_ns: u64,
     pub(super) retransmits: u32,

@@ -502,6 +502,7 @@ fn no_dead_end(scene: &mut Scene, kind: u8) -> Result<()> {
 fn old_road_is_well(scene: &mut Scene) -> Result<()> {
     scene.story.wire.set_loss(0.0);
     scene.story.wire.set_delay(OLD_ROAD);
+    scene.spread_again();
     Ok(())
 }
 
@@ -509,6 +510,7 @@ fn old_road_is_well(scene: &mut Scene) -> Result<()> {
 fn third_road_is_well(scene: &mut Scene) -> Result<()> {
     scene.third.set_loss(0.0);
     scene.third.set_delay(Duration::ZERO);
+    scene.spread_again();
     Ok(())
 }
 

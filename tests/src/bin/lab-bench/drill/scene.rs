@@ -107,6 +107,10 @@ impl Client {
         }
     }
 
+    fn start_again(&mut self) {
+        *self = Self::start(&self.ns, self.at, self.to, (self.many, self.between));
+    }
+
     /// Whether they get fewer than half of their answers.
     fn is_failing(&self, answers: u64, time: Duration) -> bool {
         let expected = f64::from(self.many) * time.as_secs_f64() / self.between.as_secs_f64();
@@ -205,6 +209,16 @@ impl Scene {
             colleagues,
             story,
         })
+    }
+
+    /// Spreads the users of the pool over its legs again: on one that loses TCP picks another leg (it hashes
+    /// anew), and stays there.
+    pub(super) fn spread_again(&mut self) {
+        let of_pool = |it: &&mut Client| it.to.port() == POOL_PORT;
+        self.users
+            .iter_mut()
+            .filter(of_pool)
+            .for_each(Client::start_again);
     }
 
     /// A route to nowhere near appears: 10.100.0.0/24, 10.101.0.0/24 …
@@ -309,9 +323,10 @@ impl Scene {
         let before: Vec<_> = self.users.iter().map(|it| it.users.answers()).collect();
         std::thread::sleep(time);
         for (client, before) in self.users.iter_mut().zip(before) {
-            if client.is_failing(client.users.answers() - before, time) {
-                let how = (client.many, client.between);
-                *client = Client::start(&client.ns, client.at, client.to, how);
+            if client.users.has_any_gone()
+                || client.is_failing(client.users.answers() - before, time)
+            {
+                client.start_again();
             }
         }
     }
