@@ -143,11 +143,21 @@ impl View<'_> {
 
     /// The sockets of this dependency whose time it is.
     fn sockets(&self, slower: &Slower) -> Option<&Group<'_>> {
-        let What::Sockets(_, next_hop) = slower.what else {
+        let What::Sockets(phase, next_hop) = slower.what else {
             return None;
         };
-        let mut all = [&self.group].into_iter().chain(self.other.iter().copied());
+        // Of several legs the other side's round trips are those of all, and which is slow they do not tell.
+        let is_of_all = phase == Phase::Rtt && self.is_one_of_several();
+        let other = self.other.iter().copied().filter(|_| !is_of_all);
+        let mut all = [&self.group].into_iter().chain(other);
         all.find(|it| it.next_hop() == next_hop && class_key(&it.sockets.class) == slower.class)
+    }
+
+    /// Whether this host's sockets ask the same by other next hops, too.
+    fn is_one_of_several(&self) -> bool {
+        let group = &self.group;
+        let own = |it: &&Group<'_>| it.asks == group.asks && it.is_of(group) && it.is_beside(group);
+        self.all.iter().filter(own).count() > 1
     }
 
     /// Whether it is a part of this dependency.

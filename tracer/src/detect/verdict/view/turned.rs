@@ -15,7 +15,13 @@ impl View<'_> {
     /// Packets that are too large are too large for a whole window of TCP's when that is learnt: only
     /// where they still are in the second half, they get no further.
     pub(super) fn turned_back(&self) -> [Option<TurnedBack>; 2] {
-        let Some(told) = self.about(&self.window.whole).find_map(|it| it.seen.told) else {
+        let whole = &self.window.whole;
+        let own = self.about(whole, false).find_map(|it| it.seen.told);
+        let of_host = || {
+            let mut told = self.about(whole, true).filter_map(|it| it.seen.told);
+            told.find(is_of_host)
+        };
+        let Some(told) = own.or_else(of_host) else {
             return [None; 2];
         };
         let said = self.said(&told);
@@ -31,8 +37,8 @@ impl View<'_> {
         let window = self.window;
         let (why, sight) = why(told)?;
         let count = |report| {
-            let counts = self.about(report).map(|flows| flows.seen.sight(sight));
-            counts.sum::<u64>()
+            let about = self.about(report, is_of_host(told));
+            about.map(|flows| flows.seen.sight(sight)).sum::<u64>()
         };
         let is_over = sight == Sight::IcmpTooBig && count(&window.late) == 0;
         let times = count(&window.whole);
@@ -43,8 +49,13 @@ impl View<'_> {
         })
     }
 
-    /// What was seen of the packets that this group sends.
-    fn about<'r>(&self, report: &'r Report) -> impl Iterator<Item = &'r Flows> + use<'r> {
+    /// What was seen of the packets that this group sends, or that this host sends to the same end whatever
+    /// the service.
+    fn about<'r>(
+        &self,
+        report: &'r Report,
+        whatever: bool,
+    ) -> impl Iterator<Item = &'r Flows> + use<'r> {
         let (group, seen) = (self.group, self.group.seen());
         let cookie = seen.namespace.cookie;
         let who = |it: &Group<'_>| (it.asks, it.port, it.seen().namespace.cookie);
@@ -57,7 +68,8 @@ impl View<'_> {
             let (at, class) = (&flows.seen, &flows.class);
             at.namespace.cookie == cookie
                 && device.is_none_or(|device| device == at.ifindex)
-                && (class.protocol, class.service) == (sent.protocol, sent.service)
+                && class.protocol == sent.protocol
+                && (whatever || class.service == sent.service)
                 && class.source == sent.source
                 && class.destination == sent.destination
         })
@@ -87,6 +99,16 @@ impl View<'_> {
             }
         });
         peers.any(|peer| peer == told.by)
+    }
+}
+
+/// Whether what is said holds for all that goes to the other end, and not for one service of it: a router that
+/// knows no way says so once a second, of whichever packet comes then.
+fn is_of_host(told: &Told) -> bool {
+    match (told.by.is_ipv4(), told.kind, told.code) {
+        (true, 3, code) => matches!(code, 0 | 1 | 6 | 7),
+        (false, 1, code) => matches!(code, 0 | 3),
+        _ => false,
     }
 }
 
@@ -121,14 +143,36 @@ mod tests {
         #[case] code: u8,
         #[case] sight: Option<Sight>,
     ) {
-        let told = Told {
+        assert_eq!(why(&told(by, kind, code)).map(|it| it.1), sight);
+    }
+
+    #[rstest]
+    #[case::no_way_to_the_network("10.0.0.1", 3, 0, true)]
+    #[case::no_way_to_the_host("10.0.0.1", 3, 1, true)]
+    #[case::no_way_v6("fd00::1", 1, 0, true)]
+    #[case::no_such_neighbour_v6("fd00::1", 1, 3, true)]
+    #[case::nobody_at_the_port("10.0.0.1", 3, 3, false)]
+    #[case::forbidden_perhaps_by_port("10.0.0.1", 3, 13, false)]
+    #[case::nobody_at_the_port_v6("fd00::1", 1, 4, false)]
+    #[case::too_big("10.0.0.1", 3, 4, false)]
+    #[case::circle("10.0.0.1", 11, 0, false)]
+    fn some_hold_for_all_services_of_a_host(
+        #[case] by: &str,
+        #[case] kind: u8,
+        #[case] code: u8,
+        #[case] holds: bool,
+    ) {
+        assert_eq!(is_of_host(&told(by, kind, code)), holds);
+    }
+
+    fn told(by: &str, kind: u8, code: u8) -> Told {
+        Told {
             by: by.parse().unwrap(),
             kind,
             code,
             mtu: None,
             gateway: None,
             ago_ns: 0,
-        };
-        assert_eq!(why(&told).map(|it| it.1), sight);
+        }
     }
 }
