@@ -25,7 +25,6 @@ const CONFIG: &str = "\
 max_cpu = \"off\"
 [filter]
 prefix = \"10.0.0.0/8\"
-protocol = \"tcp\"
 ";
 
 const COMPONENTS: &str = "\
