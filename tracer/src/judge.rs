@@ -240,10 +240,9 @@ impl Judge {
         let is_new = matches!(verdict, Verdict::Opened(_));
         let told = match verdict {
             Verdict::Opened(finding) | Verdict::Louder(finding) => Some(finding),
-            Verdict::Insufficient | Verdict::Quiet if increase.packets() > 0 => watched.take_left(),
-            Verdict::Insufficient | Verdict::Quiet => None,
+            Verdict::Insufficient | Verdict::Quiet => watched.take_left(round.at_s),
             Verdict::Cleared(finding) => {
-                if let Some(number) = watched.case {
+                if let Some(number) = watched.case.filter(|_| place::is_worse(&finding)) {
                     self.cases.clear(number, key, &finding, &self.clock);
                 }
                 None

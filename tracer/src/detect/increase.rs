@@ -36,6 +36,12 @@ impl Increase {
         self.mishaps = [0; 3];
     }
 
+    /// Takes out what is in lower buckets.
+    pub fn drop_below(&mut self, bucket: u8) {
+        self.cells.retain(|(it, _)| *it >= bucket);
+        self.packets = self.cells.iter().map(|(_, count)| u64::from(*count)).sum();
+    }
+
     /// Counts packets of a bucket, as [`crate::model::bucket::index`] numbers them. A bucket may
     /// be named more than once.
     pub fn add(&mut self, bucket: u8, packets: u32) {

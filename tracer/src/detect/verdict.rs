@@ -126,7 +126,9 @@ pub fn judge(seen: &Evidence) -> Judgement {
     };
     // Nobody is sure of what stands on one look alone.
     let is_unproven = |fact: &Fact| matches!(fact, Fact::Grew(grown) if !grown.found);
-    let sure = if against.is_empty() && !evidence.iter().any(is_unproven) {
+    let is_by_others = rule.when.contains(&S::PeerLong) && sign::is_by_others(seen);
+    let is_proven = !is_by_others && !evidence.iter().any(is_unproven);
+    let sure = if against.is_empty() && is_proven {
         rule.sure
     } else {
         rule.sure.less()

@@ -42,9 +42,10 @@ pub(super) struct Case {
     /// When that was counted last, and when a packet passed last.
     stepped_s: u64,
     traffic_s: u64,
-    /// When a packet passed last where a finding lasts, and when a finding was over last; 0 before anybody
-    /// asked in this run.
+    /// When anything passed last where a finding lasts; 0 before anybody asked in this run.
     bad_traffic_s: u64,
+    /// When it was bad last anywhere, and when a finding was over last.
+    bad_s: u64,
     cleared_s: u64,
     dirty: bool,
 }
@@ -61,6 +62,22 @@ pub struct Looked {
     /// Whether that takes back what was said before: it only waits for another dependency, or nothing comes
     /// back any more.
     pub takes_back: bool,
+    /// The dependencies that it was said of.
+    pub said_of: Vec<String>,
+    /// The dependencies of which anything can be told now, healthy ones among them.
+    pub clear: Vec<String>,
+}
+
+impl Looked {
+    /// Whether what was said is not over by what is said of others now: of most that it was said of nothing can
+    /// be told.
+    fn stands_beside(&self, now: &Self) -> bool {
+        let unseen = self.said_of.iter().filter(|it| !now.clear.contains(it));
+        self.word.accuses()
+            && now.word.accuses()
+            && self.word != now.word
+            && 2 * unseen.count() > self.said_of.len()
+    }
 }
 
 /// All of them, oldest first.
@@ -202,15 +219,26 @@ impl Cases {
         increase: &Increase,
         clock: &Clock,
     ) {
-        let Some(case) = self.get(number) else {
+        let at = self
+            .kept
+            .iter()
+            .rposition(|it| it.incident.number == number);
+        let Some(case) = at.map(|at| &mut self.kept[at]) else {
             return;
         };
         if increase.packets() > 0 {
-            (case.traffic_s, case.bad_traffic_s) = (clock.at_s(), clock.at_s());
-            if case.incident.state != State::Open {
-                case.reopen(clock);
-            }
+            case.traffic_s = clock.at_s();
         }
+        // What is only sent again is not timed, and passes.
+        if !increase.is_empty() {
+            case.bad_traffic_s = clock.at_s();
+        }
+        let is_bad_now = finding.last_bad_s >= clock.at_s();
+        if is_bad_now && matches!(case.incident.state, State::Recovering { .. }) {
+            self.revision += 1;
+            case.reopen(clock, self.revision);
+        }
+        case.bad_s = case.bad_s.max(finding.last_bad_s);
         let incident = &mut case.incident;
         incident.last_bad = incident.last_bad.max(clock.moment(finding.last_bad_s));
         if let Some(found) = incident.findings.iter_mut().find(|it| it.stream == key)
@@ -265,6 +293,8 @@ impl Cases {
                 case.dirty = true;
             }
             if case.incident.state == State::Open && case.is_left(clock) {
+                self.revision += 1;
+                case.incident.revision = self.revision;
                 case.incident.state = State::Recovering { since: clock.now() };
                 let what =
                     "nothing passes any more where it lasted, and elsewhere the old level is back";
@@ -323,6 +353,13 @@ impl Cases {
         let Some(case) = self.get(number).filter(|it| it.incident.is_active()) else {
             return;
         };
+        if case
+            .looked
+            .as_ref()
+            .is_some_and(|had| had.stands_beside(&looked))
+        {
+            return;
+        }
         case.looked = Some(looked);
         let said = |it: &Incident| (it.verdict, it.place.clone(), it.evidence.clone());
         let before = said(&case.incident);
@@ -422,9 +459,11 @@ impl Case {
         incident.change_error_s = incident.change_error_s.min(finding.change_error_s);
         incident.place = shared_name(&incident.marks.shared, place);
         if let State::Recovering { .. } = incident.state {
-            self.reopen(clock);
+            let revision = self.incident.revision;
+            self.reopen(clock, revision);
         }
         self.bad_traffic_s = clock.at_s();
+        self.bad_s = self.bad_s.max(finding.last_bad_s);
         let incident = &mut self.incident;
         if is_new || (!lasts && incident.found <= FINDINGS as u64) {
             let what = format!("{}: {}", describe(finding, place.measure), place.name);
@@ -432,8 +471,9 @@ impl Case {
         }
     }
 
-    fn reopen(&mut self, clock: &Clock) {
+    fn reopen(&mut self, clock: &Clock, revision: u64) {
         let incident = &mut self.incident;
+        incident.revision = revision;
         incident.state = State::Open;
         incident.episodes += 1;
         // It may be another's this time.
@@ -445,18 +485,18 @@ impl Case {
     }
 
     /// Whether nothing passes any more where something lasts, as after a guest left, while the old level came
-    /// back elsewhere since. Of what nobody sends nobody could ever say that it is well again.
+    /// back since in at least as many places. Of what nobody sends nobody could ever say that it is well again;
+    /// but what is sent again in vain is sent.
     fn is_left(&mut self, clock: &Clock) -> bool {
         let now_s = clock.at_s();
         if self.bad_traffic_s == 0 {
             // After a restart.
-            self.bad_traffic_s = now_s;
-            let mut findings = self.incident.findings.iter();
-            if findings.any(|it| it.cleared.is_some()) {
-                self.cleared_s = now_s;
-            }
+            (self.bad_traffic_s, self.bad_s) = (now_s, now_s);
         }
-        now_s > self.bad_traffic_s + TRAFFIC_S && self.cleared_s >= self.bad_traffic_s
+        let (lasting, found) = (self.incident.lasting, self.incident.found);
+        now_s > self.bad_traffic_s + TRAFFIC_S
+            && self.cleared_s >= self.bad_s
+            && 2 * lasting <= found
     }
 
     fn end(&mut self, by: End, clock: &Clock, revision: u64) {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use crate::detect::{Increase, Mishap};
-use crate::model::connection::{Connections, Phase, Sight};
+use crate::model::bucket;
+use crate::model::connection::{Connections, HELD_BACK_US, MOST_HELD_BACK, Phase, Sight};
 use crate::model::drops::Blame;
 use crate::model::identity::{AsItIs, PerNode, of_sockets};
 use crate::model::{Class, Counts, Histogram, Node, Parent, Reading, Service};
@@ -288,10 +289,9 @@ impl SocketsPast {
         if let Some(times) = now.phases.get(&measured.phase(class)) {
             self.times[measured as usize].rise_to(times, increase);
         }
-        // Where most acknowledgements are held back the rest is not how long the path takes.
-        let is_held_back = self.held_back > increase.packets() && self.since == [0; 2];
-        if measured == Measured::RoundTrip && is_held_back {
-            increase.clear();
+        // Where nearly all acknowledgements are held back, what comes sooner is not how long the path takes.
+        if measured == Measured::RoundTrip && self.held_back > MOST_HELD_BACK * increase.packets() {
+            increase.drop_below(bucket::index(u64::from(HELD_BACK_US) * 1000) as u8);
         }
         if measured.has_mishaps() {
             let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

@@ -54,10 +54,20 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// What still lasts here though its incident is over, since nothing passed: something does again.
-    pub(super) fn take_left(&mut self) -> Option<Finding> {
-        let is_left = std::mem::take(&mut self.is_left) && self.case.is_none();
-        self.finding().filter(|_| is_left).copied()
+    /// What is bad again here, though its incident is over since nothing passed: that begins now.
+    pub(super) fn take_left(&mut self, at_s: u64) -> Option<Finding> {
+        self.is_left &= self.case.is_none() && self.stream.open().is_some();
+        let finding = self
+            .finding()
+            .filter(|it| self.is_left && it.last_bad_s >= at_s)?;
+        let finding = Finding {
+            change_s: at_s,
+            change_error_s: 1.0,
+            raised_s: at_s,
+            ..*finding
+        };
+        self.is_left = false;
+        Some(finding)
     }
 
     /// The open finding, if it is one for the worse.

@@ -141,6 +141,11 @@ fn whoever_looked_knows_better_and_is_believed() {
         place: Some("lab-r2 out → lab-db in".to_owned()),
         evidence: vec!["the way back is slow".to_owned()],
         takes_back: false,
+        said_of: vec![
+            "app → db tcp/5432".to_owned(),
+            "app → db tcp/5433".to_owned(),
+        ],
+        clear: Vec::new(),
     };
     host.judge.looked(before.number, looked.clone());
     host.run(30);
@@ -150,8 +155,17 @@ fn whoever_looked_knows_better_and_is_believed() {
         (Word::Path, looked.place.as_ref(), &looked.evidence)
     );
     assert!(after.revision > before.revision);
-    host.judge.looked(99, looked);
+    host.judge.looked(99, looked.clone());
     assert_eq!(host.only(), after, "there is no such incident");
+    let mut other = Looked {
+        word: Word::App,
+        ..looked.clone()
+    };
+    host.judge.looked(before.number, other.clone());
+    assert_eq!(host.only().verdict, Word::Path, "they can't be seen now");
+    other.clear = looked.said_of;
+    host.judge.looked(before.number, other);
+    assert_eq!(host.only().verdict, Word::App);
 }
 
 #[test]
@@ -166,6 +180,8 @@ fn who_only_waits_for_another_is_excused() {
         place: None,
         evidence: vec!["it waits for app → db tcp/5432".to_owned()],
         takes_back,
+        said_of: Vec::new(),
+        clear: Vec::new(),
     };
     host.judge.looked(before.number, looked(false));
     assert_eq!(
@@ -353,6 +369,36 @@ fn what_nothing_passes_any_more_keeps_no_incident_of_others_open() {
     (host.world.left, host.world.fault) = (0, Some(Fault::slow("rx", 10.0)));
     host.until_told(30);
     assert_eq!(host.incidents().len(), 2);
+}
+
+#[test]
+fn who_left_and_comes_back_well_opens_nothing() {
+    let mut host = Host::new(3);
+    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
+    host.until_told(30);
+    host.run(60);
+    (host.world.left, host.world.fault) = (1, None);
+    host.run(200);
+    assert!(matches!(host.only().state, State::Recovering { .. }));
+    host.world.left = 0;
+    host.run(20);
+    assert_eq!(host.only().episodes, 1, "within the same incident");
+    host.run(300);
+    assert!(matches!(host.only().state, State::Closed { .. }));
+    host.run(600);
+    assert_eq!(host.incidents().len(), 1);
+}
+
+#[test]
+fn who_stays_dead_while_others_recover_has_not_left() {
+    let mut host = Host::new(3);
+    host.run(LEARNT_S).world.fault = Some(Fault::drops("receive", 0.6));
+    host.until_told(60);
+    host.run(60);
+    // One of them stays dead: all that it sends is dropped.
+    (host.world.dead, host.world.fault) = (1, None);
+    host.run(400);
+    assert_eq!(host.only().state, State::Open);
 }
 
 #[test]

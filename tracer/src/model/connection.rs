@@ -6,7 +6,7 @@ pub(crate) mod example;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub use tracer_common::exchange::{Phase, Sight};
+pub use tracer_common::exchange::{HELD_BACK_US, Phase, Sight};
 
 use super::passing::TtlStep;
 use super::{Class, Histogram, Namespace, Reading, Service, Tuple};
@@ -37,6 +37,9 @@ pub struct Connections {
     /// Some of the connections that are open, chosen by hash: at most [`SAMPLE`].
     pub sample: Vec<Connection>,
 }
+
+/// From so many times as many acknowledgements that were held back as others on, they are nearly all.
+pub const MOST_HELD_BACK: u64 = 4;
 
 /// How many connections of a class and next hop are shown by themselves.
 pub const SAMPLE: usize = 128;

@@ -11,7 +11,7 @@ use super::api::Api;
 use super::verdict::{judged, readings};
 use crate::judge::Looked;
 use crate::model::Reading;
-use crate::model::answer::Answer;
+use crate::model::answer::{Answer, Case};
 use crate::model::verdict::{Claim, Word};
 use crate::sink::verdict_text;
 
@@ -79,7 +79,11 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
     let with = |word| to_blame().filter(|it| it.judgement.word == word).count();
     // Of as many it is the worst one's: the first, which is what the last of a turned order is.
     let most = to_blame().rev().max_by_key(|it| with(it.judgement.word));
-    let silent = || parts().find(|it| it.judgement.claim == Claim::Silent);
+    let is_silent = |case: &&Case| case.judgement.claim == Claim::Silent;
+    let silent = || {
+        let are_most = 2 * parts().filter(is_silent).count() >= parts().count();
+        parts().find(is_silent).filter(|_| are_most)
+    };
     let case = most.or_else(|| accused().next()).or_else(silent)?;
     let (word, evidence) = match &case.waits_for {
         None => (case.judgement.word, verdict_text::sentences(case)),
@@ -93,7 +97,13 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
         place: case.place(),
         evidence,
         takes_back: !word.accuses(),
+        said_of: names(&mut parts().filter(|it| it.judgement.word == case.judgement.word)),
+        clear: names(&mut parts().filter(|it| it.judgement.word != Word::CantTell)),
     })
+}
+
+fn names<'a>(cases: &mut dyn Iterator<Item = &'a Case>) -> Vec<String> {
+    cases.map(Case::name).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +147,12 @@ mod tests {
             looked.takes_back && looked.word == Word::CantTell,
             "{looked:?}"
         );
+    }
+
+    #[test]
+    fn it_is_told_of_whom_it_is_said_and_of_whom_anything_can_be() {
+        let looked = of_incident(&shared(&[Word::App, Word::Healthy, Word::CantTell]), 7).unwrap();
+        assert_eq!((looked.said_of.len(), looked.clear.len()), (1, 2));
     }
 
     #[test]

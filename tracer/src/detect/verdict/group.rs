@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::window::Window;
-use crate::model::connection::{Connections, Phase, Sight, Sockets};
+use crate::model::connection::{Connections, HELD_BACK_US, MOST_HELD_BACK, Phase, Sight, Sockets};
 use crate::model::verdict::{Share, Timed};
 use crate::model::{End, Histogram, Protocol, Report, Route, Service};
 
@@ -25,6 +25,9 @@ pub(super) struct Group<'a> {
     /// What was seen of them.
     pub(super) sockets: &'a Sockets,
 }
+
+/// From here on an acknowledgement may be held back.
+const HELD_BACK_NS: u64 = HELD_BACK_US as u64 * 1000;
 
 /// What a sibling's round trips are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,9 +195,10 @@ impl<'a> Group<'a> {
 
 fn trips_of(seen: &Connections, trips: Trips) -> Histogram {
     let mut times = seen.phase(Phase::Rtt);
-    if seen.sight(Sight::HeldBack) > times.count() {
-        // Whoever holds most acknowledgements back sends the rest when it gets to it: that is not how long
-        // the path takes.
+    // Whoever holds nearly all acknowledgements back sends the rest when it gets to it: that is not how long
+    // the path takes, but where it takes longer than they are held back.
+    let is_short = times.quantile_ns(0.5).is_some_and(|it| it < HELD_BACK_NS);
+    if is_short && seen.sight(Sight::HeldBack) > MOST_HELD_BACK * times.count() {
         times = Histogram::default();
     }
     if trips == Trips::OrMore {

@@ -375,7 +375,13 @@ fn silent(seen: &Evidence) -> Option<Fact> {
 
 /// Whether nothing comes back.
 fn is_silent(seen: &Evidence) -> bool {
-    seen.exchanges + seen.round_trip.map_or(0, |it| it.n) + seen.opened == 0
+    let round_trips = seen.round_trip.map_or(0, |it| it.n) + seen.measured + seen.held_back;
+    seen.exchanges + round_trips + seen.opened == 0
+}
+
+/// Whether the peer's time stands on the round trips of other services alone.
+pub(super) fn is_by_others(seen: &Evidence) -> bool {
+    seen.thinking.is_none() && enough(seen.round_trip).is_none()
 }
 
 fn refused(seen: &Evidence) -> Option<Fact> {

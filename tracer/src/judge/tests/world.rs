@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) packets: u64,
     /// How many of the last routes nothing passes any more.
     pub(super) left: usize,
+    /// How many of the last routes drop everything where they receive it.
+    pub(super) dead: usize,
     /// How slow all is.
     pub(super) level: f64,
     pub(super) fault: Option<Fault>,
@@ -78,6 +80,7 @@ impl World {
             seed: 7,
             packets: 30,
             left: 0,
+            dead: 0,
             level: 1.0,
             fault: None,
             with_exchanges: false,
@@ -162,7 +165,9 @@ impl World {
                     let ns = self.scattered(base * times);
                     self.reading.nodes[index].latency.record(ns);
                 }
+                let is_dead = route >= self.routes - self.dead && stage == Receive;
                 let drops = fault.map_or(0.0, |it| it.drops);
+                let drops = if is_dead { 1.0 } else { drops };
                 let lost = (0..left).filter(|_| self.random() < drops).count() as u64;
                 let node = &mut self.reading.nodes[index];
                 node.packets += left;

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::detect::verdict::gather::turned;
-use crate::detect::verdict::group::Group;
+use crate::detect::verdict::group::{Group, Trips};
 use crate::model::connection::Sight;
 use crate::model::passing::{Flows, Told};
 use crate::model::verdict::{TurnedBack, Why};
@@ -16,12 +16,13 @@ impl View<'_> {
     /// where they still are in the second half, they get no further.
     pub(super) fn turned_back(&self) -> [Option<TurnedBack>; 2] {
         let whole = &self.window.whole;
-        let own = self.about(whole, false).find_map(|it| it.seen.told);
-        let of_host = || {
-            let mut told = self.about(whole, true).filter_map(|it| it.seen.told);
-            told.find(is_of_host)
+        let last = |mut about: Vec<&Flows>| {
+            about.retain(|it| it.seen.told.is_some_and(|told| self.is_recent(&told)));
+            about.first()?.seen.told
         };
-        let Some(told) = own.or_else(of_host) else {
+        let own = last(self.about(whole, false).collect());
+        let told = own.or_else(|| last(self.about(whole, self.is_silent()).collect()));
+        let Some(told) = told else {
             return [None; 2];
         };
         let said = self.said(&told);
@@ -37,7 +38,7 @@ impl View<'_> {
         let window = self.window;
         let (why, sight) = why(told)?;
         let count = |report| {
-            let about = self.about(report, is_of_host(told));
+            let about = self.about(report, is_of_host(told) && self.is_silent());
             about.map(|flows| flows.seen.sight(sight)).sum::<u64>()
         };
         let is_over = sight == Sight::IcmpTooBig && count(&window.late) == 0;
@@ -49,12 +50,24 @@ impl View<'_> {
         })
     }
 
-    /// What was seen of the packets that this group sends, or that this host sends to the same end whatever
-    /// the service.
+    /// Whether it was said in the window.
+    fn is_recent(&self, told: &Told) -> bool {
+        told.ago_ns <= self.window.whole.duration_ns
+    }
+
+    /// Whether nothing comes back to this group.
+    fn is_silent(&self) -> bool {
+        let group = &self.group;
+        let came = group.exchanges() + group.sight(Sight::Opened) + group.sight(Sight::HeldBack);
+        came + group.trips(Trips::OrMore).count() == 0
+    }
+
+    /// What was seen of the packets that this group sends, and where asked for also of those that this host
+    /// sends to the same end for other services, if what was said of these holds for the end.
     fn about<'r>(
         &self,
         report: &'r Report,
-        whatever: bool,
+        of_host: bool,
     ) -> impl Iterator<Item = &'r Flows> + use<'r> {
         let (group, seen) = (self.group, self.group.seen());
         let cookie = seen.namespace.cookie;
@@ -64,12 +77,14 @@ impl View<'_> {
         });
         let device = (same.count() > 1).then_some(seen.ifindex);
         let sent = turned(&group.sockets.class);
+        let window_ns = self.window.whole.duration_ns;
+        let holds = move |told: Told| of_host && is_of_host(&told) && told.ago_ns <= window_ns;
         report.passing.iter().filter(move |flows| {
             let (at, class) = (&flows.seen, &flows.class);
             at.namespace.cookie == cookie
                 && device.is_none_or(|device| device == at.ifindex)
                 && class.protocol == sent.protocol
-                && (whatever || class.service == sent.service)
+                && (class.service == sent.service || at.told.is_some_and(holds))
                 && class.source == sent.source
                 && class.destination == sent.destination
         })
