@@ -102,7 +102,7 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
     })
 }
 
-fn names<'a>(cases: &mut dyn Iterator<Item = &'a Case>) -> Vec<String> {
+fn names(cases: &mut dyn Iterator<Item = &Case>) -> Vec<String> {
     cases.map(Case::name).collect()
 }
 
