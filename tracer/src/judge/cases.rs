@@ -219,11 +219,8 @@ impl Cases {
         increase: &Increase,
         clock: &Clock,
     ) {
-        let at = self
-            .kept
-            .iter()
-            .rposition(|it| it.incident.number == number);
-        let Some(case) = at.map(|at| &mut self.kept[at]) else {
+        let revision = self.revision + 1;
+        let Some(case) = self.get(number) else {
             return;
         };
         if increase.packets() > 0 {
@@ -234,9 +231,10 @@ impl Cases {
             case.bad_traffic_s = clock.at_s();
         }
         let is_bad_now = finding.last_bad_s >= clock.at_s();
-        if is_bad_now && matches!(case.incident.state, State::Recovering { .. }) {
-            self.revision += 1;
-            case.reopen(clock, self.revision);
+        let is_back = is_bad_now && matches!(case.incident.state, State::Recovering { .. });
+        if is_back {
+            case.reopen(clock);
+            case.incident.revision = revision;
         }
         case.bad_s = case.bad_s.max(finding.last_bad_s);
         let incident = &mut case.incident;
@@ -245,6 +243,9 @@ impl Cases {
             && found.cleared.is_none()
         {
             measure(found, finding);
+        }
+        if is_back {
+            self.revision = revision;
         }
     }
 
@@ -286,21 +287,14 @@ impl Cases {
         for case in self.kept.iter_mut().filter(|it| it.incident.is_active()) {
             if case.incident.lasting == 0 && case.incident.state == State::Open {
                 // After a restart without its streams.
-                case.incident.state = State::Recovering { since: clock.now() };
-                case.incident
-                    .note(clock.now(), "none of its findings lasts".to_owned());
-                (case.back_s, case.stepped_s, case.traffic_s) = (0, now_s, now_s);
-                case.dirty = true;
+                case.recover(clock, "none of its findings lasts");
             }
             if case.incident.state == State::Open && case.is_left(clock) {
                 self.revision += 1;
                 case.incident.revision = self.revision;
-                case.incident.state = State::Recovering { since: clock.now() };
                 let what =
                     "nothing passes any more where it lasted, and elsewhere the old level is back";
-                case.incident.note(clock.now(), what.to_owned());
-                (case.back_s, case.stepped_s, case.traffic_s) = (0, now_s, now_s);
-                case.dirty = true;
+                case.recover(clock, what);
             }
             if !matches!(case.incident.state, State::Recovering { .. }) {
                 continue;
@@ -459,8 +453,7 @@ impl Case {
         incident.change_error_s = incident.change_error_s.min(finding.change_error_s);
         incident.place = shared_name(&incident.marks.shared, place);
         if let State::Recovering { .. } = incident.state {
-            let revision = self.incident.revision;
-            self.reopen(clock, revision);
+            self.reopen(clock);
         }
         self.bad_traffic_s = clock.at_s();
         self.bad_s = self.bad_s.max(finding.last_bad_s);
@@ -471,9 +464,17 @@ impl Case {
         }
     }
 
-    fn reopen(&mut self, clock: &Clock, revision: u64) {
+    /// From now on the old level has to stay.
+    fn recover(&mut self, clock: &Clock, why: &str) {
+        self.incident.state = State::Recovering { since: clock.now() };
+        self.incident.note(clock.now(), why.to_owned());
+        self.back_s = 0;
+        (self.stepped_s, self.traffic_s) = (clock.at_s(), clock.at_s());
+        self.dirty = true;
+    }
+
+    fn reopen(&mut self, clock: &Clock) {
         let incident = &mut self.incident;
-        incident.revision = revision;
         incident.state = State::Open;
         incident.episodes += 1;
         // It may be another's this time.

@@ -32,6 +32,15 @@ impl Host {
         }
     }
 
+    /// One whose wire has been slow for a minute since that was told.
+    fn slow(routes: usize) -> Self {
+        let mut host = Self::new(routes);
+        host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
+        host.until_told(30);
+        host.run(60);
+        host
+    }
+
     fn run(&mut self, seconds: u64) -> &mut Self {
         for _ in 0..seconds {
             self.world.second();
@@ -324,10 +333,7 @@ fn a_clock_that_is_set_neither_makes_nor_ends_an_incident() {
 
 #[test]
 fn an_incident_is_over_when_the_old_level_was_back_for_five_minutes() {
-    let mut host = Host::new(2);
-    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
-    host.until_told(30);
-    host.run(60);
+    let mut host = Host::slow(2);
     assert_eq!(host.only().state, State::Open);
     host.world.fault = None;
     let ended = host.at;
@@ -352,10 +358,7 @@ fn an_incident_is_over_when_the_old_level_was_back_for_five_minutes() {
 
 #[test]
 fn what_nothing_passes_any_more_keeps_no_incident_of_others_open() {
-    let mut host = Host::new(3);
-    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
-    host.until_told(30);
-    host.run(60);
+    let mut host = Host::slow(3);
     // One of three leaves while it is bad.
     host.world.left = 1;
     host.run(100);
@@ -373,10 +376,7 @@ fn what_nothing_passes_any_more_keeps_no_incident_of_others_open() {
 
 #[test]
 fn who_left_and_comes_back_well_opens_nothing() {
-    let mut host = Host::new(3);
-    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
-    host.until_told(30);
-    host.run(60);
+    let mut host = Host::slow(3);
     (host.world.left, host.world.fault) = (1, None);
     host.run(200);
     assert!(matches!(host.only().state, State::Recovering { .. }));
@@ -403,10 +403,7 @@ fn who_stays_dead_while_others_recover_has_not_left() {
 
 #[test]
 fn whoever_comes_back_as_bad_opens_the_incident_again() {
-    let mut host = Host::new(2);
-    host.run(LEARNT_S).world.fault = Some(Fault::slow("rx", 10.0));
-    host.until_told(30);
-    host.run(60);
+    let mut host = Host::slow(2);
     (host.world.left, host.world.fault) = (1, None);
     host.run(200);
     assert!(matches!(host.only().state, State::Recovering { .. }));

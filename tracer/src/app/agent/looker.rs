@@ -85,6 +85,10 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
         parts().find(is_silent).filter(|_| are_most)
     };
     let case = most.or_else(|| accused().next()).or_else(silent)?;
+    let names = |has: &dyn Fn(Word) -> bool| {
+        let those = parts().filter(|it| has(it.judgement.word));
+        those.map(Case::name).collect()
+    };
     let (word, evidence) = match &case.waits_for {
         None => (case.judgement.word, verdict_text::sentences(case)),
         Some(other) => {
@@ -97,13 +101,9 @@ fn of_incident(answer: &Answer, number: u64) -> Option<Looked> {
         place: case.place(),
         evidence,
         takes_back: !word.accuses(),
-        said_of: names(&mut parts().filter(|it| it.judgement.word == case.judgement.word)),
-        clear: names(&mut parts().filter(|it| it.judgement.word != Word::CantTell)),
+        said_of: names(&|it| it == case.judgement.word),
+        clear: names(&|it| it != Word::CantTell),
     })
-}
-
-fn names(cases: &mut dyn Iterator<Item = &Case>) -> Vec<String> {
-    cases.map(Case::name).collect()
 }
 
 #[cfg(test)]
